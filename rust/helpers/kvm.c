@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inline functions and macros that the abstractions over the KVM core need.
+ *
+ * These helpers are part of vmlinux while the KVM core may be a module, so none
+ * of them may call a function of the core.
+ */
+
+#include <linux/entry-virt.h>
+#include <linux/kvm_host.h>
+#include <linux/pgtable.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+
+/* For what runs between guest_state_enter_irqoff() and its counterpart. */
+#define __rust_helper_noinstr						\
+	__rust_helper notrace __section(".noinstr.text") __no_kcsan	\
+	__no_sanitize_address __no_profile __no_sanitize_coverage
+
+__rust_helper void rust_helper_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+__rust_helper void rust_helper_preempt_enable(void)
+{
+	preempt_enable();
+}
+
+__rust_helper void rust_helper_local_irq_disable(void)
+{
+	local_irq_disable();
+}
+
+__rust_helper void rust_helper_local_irq_enable(void)
+{
+	local_irq_enable();
+}
+
+__rust_helper unsigned long rust_helper_local_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+
+__rust_helper void rust_helper_local_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+
+__rust_helper void rust_helper_guest_timing_enter_irqoff(void)
+{
+	guest_timing_enter_irqoff();
+}
+
+__rust_helper void rust_helper_guest_timing_exit_irqoff(void)
+{
+	guest_timing_exit_irqoff();
+}
+
+__rust_helper_noinstr void rust_helper_guest_state_enter_irqoff(void)
+{
+	guest_state_enter_irqoff();
+}
+
+__rust_helper_noinstr void rust_helper_guest_state_exit_irqoff(void)
+{
+	guest_state_exit_irqoff();
+}
+
+__rust_helper bool rust_helper_xfer_to_guest_mode_work_pending(void)
+{
+	return __xfer_to_guest_mode_work_pending();
+}
+
+__rust_helper void rust_helper_kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_srcu_read_lock(vcpu);
+}
+
+__rust_helper void rust_helper_kvm_vcpu_srcu_read_unlock(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_srcu_read_unlock(vcpu);
+}
+
+__rust_helper void rust_helper_smp_mb__after_srcu_read_unlock(void)
+{
+	smp_mb__after_srcu_read_unlock();
+}
+
+__rust_helper void rust_helper___kvm_make_request(int req, struct kvm_vcpu *vcpu)
+{
+	__kvm_make_request(req, vcpu);
+}
+
+/* kvm_check_request() wants a constant; this is it, for any request. */
+__rust_helper bool rust_helper_kvm_check_request(int req, struct kvm_vcpu *vcpu)
+{
+	if (!kvm_test_request(req, vcpu))
+		return false;
+
+	clear_bit(req & KVM_REQUEST_MASK, (void *)&vcpu->requests);
+	smp_mb__after_atomic();
+	return true;
+}
+
+__rust_helper struct kvm_vcpu *rust_helper_kvm_get_vcpu(struct kvm *kvm, int i)
+{
+	return kvm_get_vcpu(kvm, i);
+}
+
+__rust_helper struct kvm_vcpu *rust_helper_kvm_get_vcpu_by_id(struct kvm *kvm, int id)
+{
+	return kvm_get_vcpu_by_id(kvm, id);
+}
+
+__rust_helper int rust_helper_kvm_vcpu_exiting_guest_mode(struct kvm_vcpu *vcpu)
+{
+	return kvm_vcpu_exiting_guest_mode(vcpu);
+}
+
+__rust_helper bool rust_helper_rcuwait_active(struct rcuwait *w)
+{
+	return rcuwait_active(w);
+}
+
+__rust_helper void rust_helper_prepare_to_rcuwait(struct rcuwait *w)
+{
+	prepare_to_rcuwait(w);
+}
+
+__rust_helper void rust_helper_set_current_state_interruptible(void)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+}
+
+__rust_helper void rust_helper_read_lock(rwlock_t *lock)
+{
+	read_lock(lock);
+}
+
+__rust_helper void rust_helper_read_unlock(rwlock_t *lock)
+{
+	read_unlock(lock);
+}
+
+__rust_helper void rust_helper_write_lock(rwlock_t *lock)
+{
+	write_lock(lock);
+}
+
+__rust_helper void rust_helper_write_unlock(rwlock_t *lock)
+{
+	write_unlock(lock);
+}
+
+__rust_helper int rust_helper_cond_resched_rwlock_write(rwlock_t *lock)
+{
+	return cond_resched_rwlock_write(lock);
+}
+
+__rust_helper int rust_helper_mmu_invalidate_retry_gfn(struct kvm *kvm,
+						       unsigned long mmu_seq,
+						       gfn_t gfn)
+{
+	return mmu_invalidate_retry_gfn(kvm, mmu_seq, gfn);
+}
+
+__rust_helper void rust_helper_kvm_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+__rust_helper void *rust_helper_kvm_phys_to_virt(phys_addr_t phys)
+{
+	return phys_to_virt(phys);
+}
+
+__rust_helper phys_addr_t rust_helper_kvm_virt_to_phys(void *virt)
+{
+	return virt_to_phys(virt);
+}
+
+__rust_helper void rust_helper_kvm_account_pgtable_pages(void *virt, int nr)
+{
+	kvm_account_pgtable_pages(virt, nr);
+}
+
+/*
+ * The level of the leaf that maps @hva in the host's page tables (0: PTE or
+ * nothing, 1: PMD, 2: PUD). The walk takes no lock: interrupts are off, so that
+ * no table is freed under it, and it looks at copies of the entries. The caller
+ * holds mmu_lock and has checked that no invalidation is in progress, else the
+ * answer is stale before it can be used.
+ */
+__rust_helper unsigned int rust_helper_kvm_host_leaf_level(struct mm_struct *mm,
+							   unsigned long hva)
+{
+	guard(irqsave)();
+
+	pgd_t pgd = pgdp_get(pgd_offset(mm, hva));
+
+	if (!pgd_present(pgd))
+		return 0;
+
+	p4d_t p4d = p4dp_get(p4d_offset(&pgd, hva));
+
+	if (!p4d_present(p4d))
+		return 0;
+
+	pud_t pud = pudp_get(pud_offset(&p4d, hva));
+
+	if (!pud_present(pud))
+		return 0;
+	if (pud_leaf(pud))
+		return 2;
+
+	pmd_t pmd = pmdp_get(pmd_offset(&pud, hva));
+
+	return pmd_present(pmd) && pmd_leaf(pmd) ? 1 : 0;
+}

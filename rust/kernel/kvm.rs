@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel-based Virtual Machine: what a backend for an architecture needs of the KVM core.
+//!
+//! A backend implements the traits of [`backend`] for one type and names that type in the macros of
+//! `exports`, which emit the `extern "C"` entry points that the core calls. Raw pointers become
+//! references, and `Result` becomes an errno, there and nowhere else. Nothing in this module knows
+//! the architecture.
+//!
+//! What a thread may touch follows from what it holds:
+//!
+//! | token | proves | gives |
+//! | --- | --- | --- |
+//! | [`&Vm`](Vm), [`&Vcpu`](Vcpu) | the object is alive | atomics and locks |
+//! | [`LockedVcpu`] | `vcpu->mutex` is held, or nobody else can reach the vCPU | its private state |
+//! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
+//! | [`PreemptOff`], [`IrqOff`] | no preemption, no interrupt | what must stay on one hart |
+//! | [`SrcuGuard`] | an SRCU read-side section of the VM | memslots |
+//! | [`MmuReadGuard`], [`MmuWriteGuard`] | `kvm->mmu_lock` is held | page tables |
+//!
+//! # Linking
+//!
+//! The `kernel` crate is part of vmlinux while the KVM core may be a module, so no code in here that
+//! calls the core may be compiled into the `kernel` crate. Every such function is generic over the
+//! backend, or `#[inline]`: either way it is compiled where it is used, which is the backend's crate.
+//!
+//! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
+
+mod addr;
+pub mod backend;
+pub mod context;
+#[doc(hidden)]
+pub mod exports;
+mod memslot;
+mod mmu;
+pub mod percpu;
+mod registration;
+mod request;
+mod run;
+#[doc(hidden)]
+pub mod shims;
+pub mod static_key;
+pub mod stats;
+mod timer;
+mod vcpu;
+mod vm;
+
+pub use self::{
+    addr::{
+        Gfn,
+        GfnRange,
+        Gpa,
+        Gva,
+        Hva,
+        Pfn, //
+    },
+    context::{
+        IrqOff,
+        PreemptOff, //
+    },
+    memslot::{
+        MemoryChange,
+        Memslot,
+        SrcuGuard, //
+    },
+    mmu::{
+        signal_hwpoison,
+        FaultedPage,
+        MemoryCache,
+        MmuReadGuard,
+        MmuSeq,
+        MmuWriteGuard,
+        PageFault,
+        PageTablePage,
+        ENTRIES, //
+    },
+    registration::Registration,
+    request::Request,
+    run::{
+        ExitReason,
+        RunArea, //
+    },
+    timer::{
+        VcpuTimer,
+        VcpuTimerRestart, //
+    },
+    vcpu::{
+        LoadedVcpu,
+        LockedVcpu,
+        NewVcpu,
+        Vcpu,
+        VcpuId, //
+    },
+    vm::{
+        online_cpus,
+        Vm, //
+    },
+};

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Addresses and frame numbers, one type for each kind.
+
+use crate::page::{
+    PAGE_SHIFT,
+    PAGE_SIZE, //
+};
+use core::ops::Range;
+
+/// A guest virtual address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gva(pub u64);
+
+/// A guest physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gpa(pub u64);
+
+/// A guest frame number: a guest physical address in units of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gfn(pub u64);
+
+/// A host virtual address, of user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hva(pub usize);
+
+/// A host frame number: a host physical address in units of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pfn(pub u64);
+
+/// A range of guest frames, the end excluded.
+pub type GfnRange = Range<Gfn>;
+
+impl Gpa {
+    /// Returns the frame that the address lies in.
+    #[inline]
+    pub const fn gfn(self) -> Gfn {
+        Gfn(self.0 >> PAGE_SHIFT)
+    }
+
+    /// Returns the address rounded down to a multiple of `align`, which is a power of two.
+    #[inline]
+    pub const fn align_down(self, align: u64) -> Self {
+        Self(self.0 & !(align - 1))
+    }
+}
+
+impl Gfn {
+    /// Returns the address of the first byte of the frame.
+    #[inline]
+    pub const fn gpa(self) -> Gpa {
+        Gpa(self.0 << PAGE_SHIFT)
+    }
+}
+
+impl Pfn {
+    /// Returns the host physical address of the first byte of the frame.
+    #[inline]
+    pub const fn phys(self) -> u64 {
+        self.0 << PAGE_SHIFT
+    }
+}
+
+impl Hva {
+    /// Returns the offset within its page.
+    #[inline]
+    pub const fn page_offset(self) -> usize {
+        self.0 & (PAGE_SIZE - 1)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a backend implements.
+//!
+//! Each trait has a macro in [`exports`](super::exports) that emits its entry points.
+
+use super::{
+    addr::{
+        Gfn,
+        GfnRange, //
+    },
+    context::PreemptOff,
+    memslot::{
+        MemoryChange,
+        Memslot, //
+    },
+    mmu::MmuWriteGuard,
+    timer::VcpuTimerRestart,
+    vcpu::{
+        LockedVcpu,
+        NewVcpu,
+        Vcpu,
+        VcpuId, //
+    },
+    vm::Vm, //
+};
+use crate::{
+    cpu::CpuId,
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// The types of a backend's state.
+pub trait Backend: Sized + 'static {
+    /// State of a VM.
+    type Vm: Send + Sync;
+
+    /// State of a vCPU that any thread may use.
+    type VcpuShared: Send + Sync;
+
+    /// State of a vCPU that only the holder of its mutex may use.
+    type VcpuLocal: Send;
+}
+
+/// Switching virtualization on and off, hart by hart.
+pub trait HardwareOps {
+    /// Switches it on for this CPU. Called with interrupts disabled or migration excluded.
+    fn enable_cpu() -> Result;
+
+    /// Switches it off for this CPU; no guest runs there any more.
+    fn disable_cpu();
+}
+
+/// VMs.
+pub trait VmOps: Backend {
+    /// Returns an initializer for the state of a new VM. `kind` is the argument of `KVM_CREATE_VM`.
+    fn create(kind: usize) -> Result<impl PinInit<Self::Vm, Error>>;
+
+    /// Returns the answer to `KVM_CHECK_EXTENSION`, on a VM or on `/dev/kvm`.
+    fn check_extension(vm: Option<&Vm<Self>>, capability: u32) -> i32;
+
+    /// Handles `KVM_ENABLE_CAP`.
+    fn enable_cap(vm: &Vm<Self>, capability: u32, flags: u32, args: [u64; 4]) -> Result;
+}
+
+/// The run state of a vCPU, as `KVM_GET_MP_STATE` and `KVM_SET_MP_STATE` have it.
+pub type MpState = u32;
+
+/// What the entry points for ioctls answer.
+pub type IoctlResult = Result<isize>;
+
+/// vCPUs.
+pub trait VcpuOps: Backend {
+    /// Says whether a vCPU with this identifier may be created.
+    fn precreate(vm: &Vm<Self>, id: VcpuId) -> Result {
+        let _ = (vm, id);
+        Ok(())
+    }
+
+    /// Returns the two parts of the state of a new vCPU.
+    fn create(
+        vcpu: &NewVcpu<'_, Self>,
+    ) -> Result<(impl PinInit<Self::VcpuShared, Error>, Self::VcpuLocal)>;
+
+    /// Completes a vCPU whose state has been put in place.
+    fn created(vcpu: &LockedVcpu<'_, Self>);
+
+    /// Called once the vCPU can be reached.
+    fn postcreate(vcpu: &Vcpu<Self>);
+
+    /// Puts the guest's state on this hart. May run in the middle of a context switch.
+    fn load(vcpu: &LockedVcpu<'_, Self>, cpu: CpuId, preempt: &PreemptOff);
+
+    /// Takes the guest's state off this hart. May run in the middle of a context switch.
+    fn put(vcpu: &LockedVcpu<'_, Self>, preempt: &PreemptOff);
+
+    /// Handles `KVM_RUN`.
+    fn run(vcpu: &LockedVcpu<'_, Self>) -> Result;
+
+    /// Handles an ioctl that the core does not know.
+    fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult;
+
+    /// Handles an ioctl that must not wait for the vCPU's mutex. `None` leaves it to the core.
+    fn unlocked_ioctl(vcpu: &Vcpu<Self>, cmd: u32, arg: UserPtr) -> Option<IoctlResult>;
+
+    /// Handles `KVM_GET_MP_STATE`.
+    fn mp_state(vcpu: &LockedVcpu<'_, Self>) -> MpState;
+
+    /// Handles `KVM_SET_MP_STATE`.
+    fn set_mp_state(vcpu: &LockedVcpu<'_, Self>, state: MpState) -> Result;
+
+    /// Called when `KVM_SET_GUEST_DEBUG` has changed what `LockedVcpu::guest_debug` tells.
+    fn guest_debug_changed(vcpu: &LockedVcpu<'_, Self>);
+
+    /// Returns whether the vCPU has something to do, so that it must not sleep.
+    fn runnable(vcpu: &Vcpu<Self>) -> bool;
+
+    /// Returns whether the guest's timer has expired.
+    fn has_pending_timer(vcpu: &Vcpu<Self>) -> bool;
+
+    /// Returns whether the guest was in its kernel when it stopped last. A hint.
+    fn in_kernel(vcpu: &Vcpu<Self>) -> bool;
+
+    /// Returns where the guest was when it stopped last. A hint.
+    fn instruction_pointer(vcpu: &Vcpu<Self>) -> usize;
+
+    /// Called in interrupt context when a [`VcpuTimer`](super::VcpuTimer) has expired.
+    fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart;
+}
+
+/// The guest's memory.
+pub trait MmuOps: Backend {
+    /// Unmaps everything; no vCPU runs any more.
+    fn unmap_all(vm: &Vm<Self>);
+
+    /// Unmaps a memslot that is about to go or to move.
+    fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>);
+
+    /// Says whether a memslot may be changed so.
+    fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result;
+
+    /// Called after a memslot has been changed so.
+    fn commit_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange);
+
+    /// Unmaps a range whose pages the host is about to take away.
+    ///
+    /// Returns whether TLBs have to be flushed; the backend may have done so itself. May give up
+    /// the lock in between if `may_yield`.
+    fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool;
+
+    /// Tells whether a range has been accessed since the last call, and starts anew.
+    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
+
+    /// Tells whether a range has been accessed since the last call of [`age_range`](Self::age_range).
+    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
+
+    /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.
+    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64);
+
+    /// Has all vCPUs flush a range, before any of them is in the guest again.
+    fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange);
+}

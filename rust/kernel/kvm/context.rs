@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tokens for what must stay on one hart, and the calls around a stay in the guest.
+
+use crate::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    types::NotThreadSafe, //
+};
+
+/// Preemption is disabled for as long as this exists.
+pub struct PreemptOff(NotThreadSafe);
+
+impl PreemptOff {
+    /// Disables preemption.
+    #[inline]
+    pub fn new() -> Self {
+        // SAFETY: Always safe to call; undone by `drop`.
+        unsafe { bindings::preempt_disable() };
+        Self(NotThreadSafe)
+    }
+
+    /// Assumes that preemption is disabled already.
+    ///
+    /// # Safety
+    ///
+    /// Preemption must stay disabled for the whole of `'a`.
+    #[inline]
+    pub unsafe fn assume<'a>() -> &'a Self {
+        const TOKEN: &PreemptOff = &PreemptOff(NotThreadSafe);
+        TOKEN
+    }
+}
+
+impl Default for PreemptOff {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PreemptOff {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `new()` has disabled preemption.
+        unsafe { bindings::preempt_enable() };
+    }
+}
+
+/// Interrupts of this hart are disabled for as long as this exists.
+///
+/// In contrast to [`crate::interrupt::local_interrupt_disable`], this does not nest: interrupts are
+/// enabled when it is created and again when it is dropped. That is what the last steps ahead of a
+/// guest need, and it costs one instruction each way.
+pub struct IrqOff(NotThreadSafe);
+
+impl IrqOff {
+    /// Disables interrupts, which are enabled.
+    #[inline]
+    pub fn new(_: &PreemptOff) -> Self {
+        // SAFETY: Always safe to call; undone by `drop`.
+        unsafe { bindings::local_irq_disable() };
+        Self(NotThreadSafe)
+    }
+
+    /// Returns the token that the rest of the kernel crate knows.
+    #[inline]
+    pub fn token(&self) -> &LocalInterruptDisabled {
+        // SAFETY: Interrupts are disabled until `self` is dropped, and the token borrows `self`.
+        unsafe { LocalInterruptDisabled::assume_disabled() }
+    }
+
+    /// Takes the interrupts that are pending, then disables interrupts again.
+    ///
+    /// There is no barrier that makes a hart take them; all implementations do between the two.
+    #[inline]
+    pub fn take_pending(&mut self) {
+        // SAFETY: `self` has disabled interrupts and disables them again.
+        unsafe {
+            bindings::local_irq_enable();
+            bindings::local_irq_disable();
+        }
+    }
+
+    /// Runs `f`, which enters the guest, on the guest's account.
+    ///
+    /// Interrupts that came in while the guest ran are taken before the account is closed, so that
+    /// a tick among them counts as the guest's time.
+    #[inline]
+    pub fn with_guest_timing<R>(&mut self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
+        // SAFETY: Interrupts are disabled.
+        unsafe { bindings::guest_timing_enter_irqoff() };
+        let r = f(self.token());
+        self.take_pending();
+        // SAFETY: Interrupts are disabled, and the counterpart has been called.
+        unsafe { bindings::guest_timing_exit_irqoff() };
+        r
+    }
+}
+
+impl Drop for IrqOff {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `new()` has disabled interrupts, which were enabled.
+        unsafe { bindings::local_irq_enable() };
+    }
+}
+
+/// Disables interrupts, runs `f`, and puts interrupts back as they were.
+#[inline]
+pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
+    // SAFETY: Always safe to call; undone below.
+    let flags = unsafe { bindings::local_irq_save() };
+    // SAFETY: Interrupts are disabled until the token is gone.
+    let r = f(unsafe { LocalInterruptDisabled::assume_disabled() });
+    // SAFETY: `flags` is what the counterpart returned.
+    unsafe { bindings::local_irq_restore(flags) };
+    r
+}
+
+/// Tells the kernel that the guest is about to run: lockdep, context tracking, RCU.
+///
+/// Until [`guest_state_exit`], nothing may be called that can be instrumented or that uses RCU.
+#[inline(always)]
+pub fn guest_state_enter(_: &LocalInterruptDisabled) {
+    // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
+    unsafe { bindings::guest_state_enter_irqoff() };
+}
+
+/// Tells the kernel that the guest has run.
+#[inline(always)]
+pub fn guest_state_exit(_: &LocalInterruptDisabled) {
+    // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
+    unsafe { bindings::guest_state_exit_irqoff() };
+}
+
+/// Returns whether the thread has work to do before it may enter the guest: a signal, a reschedule.
+#[inline]
+pub fn work_pending() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::xfer_to_guest_mode_work_pending() }
+}

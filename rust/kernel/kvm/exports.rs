@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The `extern "C"` entry points of a backend: one macro for each trait.
+//!
+//! `#[export]` checks every signature against the prototype in the C header.
+
+/// Emits the entry points of [`HardwareOps`](super::backend::HardwareOps).
+#[macro_export]
+macro_rules! kvm_hardware_ops {
+    ($backend:ty) => {
+        const _: () = {
+            use $crate::{
+                kvm::{
+                    backend::HardwareOps,
+                    shims, //
+                },
+                prelude::*, //
+            };
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_enable_virtualization_cpu() -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::enable_cpu::<$backend>() }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_disable_virtualization_cpu() {
+                <$backend as HardwareOps>::disable_cpu();
+            }
+        };
+    };
+}
+pub use kvm_hardware_ops;
+
+/// Emits the entry points of [`VmOps`](super::backend::VmOps), and those of VMs that no backend
+/// implements: there is no interrupt controller in the kernel.
+#[macro_export]
+macro_rules! kvm_vm_ops {
+    ($backend:ty) => {
+        const _: () = {
+            use $crate::{
+                bindings,
+                kvm::shims,
+                prelude::*, //
+            };
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_init_vm(kvm: *mut bindings::kvm, kind: c_ulong) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::init_vm::<$backend>(kvm, kind) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_destroy_vm(kvm: *mut bindings::kvm) {
+                // SAFETY: Called by the core.
+                unsafe { shims::destroy_vm::<$backend>(kvm) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_vm_ioctl_check_extension(
+                kvm: *mut bindings::kvm,
+                capability: c_long,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::check_extension::<$backend>(kvm, capability) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_vm_ioctl_enable_cap(
+                kvm: *mut bindings::kvm,
+                cap: *mut bindings::kvm_enable_cap,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::enable_cap::<$backend>(kvm, cap) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vm_ioctl(
+                _file: *mut bindings::file,
+                _cmd: c_uint,
+                _arg: c_ulong,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_dev_ioctl(
+                _file: *mut bindings::file,
+                _cmd: c_uint,
+                _arg: c_ulong,
+            ) -> c_long {
+                EINVAL.to_errno() as c_long
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_irqchip_in_kernel(_kvm: *mut bindings::kvm) -> bool {
+                false
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_vm_ioctl_irq_line(
+                _kvm: *mut bindings::kvm,
+                _irq: *mut bindings::kvm_irq_level,
+                _line_status: bool,
+            ) -> c_int {
+                ENXIO.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_can_set_irq_routing(_kvm: *mut bindings::kvm) -> bool {
+                false
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_set_routing_entry(
+                _kvm: *mut bindings::kvm,
+                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                _user: *const bindings::kvm_irq_routing_entry,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_set_msi(
+                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                _kvm: *mut bindings::kvm,
+                _source: c_int,
+                _level: c_int,
+                _line_status: bool,
+            ) -> c_int {
+                ENODEV.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_set_irq_inatomic(
+                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                _kvm: *mut bindings::kvm,
+                _source: c_int,
+                _level: c_int,
+                _line_status: bool,
+            ) -> c_int {
+                EAGAIN.to_errno()
+            }
+        };
+    };
+}
+pub use kvm_vm_ops;
+
+/// Emits the entry points of [`VcpuOps`](super::backend::VcpuOps), and refuses the ioctls for
+/// registers in bulk, whose structures are empty where there is `KVM_GET_ONE_REG`.
+#[macro_export]
+macro_rules! kvm_vcpu_ops {
+    ($backend:ty) => {
+        const _: () = {
+            use $crate::{
+                bindings,
+                kvm::shims,
+                prelude::*, //
+            };
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_precreate(
+                kvm: *mut bindings::kvm,
+                id: c_uint,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_precreate::<$backend>(kvm, id) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_create(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_create::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_postcreate(vcpu: *mut bindings::kvm_vcpu) {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_postcreate::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_destroy(vcpu: *mut bindings::kvm_vcpu) {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_destroy::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_load(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_load::<$backend>(vcpu, cpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_put(vcpu: *mut bindings::kvm_vcpu) {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_put::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_run::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl(
+                file: *mut bindings::file,
+                cmd: c_uint,
+                arg: c_ulong,
+            ) -> c_long {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_ioctl::<$backend>(file, cmd, arg) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_unlocked_ioctl(
+                file: *mut bindings::file,
+                cmd: c_uint,
+                arg: c_ulong,
+            ) -> c_long {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_unlocked_ioctl::<$backend>(file, cmd, arg) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_get_mpstate(
+                vcpu: *mut bindings::kvm_vcpu,
+                state: *mut bindings::kvm_mp_state,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_get_mpstate::<$backend>(vcpu, state) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_set_mpstate(
+                vcpu: *mut bindings::kvm_vcpu,
+                state: *mut bindings::kvm_mp_state,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_set_mpstate::<$backend>(vcpu, state) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_set_guest_debug(
+                vcpu: *mut bindings::kvm_vcpu,
+                debug: *mut bindings::kvm_guest_debug,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_set_guest_debug::<$backend>(vcpu, debug) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_runnable(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+                // SAFETY: Called by the core.
+                c_int::from(unsafe { shims::vcpu_runnable::<$backend>(vcpu) })
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_cpu_has_pending_timer(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+                // SAFETY: Called by the core.
+                c_int::from(unsafe { shims::vcpu_has_pending_timer::<$backend>(vcpu) })
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+                // SAFETY: Called by the core.
+                c_int::from(unsafe { shims::vcpu_should_kick(vcpu) })
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_in_kernel(vcpu: *mut bindings::kvm_vcpu) -> bool {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_in_kernel::<$backend>(vcpu) }
+            }
+
+            #[cfg(CONFIG_GUEST_PERF_EVENTS)]
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_get_ip(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
+                // SAFETY: Called by the core.
+                unsafe { shims::vcpu_ip::<$backend>(vcpu) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_fault(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _fault: *mut bindings::vm_fault,
+            ) -> bindings::vm_fault_t {
+                bindings::vm_fault_reason_VM_FAULT_SIGBUS as bindings::vm_fault_t
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_get_regs(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _regs: *mut bindings::kvm_regs,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_set_regs(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _regs: *mut bindings::kvm_regs,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_get_sregs(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _sregs: *mut bindings::kvm_sregs,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_set_sregs(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _sregs: *mut bindings::kvm_sregs,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_get_fpu(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _fpu: *mut bindings::kvm_fpu,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_set_fpu(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _fpu: *mut bindings::kvm_fpu,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_ioctl_translate(
+                _vcpu: *mut bindings::kvm_vcpu,
+                _translation: *mut bindings::kvm_translation,
+            ) -> c_int {
+                EINVAL.to_errno()
+            }
+        };
+    };
+}
+pub use kvm_vcpu_ops;
+
+/// Emits the entry points of [`MmuOps`](super::backend::MmuOps).
+#[macro_export]
+macro_rules! kvm_mmu_ops {
+    ($backend:ty) => {
+        const _: () = {
+            use $crate::{
+                bindings,
+                kvm::shims,
+                prelude::*, //
+            };
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_flush_shadow_all(kvm: *mut bindings::kvm) {
+                // SAFETY: Called by the core.
+                unsafe { shims::flush_shadow_all::<$backend>(kvm) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_flush_shadow_memslot(
+                kvm: *mut bindings::kvm,
+                slot: *mut bindings::kvm_memory_slot,
+            ) {
+                // SAFETY: Called by the core.
+                unsafe { shims::flush_shadow_memslot::<$backend>(kvm, slot) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_prepare_memory_region(
+                kvm: *mut bindings::kvm,
+                _old: *const bindings::kvm_memory_slot,
+                new: *mut bindings::kvm_memory_slot,
+                change: bindings::kvm_mr_change,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::prepare_memory_region::<$backend>(kvm, new, change) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_commit_memory_region(
+                kvm: *mut bindings::kvm,
+                _old: *mut bindings::kvm_memory_slot,
+                new: *const bindings::kvm_memory_slot,
+                change: bindings::kvm_mr_change,
+            ) {
+                // SAFETY: Called by the core.
+                unsafe { shims::commit_memory_region::<$backend>(kvm, new, change) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_free_memslot(
+                _kvm: *mut bindings::kvm,
+                _slot: *mut bindings::kvm_memory_slot,
+            ) {
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_memslots_updated(_kvm: *mut bindings::kvm, _gen: u64) {}
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_sync_dirty_log(
+                _kvm: *mut bindings::kvm,
+                _slot: *mut bindings::kvm_memory_slot,
+            ) {
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_unmap_gfn_range(
+                kvm: *mut bindings::kvm,
+                range: *mut bindings::kvm_gfn_range,
+            ) -> bool {
+                // SAFETY: Called by the core.
+                unsafe { shims::unmap_gfn_range::<$backend>(kvm, range) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_age_gfn(
+                kvm: *mut bindings::kvm,
+                range: *mut bindings::kvm_gfn_range,
+            ) -> bool {
+                // SAFETY: Called by the core.
+                unsafe { shims::age_gfn::<$backend>(kvm, range) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_test_age_gfn(
+                kvm: *mut bindings::kvm,
+                range: *mut bindings::kvm_gfn_range,
+            ) -> bool {
+                // SAFETY: Called by the core.
+                unsafe { shims::test_age_gfn::<$backend>(kvm, range) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_mmu_enable_log_dirty_pt_masked(
+                kvm: *mut bindings::kvm,
+                slot: *mut bindings::kvm_memory_slot,
+                gfn_offset: u64,
+                mask: c_ulong,
+            ) {
+                // SAFETY: Called by the core.
+                unsafe { shims::log_dirty_masked::<$backend>(kvm, slot, gfn_offset, mask) }
+            }
+
+            #[export]
+            unsafe extern "C" fn kvm_arch_flush_remote_tlbs_range(
+                kvm: *mut bindings::kvm,
+                gfn: u64,
+                pages: u64,
+            ) -> c_int {
+                // SAFETY: Called by the core.
+                unsafe { shims::flush_remote_tlbs_range::<$backend>(kvm, gfn, pages) }
+            }
+        };
+    };
+}
+pub use kvm_mmu_ops;

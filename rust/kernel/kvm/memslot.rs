@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memslots: which guest frames are backed by which addresses of user space.
+
+use super::{
+    addr::{
+        Gfn,
+        GfnRange,
+        Hva, //
+    },
+    backend::Backend,
+    mmu::{
+        FaultedPage,
+        PageFault, //
+    },
+    vcpu::Vcpu,
+    vm::Vm, //
+};
+use crate::{
+    bindings,
+    page::PAGE_SHIFT,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// A memslot, alive for `'a`.
+pub struct Memslot<'a> {
+    slot: NonNull<bindings::kvm_memory_slot>,
+    _life: PhantomData<&'a ()>,
+}
+
+impl<'a> Memslot<'a> {
+    /// Wraps a pointer, which may be null.
+    ///
+    /// # Safety
+    ///
+    /// The pointee must be a valid memslot, and stay one, for `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw(slot: *const bindings::kvm_memory_slot) -> Option<Self> {
+        NonNull::new(slot.cast_mut()).map(|slot| Self {
+            slot,
+            _life: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn raw(&self) -> &bindings::kvm_memory_slot {
+        // SAFETY: The slot is valid for `'a`. Memslots that can be found are never written, but for
+        // the dirty bitmap, which is behind a pointer.
+        unsafe { self.slot.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
+        self.slot.as_ptr()
+    }
+
+    /// Returns the identifier of the slot.
+    #[inline]
+    pub fn id(&self) -> i16 {
+        self.raw().id
+    }
+
+    /// Returns the guest frames of the slot.
+    #[inline]
+    pub fn gfns(&self) -> GfnRange {
+        let base = self.raw().base_gfn;
+        Gfn(base)..Gfn(base.saturating_add(self.raw().npages as u64))
+    }
+
+    /// Returns the address in user space of the first byte of the slot.
+    #[inline]
+    pub fn userspace_addr(&self) -> Hva {
+        Hva(self.raw().userspace_addr)
+    }
+
+    /// Returns whether the guest's writes are not for the memory but for user space to handle.
+    #[inline]
+    pub fn is_read_only(&self) -> bool {
+        self.raw().flags & bindings::KVM_MEM_READONLY != 0
+    }
+
+    /// Returns whether the slot is about to be deleted or moved. What it maps must not be used; soon
+    /// there will be another slot there, or none.
+    #[inline]
+    pub fn is_going(&self) -> bool {
+        self.raw().flags & bindings::KVM_MEMSLOT_INVALID != 0
+    }
+
+    /// Returns whether user space wants to know which pages the guest writes.
+    #[inline]
+    pub fn logs_dirty_pages(&self) -> bool {
+        self.raw().flags & bindings::KVM_MEM_LOG_DIRTY_PAGES != 0
+    }
+
+    /// Returns the address in user space that backs `gfn`, which lies in the slot.
+    #[inline]
+    pub fn hva(&self, gfn: Gfn) -> Hva {
+        let offset = gfn.0.wrapping_sub(self.raw().base_gfn) << PAGE_SHIFT;
+        Hva(self.raw().userspace_addr.wrapping_add(offset as usize))
+    }
+
+    /// Gets the page that backs `gfn`, which lies in the slot, and brings it in if it is out.
+    ///
+    /// May sleep.
+    #[inline]
+    pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage, PageFault> {
+        FaultedPage::new(self, gfn, write)
+    }
+
+    /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order.
+    ///
+    /// The slot belongs to the current process. May sleep.
+    pub fn try_for_each_vma<B: Backend>(
+        &self,
+        _: &Vm<B>,
+        mut f: impl FnMut(bindings::vm_flags_t) -> Result,
+    ) -> Result {
+        let start = self.raw().userspace_addr;
+        let end = start.wrapping_add(self.raw().npages << PAGE_SHIFT);
+        // SAFETY: `current` is always valid, and the caller is a thread of the process that the VM
+        // belongs to, so it has an `mm`.
+        let mm = unsafe { (*bindings::get_current()).mm };
+        // SAFETY: `mm` is valid.
+        unsafe { bindings::mmap_read_lock(mm) };
+
+        let mut addr = start;
+        let mut result = Ok(());
+        while addr < end {
+            // SAFETY: `mm` is valid and locked for reading.
+            let vma = unsafe { bindings::find_vma(mm, addr) };
+            if vma.is_null() {
+                break;
+            }
+            // SAFETY: `vma` is valid while `mm` is locked.
+            let (vm_start, vm_end, flags) = unsafe {
+                let range = (*vma).__bindgen_anon_1.__bindgen_anon_1;
+                (range.vm_start, range.vm_end, (*vma).__bindgen_anon_2.vm_flags)
+            };
+            if vm_start >= end {
+                break;
+            }
+            result = f(flags);
+            if result.is_err() {
+                break;
+            }
+            addr = vm_end;
+        }
+
+        // SAFETY: The lock was taken above.
+        unsafe { bindings::mmap_read_unlock(mm) };
+        result
+    }
+}
+
+/// How `KVM_SET_USER_MEMORY_REGION` changes a memslot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryChange {
+    /// A new slot.
+    Create,
+    /// The slot goes away.
+    Delete,
+    /// The slot moves to other guest frames.
+    Move,
+    /// Only the flags change.
+    Flags,
+}
+
+impl MemoryChange {
+    #[inline]
+    pub(super) fn from_raw(change: bindings::kvm_mr_change) -> Self {
+        match change {
+            bindings::kvm_mr_change_KVM_MR_CREATE => Self::Create,
+            bindings::kvm_mr_change_KVM_MR_DELETE => Self::Delete,
+            bindings::kvm_mr_change_KVM_MR_MOVE => Self::Move,
+            _ => Self::Flags,
+        }
+    }
+}
+
+/// An SRCU read-side section of a VM, entered by one of its vCPUs.
+///
+/// For as long as it lasts, memslots and devices on the bus that are found stay valid.
+pub struct SrcuGuard<'a, B: Backend> {
+    vcpu: &'a Vcpu<B>,
+    _not_send: NotThreadSafe,
+}
+
+impl<'a, B: Backend> SrcuGuard<'a, B> {
+    /// Enters the section. A vCPU can be in one at a time, so its owner has to be the caller.
+    #[inline]
+    pub(super) fn new(vcpu: &'a Vcpu<B>) -> Self {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_srcu_read_lock(vcpu.as_raw()) };
+        Self {
+            vcpu,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Leaves the section, runs `f`, and enters it again.
+    #[inline]
+    pub fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: `self` has entered the section.
+        unsafe { bindings::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
+        let r = f();
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_srcu_read_lock(self.vcpu.as_raw()) };
+        r
+    }
+
+    /// Finds the memslot that `gfn` lies in.
+    #[inline]
+    pub fn memslot(&self, gfn: Gfn) -> Option<Memslot<'_>> {
+        // SAFETY: The VM is valid, and the section makes the result stay valid until `self` is
+        // used mutably or dropped.
+        unsafe { Memslot::from_raw(bindings::gfn_to_memslot(self.vcpu.vm().as_raw(), gfn.0)) }
+    }
+
+    /// Has a device of the kernel handle a load from `addr`. Returns whether there is one.
+    #[inline]
+    pub fn mmio_read(&self, addr: super::addr::Gpa, data: &mut [u8]) -> bool {
+        let len = data.len() as c_int;
+        // SAFETY: The vCPU is valid and in the section; `data` is as long as the call is told.
+        let r = unsafe {
+            bindings::kvm_io_bus_read(
+                self.vcpu.as_raw(),
+                bindings::kvm_bus_KVM_MMIO_BUS,
+                addr.0,
+                len,
+                data.as_mut_ptr().cast(),
+            )
+        };
+        r == 0
+    }
+
+    /// Has a device of the kernel handle a store to `addr`. Returns whether there is one.
+    #[inline]
+    pub fn mmio_write(&self, addr: super::addr::Gpa, data: &[u8]) -> bool {
+        let len = data.len() as c_int;
+        // SAFETY: As in `mmio_read()`; the data is not written.
+        let r = unsafe {
+            bindings::kvm_io_bus_write(
+                self.vcpu.as_raw(),
+                bindings::kvm_bus_KVM_MMIO_BUS,
+                addr.0,
+                len,
+                data.as_ptr().cast(),
+            )
+        };
+        r == 0
+    }
+}
+
+impl<B: Backend> Drop for SrcuGuard<'_, B> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `self` has entered the section.
+        unsafe { bindings::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
+    }
+}
+

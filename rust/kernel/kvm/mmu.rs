@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What page tables of a guest are made of: the lock over them, their pages, and the host's pages
+//! that they map.
+
+use super::{
+    addr::{
+        Gfn,
+        Hva,
+        Pfn, //
+    },
+    backend::Backend,
+    memslot::Memslot,
+    vm::Vm, //
+};
+use crate::{
+    alloc::AllocError,
+    bindings,
+    page::PAGE_SIZE,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull,
+    sync::atomic::AtomicU64, //
+};
+
+/// `kvm->mmu_lock` is held for reading: page tables do not change shape, but entries may change.
+pub struct MmuReadGuard<'a, B: Backend> {
+    vm: &'a Vm<B>,
+    _not_send: NotThreadSafe,
+}
+
+/// `kvm->mmu_lock` is held for writing.
+pub struct MmuWriteGuard<'a, B: Backend> {
+    vm: &'a Vm<B>,
+    /// Whether `drop` releases the lock, or the core, which has taken it.
+    owned: bool,
+    _not_send: NotThreadSafe,
+}
+
+/// The VM's count of invalidations, read ahead of a fault.
+#[derive(Clone, Copy)]
+pub struct MmuSeq(usize);
+
+impl MmuSeq {
+    /// Reads the count. Whatever is looked up afterwards is stale if the count has changed by then.
+    #[inline]
+    pub fn read<B: Backend>(vm: &Vm<B>) -> Self {
+        // SAFETY: The VM is valid.
+        let seq = unsafe { (&raw const (*vm.as_raw()).mmu_invalidate_seq).read_volatile() };
+        // SAFETY: Always safe to call. Pairs with the `smp_wmb()` in `kvm_mmu_invalidate_end()`.
+        unsafe { bindings::smp_rmb() };
+        Self(seq as usize)
+    }
+}
+
+impl<'a, B: Backend> MmuReadGuard<'a, B> {
+    #[inline]
+    pub(super) fn new(vm: &'a Vm<B>) -> Self {
+        // SAFETY: The VM is valid.
+        unsafe { bindings::read_lock(&raw mut (*vm.as_raw()).mmu_lock) };
+        Self {
+            vm,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Returns whether what was looked up for `gfn` since `seq` may be stale.
+    #[inline]
+    pub fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
+        must_retry(self.vm, seq, gfn)
+    }
+}
+
+impl<B: Backend> Drop for MmuReadGuard<'_, B> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `new()` has taken the lock.
+        unsafe { bindings::read_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
+    }
+}
+
+impl<'a, B: Backend> MmuWriteGuard<'a, B> {
+    #[inline]
+    pub(super) fn new(vm: &'a Vm<B>) -> Self {
+        // SAFETY: The VM is valid.
+        unsafe { bindings::write_lock(&raw mut (*vm.as_raw()).mmu_lock) };
+        Self {
+            vm,
+            owned: true,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Stands for the lock that the core holds around a call to the backend.
+    ///
+    /// # Safety
+    ///
+    /// The lock must be held for writing by this thread for `'a`.
+    #[inline]
+    pub(super) unsafe fn assume(vm: &'a Vm<B>) -> Self {
+        Self {
+            vm,
+            owned: false,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Returns the VM.
+    #[inline]
+    pub fn vm(&self) -> &'a Vm<B> {
+        self.vm
+    }
+
+    /// Returns whether what was looked up for `gfn` since `seq` may be stale.
+    #[inline]
+    pub fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
+        must_retry(self.vm, seq, gfn)
+    }
+
+    /// Lets others have the lock, and the CPU, if they wait for it. Returns whether it did so; then
+    /// the page tables may have changed.
+    #[inline]
+    pub fn yield_if_needed(&mut self) -> bool {
+        // SAFETY: The lock is held for writing.
+        let r = unsafe {
+            bindings::cond_resched_rwlock_write(
+                &raw mut (*self.vm.as_raw()).mmu_lock,
+            )
+        };
+        r != 0
+    }
+
+    /// Returns the level of the leaf that maps `hva` in the host's page tables: 0 for 4K or none, 1
+    /// for 2M, 2 for 1G.
+    ///
+    /// True for as long as the lock is held, if `must_retry` has said no under the same lock.
+    #[inline]
+    pub fn host_leaf_level(&self, hva: Hva) -> usize {
+        // SAFETY: The VM is valid, and holds a reference to its `mm`, whose page tables cannot be
+        // freed as the MMU notifier would need the lock for that.
+        unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, hva.0) as usize }
+    }
+}
+
+impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: `new()` has taken the lock.
+            unsafe {
+                bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock)
+            };
+        }
+    }
+}
+
+#[inline]
+fn must_retry<B: Backend>(vm: &Vm<B>, seq: MmuSeq, gfn: Gfn) -> bool {
+    // SAFETY: The VM is valid, and the callers hold the lock.
+    unsafe { bindings::mmu_invalidate_retry_gfn(vm.as_raw(), seq.0, gfn.0) != 0 }
+}
+
+/// Why a page of the host could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFault {
+    /// The memory is broken.
+    HwPoison,
+    /// A signal came in.
+    Signal,
+    /// Nothing is mapped there, or not with this access.
+    NoAccess,
+}
+
+/// A page of the host's memory that backs a guest frame, with a reference to it if it has one.
+pub struct FaultedPage {
+    pfn: Pfn,
+    page: *mut bindings::page,
+    writable: bool,
+}
+
+impl FaultedPage {
+    #[inline]
+    pub(super) fn new(slot: &Memslot<'_>, gfn: Gfn, write: bool) -> Result<Self, PageFault> {
+        let mut page = core::ptr::null_mut();
+        let mut writable = false;
+        let foll = if write { bindings::FOLL_WRITE } else { 0 };
+        // SAFETY: The slot is valid and the pointers are to local variables.
+        let pfn = unsafe {
+            bindings::__kvm_faultin_pfn(slot.as_ptr(), gfn.0, foll, &mut writable, &mut page)
+        };
+        // The bits that tell an error from a frame number, see `is_error_noslot_pfn()`.
+        const ERR_NOSLOT_MASK: u64 = 0xfff << 52;
+        if pfn == bindings::KVM_PFN_ERR_HWPOISON {
+            Err(PageFault::HwPoison)
+        } else if pfn == bindings::KVM_PFN_ERR_SIGPENDING {
+            Err(PageFault::Signal)
+        } else if pfn & ERR_NOSLOT_MASK != 0 {
+            Err(PageFault::NoAccess)
+        } else {
+            Ok(Self {
+                pfn: Pfn(pfn),
+                page,
+                writable,
+            })
+        }
+    }
+
+    /// Returns the host frame.
+    #[inline]
+    pub fn pfn(&self) -> Pfn {
+        self.pfn
+    }
+
+    /// Returns whether the host lets the page be written.
+    #[inline]
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Gives the page back after it has been mapped, or found to be mapped, in the guest.
+    #[inline]
+    pub fn release_mapped<B: Backend>(self, _: &MmuWriteGuard<'_, B>) {
+        let this = ManuallyDrop::new(self);
+        if this.page.is_null() {
+            return;
+        }
+        // SAFETY: The reference is ours to give back; the lock is held, so that a page that is
+        // marked dirty cannot be written back in between.
+        unsafe {
+            if this.writable {
+                bindings::kvm_release_page_dirty(this.page);
+            } else {
+                bindings::kvm_release_page_clean(this.page);
+            }
+        }
+    }
+}
+
+impl Drop for FaultedPage {
+    /// Gives the page back without its having been used.
+    #[inline]
+    fn drop(&mut self) {
+        if !self.page.is_null() {
+            // SAFETY: The reference is ours to give back.
+            unsafe { bindings::kvm_put_page(self.page) };
+        }
+    }
+}
+
+/// Tells the current thread that memory at `hva` is broken.
+#[inline]
+pub fn signal_hwpoison(hva: Hva) {
+    // SAFETY: `current` is valid.
+    unsafe {
+        bindings::send_sig_mceerr(
+            bindings::BUS_MCEERR_AR as c_int,
+            hva.0 as *mut c_void,
+            crate::page::PAGE_SHIFT as i16,
+            bindings::get_current(),
+        );
+    }
+}
+
+/// A stock of zeroed pages, filled where sleeping is allowed, to be taken under a lock.
+pub struct MemoryCache(bindings::kvm_mmu_memory_cache);
+
+// SAFETY: The cache owns its pages, and nothing in it depends on the thread.
+unsafe impl Send for MemoryCache {}
+
+impl MemoryCache {
+    /// Returns an empty cache.
+    pub fn new() -> Self {
+        // SAFETY: All-zero is an empty cache.
+        let mut cache: bindings::kvm_mmu_memory_cache = unsafe { core::mem::zeroed() };
+        cache.gfp_zero = bindings::__GFP_ZERO;
+        Self(cache)
+    }
+
+    /// Fills the cache up to at least `min` pages. May sleep.
+    #[inline]
+    pub fn top_up<B: Backend>(&mut self, _: &Vm<B>, min: usize) -> Result {
+        // SAFETY: The cache is valid.
+        crate::error::to_result(unsafe {
+            bindings::kvm_mmu_topup_memory_cache(&mut self.0, min as c_int)
+        })
+    }
+
+    /// Takes a page.
+    ///
+    /// The cache has been filled well enough, else the core warns once and falls back to an atomic
+    /// allocation, which may fail.
+    #[inline]
+    pub fn take<B: Backend>(&mut self, _: &MmuWriteGuard<'_, B>) -> Option<PageTablePage<1>> {
+        // SAFETY: The cache is valid; the result is a zeroed page, or null.
+        let page = unsafe { bindings::kvm_mmu_memory_cache_alloc(&mut self.0) };
+        // SAFETY: The page is ours.
+        NonNull::new(page).map(|page| unsafe { PageTablePage::new_accounted(page.cast()) })
+    }
+
+    /// Frees all pages.
+    #[inline]
+    pub fn clear<B: Backend>(&mut self, _: &Vm<B>) {
+        // SAFETY: The cache is valid.
+        unsafe { bindings::kvm_mmu_free_memory_cache(&mut self.0) };
+    }
+}
+
+impl Default for MemoryCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Number of entries of a page table of one page.
+pub const ENTRIES: usize = PAGE_SIZE / size_of::<u64>();
+
+/// `PAGES` pages of memory, a power of two, contiguous and aligned to their size, that hold a page
+/// table. Charged to the process, and counted as secondary page tables.
+pub struct PageTablePage<const PAGES: usize>(NonNull<AtomicU64>);
+
+// SAFETY: The memory is owned, and nothing in it depends on the thread.
+unsafe impl<const PAGES: usize> Send for PageTablePage<PAGES> {}
+// SAFETY: What can be reached by a shared reference is atomic.
+unsafe impl<const PAGES: usize> Sync for PageTablePage<PAGES> {}
+
+impl<const PAGES: usize> PageTablePage<PAGES> {
+    const ORDER: u32 = PAGES.trailing_zeros();
+
+    /// Allocates a page table without entries. May sleep.
+    pub fn alloc() -> Result<Self, AllocError> {
+        const { assert!(PAGES.is_power_of_two()) };
+        let gfp = bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_ZERO;
+        // SAFETY: Always safe to call.
+        let addr = unsafe { bindings::get_free_pages_noprof(gfp, Self::ORDER) };
+        let ptr = NonNull::new(addr as *mut AtomicU64).ok_or(AllocError)?;
+        // SAFETY: The pages are ours.
+        Ok(unsafe { Self::new_accounted(ptr) })
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` must point to `PAGES` zeroed pages that nobody else owns.
+    #[inline]
+    unsafe fn new_accounted(ptr: NonNull<AtomicU64>) -> Self {
+        // SAFETY: The address is of the first of `PAGES` pages that were allocated together.
+        unsafe { bindings::kvm_account_pgtable_pages(ptr.as_ptr().cast(), PAGES as c_int) };
+        Self(ptr)
+    }
+
+    /// Returns the entries.
+    #[inline]
+    pub fn entries(&self) -> &[AtomicU64] {
+        // SAFETY: `self` owns so many entries, initialized to zero and atomic ever since.
+        unsafe { core::slice::from_raw_parts(self.0.as_ptr(), PAGES * ENTRIES) }
+    }
+
+    /// Returns the host physical address.
+    #[inline]
+    pub fn phys(&self) -> u64 {
+        // SAFETY: The memory is part of the linear mapping.
+        unsafe { bindings::kvm_virt_to_phys(self.0.as_ptr().cast()) }
+    }
+
+    /// Gives up ownership for the physical address, which is to be stored in an entry.
+    #[inline]
+    pub fn into_phys(self) -> u64 {
+        ManuallyDrop::new(self).phys()
+    }
+
+    /// Takes ownership back.
+    ///
+    /// # Safety
+    ///
+    /// `phys` must have been returned by [`into_phys`](Self::into_phys), whose ownership is taken
+    /// over, and no hart may walk the page table any more.
+    #[inline]
+    pub unsafe fn from_phys(phys: u64) -> Self {
+        // SAFETY: By the requirement, this is memory of the linear mapping, so not null.
+        Self(unsafe { NonNull::new_unchecked(bindings::kvm_phys_to_virt(phys).cast()) })
+    }
+
+    /// Borrows the entries of a page table whose ownership was given up.
+    ///
+    /// # Safety
+    ///
+    /// `phys` must have been returned by [`into_phys`](Self::into_phys), and ownership must not be
+    /// taken back within `'a`.
+    #[inline]
+    pub unsafe fn entries_at<'a>(phys: u64) -> &'a [AtomicU64] {
+        // SAFETY: By the requirement, so many entries are there for `'a`.
+        unsafe {
+            core::slice::from_raw_parts(bindings::kvm_phys_to_virt(phys).cast(), PAGES * ENTRIES)
+        }
+    }
+}
+
+impl<const PAGES: usize> Drop for PageTablePage<PAGES> {
+    fn drop(&mut self) {
+        // SAFETY: The pages are ours, were counted, and were allocated with this order.
+        unsafe {
+            bindings::kvm_account_pgtable_pages(self.0.as_ptr().cast(), -(PAGES as c_int));
+            bindings::free_pages(self.0.as_ptr() as usize, Self::ORDER);
+        }
+    }
+}

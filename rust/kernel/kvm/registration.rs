@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The backend's registration with the KVM core.
+
+use crate::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    ThisModule, //
+};
+
+/// `/dev/kvm` is there for as long as this exists.
+pub struct Registration(());
+
+impl Registration {
+    /// Registers the backend whose entry points are linked into the same module.
+    #[inline]
+    pub fn new(module: &'static ThisModule) -> Result<Self> {
+        #[cfg(CONFIG_GUEST_PERF_EVENTS)]
+        // SAFETY: Called once, before there is a vCPU.
+        unsafe {
+            bindings::__kvm_register_perf_callbacks(None, None)
+        };
+        // SAFETY: The entry points are those of this module; `kvm_exit()` is called before it goes.
+        let r = to_result(unsafe {
+            bindings::kvm_init(
+                size_of::<bindings::kvm_vcpu>() as c_uint,
+                0,
+                module.as_ptr(),
+            )
+        });
+        match r {
+            Ok(()) => Ok(Self(())),
+            Err(e) => {
+                unregister_perf_callbacks();
+                Err(e)
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `kvm_init()` has succeeded.
+        unsafe { bindings::kvm_exit() };
+        unregister_perf_callbacks();
+    }
+}
+
+#[inline]
+fn unregister_perf_callbacks() {
+    #[cfg(CONFIG_GUEST_PERF_EVENTS)]
+    // SAFETY: They were registered in `Registration::new()`.
+    unsafe {
+        bindings::kvm_unregister_perf_callbacks()
+    };
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The entry points that the core calls, generic over the backend: pointers become references here,
+//! and results become errnos.
+//!
+//! # Safety
+//!
+//! Each function may be called by the core alone, as the entry point of the same name: that is what
+//! makes the pointers valid and the locks held, and it is not repeated below.
+
+use super::{
+    addr::{
+        Gfn,
+        GfnRange, //
+    },
+    backend::{
+        Backend,
+        HardwareOps,
+        MmuOps,
+        VcpuOps,
+        VmOps, //
+    },
+    context::PreemptOff,
+    memslot::{
+        MemoryChange,
+        Memslot, //
+    },
+    mmu::MmuWriteGuard,
+    vcpu::{
+        LockedVcpu,
+        NewVcpu,
+        Vcpu,
+        VcpuId, //
+    },
+    vm::Vm, //
+};
+use crate::{
+    bindings,
+    cpu::CpuId,
+    prelude::*,
+    types::ForeignOwnable,
+    uaccess::UserPtr, //
+};
+
+/// The backend's state of a vCPU, pinned behind `kvm_vcpu.arch.backend`.
+#[pin_data]
+pub struct VcpuState<B: Backend> {
+    #[pin]
+    pub(super) shared: B::VcpuShared,
+    pub(super) local: B::VcpuLocal,
+}
+
+#[inline]
+fn errno(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(e) => e.to_errno(),
+    }
+}
+
+// Hardware.
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
+    errno(B::enable_cpu())
+}
+
+// VMs.
+
+#[doc(hidden)]
+pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
+    let state = B::create(kind).and_then(|init| KBox::pin_init(init, GFP_KERNEL_ACCOUNT));
+    match state {
+        Ok(state) => {
+            // SAFETY: `kvm` is valid and nobody else has it yet. `destroy_vm()` takes the state
+            // back.
+            unsafe { (*kvm).arch.backend = state.into_foreign().cast() };
+            0
+        }
+        Err(e) => e.to_errno(),
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
+    // SAFETY: `kvm` is valid, and nobody else can reach it any more. vCPUs go first: they use the
+    // VM's state.
+    unsafe { bindings::kvm_destroy_vcpus(kvm) };
+    // SAFETY: As above; this is the pointer that `init_vm()` has made.
+    drop(unsafe { <Pin<KBox<B::Vm>> as ForeignOwnable>::from_foreign((*kvm).arch.backend.cast()) });
+}
+
+#[doc(hidden)]
+pub unsafe fn check_extension<B: VmOps>(kvm: *mut bindings::kvm, capability: c_long) -> c_int {
+    let Ok(capability) = u32::try_from(capability) else {
+        return 0;
+    };
+    // SAFETY: `kvm` is null or valid.
+    let vm = (!kvm.is_null()).then(|| unsafe { Vm::<B>::from_raw(kvm) });
+    B::check_extension(vm, capability)
+}
+
+#[doc(hidden)]
+pub unsafe fn enable_cap<B: VmOps>(
+    kvm: *mut bindings::kvm,
+    cap: *mut bindings::kvm_enable_cap,
+) -> c_int {
+    // SAFETY: Both pointers are valid.
+    let (vm, cap) = unsafe { (Vm::<B>::from_raw(kvm), &*cap) };
+    errno(B::enable_cap(vm, cap.cap, cap.flags, cap.args))
+}
+
+// vCPUs.
+
+#[doc(hidden)]
+pub unsafe fn vcpu_precreate<B: VcpuOps>(kvm: *mut bindings::kvm, id: c_uint) -> c_int {
+    // SAFETY: `kvm` is valid.
+    errno(B::precreate(unsafe { Vm::from_raw(kvm) }, VcpuId(id)))
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: The core has set up its part and shows the vCPU to nobody else yet.
+    let new = unsafe { NewVcpu::<B>::new(ptr) };
+    let state = B::create(&new).and_then(|(shared, local)| {
+        KBox::try_pin_init(
+            try_pin_init!(VcpuState::<B> { shared <- shared, local }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    });
+    match state {
+        Ok(state) => {
+            // SAFETY: `ptr` is valid. `vcpu_destroy()` takes the state back.
+            unsafe { (*ptr).arch.backend = state.into_foreign().cast() };
+            // SAFETY: The vCPU is complete, and nobody else can reach it.
+            B::created(&unsafe { LockedVcpu::new(Vcpu::from_raw(ptr)) });
+            0
+        }
+        Err(e) => e.to_errno(),
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: The vCPU is valid.
+    B::postcreate(unsafe { Vcpu::from_raw(vcpu) });
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_destroy<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: The vCPU is valid, nobody else can reach it any more, and this is the pointer that
+    // `vcpu_create()` has made.
+    drop(unsafe {
+        <Pin<KBox<VcpuState<B>>> as ForeignOwnable>::from_foreign((*vcpu).arch.backend.cast())
+    });
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
+    // SAFETY: Called with preemption disabled, by the thread that holds the mutex or on its behalf.
+    // The core passes the number of this CPU.
+    let (vcpu, preempt, cpu) = unsafe {
+        (
+            LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)),
+            PreemptOff::assume(),
+            CpuId::from_i32_unchecked(cpu),
+        )
+    };
+    B::load(&vcpu, cpu, preempt);
+    // SAFETY: The vCPU is valid, and this is its owner.
+    unsafe { (&raw mut (*vcpu.as_raw()).cpu).write_volatile(cpu.as_u32() as c_int) };
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: As in `vcpu_load()`.
+    let (vcpu, preempt) =
+        unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), PreemptOff::assume()) };
+    // SAFETY: The vCPU is valid, and this is its owner. The core sends interrupts to the CPU that
+    // stands there, and takes -1 for none.
+    unsafe { (&raw mut (*vcpu.as_raw()).cpu).write_volatile(-1) };
+    B::put(&vcpu, preempt);
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_run<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: The vCPU is valid, and the core holds its mutex.
+    errno(B::run(&unsafe { LockedVcpu::new(Vcpu::from_raw(vcpu)) }))
+}
+
+/// # Safety
+///
+/// `file` must be that of a vCPU.
+unsafe fn vcpu_of_file<'a, B: VcpuOps>(file: *mut bindings::file) -> &'a Vcpu<B> {
+    // SAFETY: By the requirement; the file holds a reference to the VM.
+    unsafe { Vcpu::from_raw((*file).private_data.cast()) }
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_ioctl<B: VcpuOps>(
+    file: *mut bindings::file,
+    cmd: c_uint,
+    arg: c_ulong,
+) -> c_long {
+    // SAFETY: The file is that of a vCPU whose mutex the core holds.
+    let vcpu = unsafe { LockedVcpu::<B>::new(vcpu_of_file(file)) };
+    match B::ioctl(&vcpu, cmd, UserPtr::from_addr(arg)) {
+        Ok(ret) => ret,
+        Err(e) => e.to_errno() as c_long,
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_unlocked_ioctl<B: VcpuOps>(
+    file: *mut bindings::file,
+    cmd: c_uint,
+    arg: c_ulong,
+) -> c_long {
+    // SAFETY: The file is that of a vCPU.
+    let vcpu = unsafe { vcpu_of_file::<B>(file) };
+    match B::unlocked_ioctl(vcpu, cmd, UserPtr::from_addr(arg)) {
+        Some(Ok(ret)) => ret,
+        Some(Err(e)) => e.to_errno() as c_long,
+        None => -(bindings::ENOIOCTLCMD as c_long),
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_get_mpstate<B: VcpuOps>(
+    vcpu: *mut bindings::kvm_vcpu,
+    state: *mut bindings::kvm_mp_state,
+) -> c_int {
+    // SAFETY: The vCPU is valid, and the core holds its mutex.
+    let vcpu = unsafe { LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)) };
+    // SAFETY: `state` is valid for writes.
+    unsafe { (*state).mp_state = B::mp_state(&vcpu) };
+    0
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
+    vcpu: *mut bindings::kvm_vcpu,
+    state: *mut bindings::kvm_mp_state,
+) -> c_int {
+    // SAFETY: The vCPU is valid, and the core holds its mutex; so is `state`.
+    let (vcpu, state) = unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*state).mp_state) };
+    errno(B::set_mp_state(&vcpu, state))
+}
+
+#[doc(hidden)]
+pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
+    vcpu: *mut bindings::kvm_vcpu,
+    debug: *mut bindings::kvm_guest_debug,
+) -> c_int {
+    // SAFETY: The vCPU is valid, and the core holds its mutex; so is `debug`.
+    let (vcpu, control) =
+        unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*debug).control) };
+    let on = control & bindings::KVM_GUESTDBG_ENABLE != 0;
+    vcpu.set_guest_debug(if on { control } else { 0 });
+    B::guest_debug_changed(&vcpu);
+    0
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_runnable<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+    // SAFETY: The vCPU is valid.
+    B::runnable(unsafe { Vcpu::from_raw(vcpu) })
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_has_pending_timer<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+    // SAFETY: The vCPU is valid.
+    B::has_pending_timer(unsafe { Vcpu::from_raw(vcpu) })
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_in_kernel<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+    // SAFETY: The vCPU is valid.
+    B::in_kernel(unsafe { Vcpu::from_raw(vcpu) })
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_ip<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
+    // SAFETY: The vCPU is valid.
+    B::instruction_pointer(unsafe { Vcpu::from_raw(vcpu) })
+}
+
+#[doc(hidden)]
+#[inline]
+pub unsafe fn vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> bool {
+    // SAFETY: The vCPU is valid.
+    let mode = unsafe { bindings::kvm_vcpu_exiting_guest_mode(vcpu) };
+    mode as c_uint == bindings::IN_GUEST_MODE
+}
+
+// Memory.
+
+#[doc(hidden)]
+pub unsafe fn flush_shadow_all<B: MmuOps>(kvm: *mut bindings::kvm) {
+    // SAFETY: `kvm` is valid.
+    B::unmap_all(unsafe { Vm::from_raw(kvm) });
+}
+
+#[doc(hidden)]
+pub unsafe fn flush_shadow_memslot<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    slot: *mut bindings::kvm_memory_slot,
+) {
+    // SAFETY: Both are valid.
+    let (vm, slot) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(slot)) };
+    if let Some(slot) = slot {
+        B::unmap_slot(vm, &slot);
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn prepare_memory_region<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    new: *mut bindings::kvm_memory_slot,
+    change: bindings::kvm_mr_change,
+) -> c_int {
+    // SAFETY: `kvm` is valid, and `new` is null or valid.
+    let (vm, new) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(new)) };
+    errno(B::prepare_slot(
+        vm,
+        new.as_ref(),
+        MemoryChange::from_raw(change),
+    ))
+}
+
+#[doc(hidden)]
+pub unsafe fn commit_memory_region<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    new: *const bindings::kvm_memory_slot,
+    change: bindings::kvm_mr_change,
+) {
+    // SAFETY: `kvm` is valid, and `new` is null or valid.
+    let (vm, new) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(new)) };
+    B::commit_slot(vm, new.as_ref(), MemoryChange::from_raw(change));
+}
+
+#[inline]
+fn gfn_range(range: &bindings::kvm_gfn_range) -> GfnRange {
+    Gfn(range.start)..Gfn(range.end)
+}
+
+#[doc(hidden)]
+pub unsafe fn unmap_gfn_range<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    range: *mut bindings::kvm_gfn_range,
+) -> bool {
+    // SAFETY: Both are valid.
+    let (vm, range) = unsafe { (Vm::<B>::from_raw(kvm), &*range) };
+    // SAFETY: The core holds the lock for writing.
+    let mut mmu = unsafe { MmuWriteGuard::assume(vm) };
+    B::unmap_range(&mut mmu, gfn_range(range), range.may_block)
+}
+
+#[doc(hidden)]
+pub unsafe fn age_gfn<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    range: *mut bindings::kvm_gfn_range,
+) -> bool {
+    // SAFETY: Both are valid.
+    let (vm, range) = unsafe { (Vm::<B>::from_raw(kvm), &*range) };
+    // SAFETY: The core holds the lock for writing.
+    B::age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
+}
+
+#[doc(hidden)]
+pub unsafe fn test_age_gfn<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    range: *mut bindings::kvm_gfn_range,
+) -> bool {
+    // SAFETY: Both are valid.
+    let (vm, range) = unsafe { (Vm::<B>::from_raw(kvm), &*range) };
+    // SAFETY: The core holds the lock for writing.
+    B::test_age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
+}
+
+#[doc(hidden)]
+pub unsafe fn log_dirty_masked<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    slot: *mut bindings::kvm_memory_slot,
+    gfn_offset: u64,
+    mask: c_ulong,
+) {
+    // SAFETY: Both are valid.
+    let (vm, slot) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(slot)) };
+    if let Some(slot) = slot {
+        let base = Gfn(slot.gfns().start.0.wrapping_add(gfn_offset));
+        // SAFETY: The core holds the lock for writing.
+        B::log_dirty_masked(&unsafe { MmuWriteGuard::assume(vm) }, base, mask as u64);
+    }
+}
+
+#[doc(hidden)]
+pub unsafe fn flush_remote_tlbs_range<B: MmuOps>(
+    kvm: *mut bindings::kvm,
+    gfn: u64,
+    pages: u64,
+) -> c_int {
+    // SAFETY: `kvm` is valid.
+    let vm = unsafe { Vm::<B>::from_raw(kvm) };
+    B::flush_remote_tlbs(vm, Gfn(gfn)..Gfn(gfn.saturating_add(pages)));
+    0
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A timer of a vCPU.
+
+use super::{
+    backend::VcpuOps,
+    vcpu::{
+        NewVcpu,
+        Vcpu, //
+    },
+};
+use crate::{
+    bindings,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// What becomes of a timer that has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VcpuTimerRestart {
+    /// It stops.
+    No,
+    /// It expires again after so many nanoseconds.
+    After(u64),
+}
+
+/// A one-shot timer of high resolution that calls [`VcpuOps::timer_expired`] for its vCPU.
+///
+/// Part of the backend's shared state of the vCPU, hence gone before the vCPU is.
+///
+/// # Invariants
+///
+/// `hrtimer` has been set up. `vcpu` outlives it.
+#[pin_data(PinnedDrop)]
+pub struct VcpuTimer<B: VcpuOps> {
+    #[pin]
+    hrtimer: Opaque<bindings::hrtimer>,
+    vcpu: *mut bindings::kvm_vcpu,
+    _backend: core::marker::PhantomData<fn() -> B>,
+}
+
+// SAFETY: The C side synchronizes all that is done to a timer.
+unsafe impl<B: VcpuOps> Send for VcpuTimer<B> {}
+// SAFETY: As above.
+unsafe impl<B: VcpuOps> Sync for VcpuTimer<B> {}
+
+impl<B: VcpuOps> VcpuTimer<B> {
+    /// Returns an initializer for a timer of `vcpu`.
+    pub fn new(vcpu: &NewVcpu<'_, B>) -> impl PinInit<Self> + use<B> {
+        let vcpu = vcpu.as_raw();
+        // INVARIANT: The timer is set up, and lives in the state of the vCPU.
+        pin_init!(Self {
+            hrtimer <- Opaque::ffi_init(|slot: *mut bindings::hrtimer| {
+                // SAFETY: `slot` is valid for writes and pinned.
+                unsafe {
+                    bindings::hrtimer_setup(
+                        slot,
+                        Some(Self::expired),
+                        bindings::CLOCK_MONOTONIC as c_int,
+                        bindings::hrtimer_mode_HRTIMER_MODE_REL,
+                    )
+                };
+            }),
+            vcpu,
+            _backend: core::marker::PhantomData,
+        })
+    }
+
+    /// Starts the timer, or restarts it, to expire after `ns` nanoseconds.
+    #[inline]
+    pub fn start(&self, ns: u64) {
+        let ns = i64::try_from(ns).unwrap_or(i64::MAX);
+        // SAFETY: By the invariants, the timer has been set up.
+        unsafe {
+            bindings::hrtimer_start_range_ns(
+                self.hrtimer.get(),
+                ns,
+                0,
+                bindings::hrtimer_mode_HRTIMER_MODE_REL,
+            )
+        };
+    }
+
+    /// Stops the timer, and waits for the end of a call that is under way.
+    #[inline]
+    pub fn cancel(&self) {
+        // SAFETY: By the invariants, the timer has been set up.
+        unsafe { bindings::hrtimer_cancel(self.hrtimer.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// `hrtimer` must be that of a `VcpuTimer<B>` whose vCPU is alive.
+    unsafe extern "C" fn expired(hrtimer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
+        // SAFETY: By the requirement.
+        let this = unsafe { &*crate::container_of!(Opaque::cast_from(hrtimer), Self, hrtimer) };
+        // SAFETY: By the invariants. The backend starts no timer before its state is complete.
+        let vcpu = unsafe { Vcpu::<B>::from_raw(this.vcpu) };
+        match B::timer_expired(vcpu) {
+            VcpuTimerRestart::No => bindings::hrtimer_restart::HRTIMER_NORESTART,
+            VcpuTimerRestart::After(ns) => {
+                let ns = i64::try_from(ns).unwrap_or(i64::MAX);
+                // SAFETY: This is the callback of the timer.
+                unsafe { bindings::hrtimer_forward(hrtimer, bindings::ktime_get(), ns.max(1)) };
+                bindings::hrtimer_restart::HRTIMER_RESTART
+            }
+        }
+    }
+}
+
+#[pinned_drop]
+impl<B: VcpuOps> PinnedDrop for VcpuTimer<B> {
+    fn drop(self: Pin<&mut Self>) {
+        self.cancel();
+    }
+}

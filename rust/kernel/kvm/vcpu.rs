@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A virtual CPU, and the tokens that tell what a thread may do with it.
+
+use super::{
+    backend::{
+        Backend,
+        VcpuOps, //
+    },
+    context::{
+        IrqOff,
+        PreemptOff, //
+    },
+    memslot::SrcuGuard,
+    request::Request,
+    run::RunArea,
+    shims::VcpuState,
+    stats::VcpuCounter,
+    vm::Vm, //
+};
+use crate::{
+    bindings,
+    cpu::CpuId,
+    prelude::*,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
+};
+use core::marker::PhantomData;
+
+/// The identifier that user space has given a vCPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VcpuId(pub u32);
+
+/// A `struct kvm_vcpu`, as any thread may see it: atomics and locks.
+#[repr(transparent)]
+pub struct Vcpu<B: Backend> {
+    inner: Opaque<bindings::kvm_vcpu>,
+    _backend: PhantomData<(B::VcpuShared, B::VcpuLocal)>,
+}
+
+// SAFETY: All that a `&Vcpu` gives is synchronized: by the core, or because `B::VcpuShared` is
+// `Sync`. `B::VcpuLocal` needs a token.
+unsafe impl<B: Backend> Sync for Vcpu<B> {}
+
+impl<B: Backend> Vcpu<B> {
+    /// # Safety
+    ///
+    /// `ptr` must point to a vCPU of this backend, after `kvm_arch_vcpu_create()` and before the
+    /// end of `kvm_arch_vcpu_destroy()`, for the whole of `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_vcpu) -> &'a Self {
+        // SAFETY: The layout is that of `struct kvm_vcpu`; the rest is the requirement.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` must be null, or as for [`from_raw`](Self::from_raw).
+    #[inline]
+    pub(super) unsafe fn from_raw_or_null<'a>(ptr: *mut bindings::kvm_vcpu) -> Option<&'a Self> {
+        // SAFETY: By the requirement.
+        (!ptr.is_null()).then(|| unsafe { Self::from_raw(ptr) })
+    }
+
+    /// Returns the pointer that the core knows the vCPU by.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::kvm_vcpu {
+        self.inner.get()
+    }
+
+    /// Returns the VM of the vCPU.
+    #[inline]
+    pub fn vm(&self) -> &Vm<B> {
+        // SAFETY: The VM lives longer than its vCPUs, and never changes.
+        unsafe { Vm::from_raw((*self.as_raw()).kvm) }
+    }
+
+    /// Returns the identifier that user space has given the vCPU.
+    #[inline]
+    pub fn id(&self) -> VcpuId {
+        // SAFETY: The vCPU is valid, and the field never changes.
+        VcpuId(unsafe { (*self.as_raw()).vcpu_id } as u32)
+    }
+
+    /// Returns the position of the vCPU in the order of creation.
+    #[inline]
+    pub fn index(&self) -> i32 {
+        // SAFETY: The vCPU is valid, and the field never changes once the vCPU can be reached.
+        unsafe { (*self.as_raw()).vcpu_idx }
+    }
+
+    #[inline]
+    fn state(&self) -> &VcpuState<B> {
+        // SAFETY: By the requirement of `from_raw()`, the pointer is that of the pinned state that
+        // `kvm_arch_vcpu_create()` has made, which lives as long as the vCPU.
+        unsafe { &*(*self.as_raw()).arch.backend.cast::<VcpuState<B>>() }
+    }
+
+    /// Returns the part of the backend's state that any thread may use.
+    #[inline]
+    pub fn shared(&self) -> &B::VcpuShared {
+        &self.state().shared
+    }
+
+    /// Makes a request, without interrupting the vCPU.
+    #[inline]
+    pub fn request(&self, request: Request) {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::__kvm_make_request(request.raw() as c_int, self.as_raw()) };
+    }
+
+    /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest.
+    #[inline]
+    pub fn kick(&self) {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::__kvm_vcpu_kick(self.as_raw(), false) };
+    }
+
+    /// Wakes the vCPU if it sleeps.
+    #[inline]
+    pub fn wake_up(&self) {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_wake_up(self.as_raw()) };
+    }
+
+    /// Returns whether the vCPU waits for an interrupt, for a guest that asks.
+    #[inline]
+    pub fn is_halted(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is a statistic that may be read at any time.
+        unsafe { (&raw const (*self.as_raw()).stat.generic.blocking).read_volatile() != 0 }
+    }
+
+    #[inline]
+    fn wait(&self) -> *mut bindings::rcuwait {
+        // SAFETY: The vCPU is valid.
+        unsafe { &raw mut (*self.as_raw()).wait }
+    }
+}
+
+/// A vCPU in the making: the core has set up its part, the backend has not.
+pub struct NewVcpu<'a, B: Backend> {
+    ptr: *mut bindings::kvm_vcpu,
+    _life: PhantomData<&'a Vcpu<B>>,
+}
+
+impl<'a, B: Backend> NewVcpu<'a, B> {
+    /// # Safety
+    ///
+    /// `ptr` must point to a vCPU that the core has set up and shows to nobody else for `'a`.
+    #[inline]
+    pub(super) unsafe fn new(ptr: *mut bindings::kvm_vcpu) -> Self {
+        Self {
+            ptr,
+            _life: PhantomData,
+        }
+    }
+
+    /// Returns the VM of the vCPU.
+    #[inline]
+    pub fn vm(&self) -> &'a Vm<B> {
+        // SAFETY: The VM lives longer than its vCPUs.
+        unsafe { Vm::from_raw((*self.ptr).kvm) }
+    }
+
+    /// Returns the identifier that user space has given the vCPU.
+    #[inline]
+    pub fn id(&self) -> VcpuId {
+        // SAFETY: The vCPU is valid.
+        VcpuId(unsafe { (*self.ptr).vcpu_id } as u32)
+    }
+
+    #[inline]
+    pub(super) fn as_raw(&self) -> *mut bindings::kvm_vcpu {
+        self.ptr
+    }
+}
+
+/// A vCPU whose mutex this thread holds, or that nobody else can reach.
+pub struct LockedVcpu<'a, B: Backend> {
+    vcpu: &'a Vcpu<B>,
+    _not_send: NotThreadSafe,
+}
+
+impl<B: Backend> core::ops::Deref for LockedVcpu<'_, B> {
+    type Target = Vcpu<B>;
+
+    #[inline]
+    fn deref(&self) -> &Vcpu<B> {
+        self.vcpu
+    }
+}
+
+impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
+    /// # Safety
+    ///
+    /// For the whole of `'a`, this thread must hold the vCPU's mutex, or no other must be able to
+    /// reach the vCPU.
+    #[inline]
+    pub(super) unsafe fn new(vcpu: &'a Vcpu<B>) -> Self {
+        Self {
+            vcpu,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Returns the vCPU without the token.
+    #[inline]
+    pub fn vcpu(&self) -> &'a Vcpu<B> {
+        self.vcpu
+    }
+
+    /// Returns the part of the backend's state that only the holder of the mutex may use.
+    ///
+    /// It is not [`Sync`], and the hooks for load and put may run on top of the caller, so it wants
+    /// [`Cell`](core::cell::Cell)s.
+    #[inline]
+    pub fn local(&self) -> &B::VcpuLocal {
+        &self.vcpu.state().local
+    }
+
+    /// Returns the C part of the architecture's state.
+    #[inline]
+    pub fn arch(&self) -> *mut bindings::kvm_vcpu_arch {
+        // SAFETY: The vCPU is valid.
+        unsafe { &raw mut (*self.vcpu.as_raw()).arch }
+    }
+
+    /// Returns the area that is shared with user space.
+    #[inline]
+    pub fn run_area(&self) -> RunArea<'_> {
+        // SAFETY: The page lives as long as the vCPU.
+        unsafe { RunArea::new((*self.vcpu.as_raw()).run) }
+    }
+
+    /// Counts an event.
+    #[inline]
+    pub fn count(&self, counter: VcpuCounter) {
+        // SAFETY: The vCPU is valid. Only the holder of the mutex writes; that others may read in
+        // the middle is in the nature of the statistics.
+        unsafe {
+            let stat = counter.of(&raw mut (*self.vcpu.as_raw()).stat);
+            stat.write_volatile(stat.read_volatile().wrapping_add(1));
+        }
+    }
+
+    /// Returns whether user space debugs the guest (`KVM_GUESTDBG_ENABLE`).
+    #[inline]
+    pub fn guest_debug(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is protected by the mutex.
+        unsafe { (*self.vcpu.as_raw()).guest_debug != 0 }
+    }
+
+    pub(super) fn set_guest_debug(&self, control: u32) {
+        // SAFETY: As in `guest_debug()`.
+        unsafe { (*self.vcpu.as_raw()).guest_debug = control as usize };
+    }
+
+    /// Returns whether `KVM_RUN` is to enter the guest: not if user space has set `immediate_exit`.
+    #[inline]
+    pub fn wants_to_run(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is protected by the mutex.
+        unsafe { (*self.vcpu.as_raw()).wants_to_run }
+    }
+
+    /// Puts the guest's state on this hart, and the signal mask that user space wants in place, for
+    /// as long as `f` runs.
+    #[inline]
+    pub fn with_loaded<R>(&self, f: impl FnOnce(&LoadedVcpu<'_, B>) -> R) -> R {
+        // SAFETY: The vCPU is valid, its mutex is held, and both calls are undone below.
+        unsafe {
+            bindings::vcpu_load(self.vcpu.as_raw());
+            bindings::kvm_sigset_activate(self.vcpu.as_raw());
+        }
+        let r = f(&LoadedVcpu { locked: self });
+        // SAFETY: The counterparts of the calls above.
+        unsafe {
+            bindings::kvm_sigset_deactivate(self.vcpu.as_raw());
+            bindings::vcpu_put(self.vcpu.as_raw());
+        }
+        r
+    }
+}
+
+/// Returns whether a signal is pending for the current thread.
+#[inline]
+fn current_has_signal() -> bool {
+    // SAFETY: `current` is valid.
+    unsafe { bindings::signal_pending(bindings::get_current()) != 0 }
+}
+
+/// A vCPU that is loaded: the guest's CSRs are those of this hart.
+///
+/// The thread may be preempted and may migrate; the guest's state then follows it, by the hooks for
+/// put and load. So a single access to a guest CSR is right at any time, and a sequence of them
+/// sees the guest's values throughout.
+pub struct LoadedVcpu<'a, B: Backend> {
+    locked: &'a LockedVcpu<'a, B>,
+}
+
+impl<'a, B: Backend> core::ops::Deref for LoadedVcpu<'a, B> {
+    type Target = LockedVcpu<'a, B>;
+
+    #[inline]
+    fn deref(&self) -> &LockedVcpu<'a, B> {
+        self.locked
+    }
+}
+
+impl<B: VcpuOps> LoadedVcpu<'_, B> {
+    /// Enters an SRCU read-side section of the VM.
+    #[inline]
+    pub fn srcu_read_lock(&self) -> SrcuGuard<'_, B> {
+        SrcuGuard::new(self.vcpu)
+    }
+
+    /// Handles what the thread has to do before it may enter the guest.
+    ///
+    /// Returns [`EINTR`] if there is a signal, and has told user space so in the run area.
+    #[inline]
+    pub fn handle_work(&self) -> Result {
+        if !super::context::work_pending() {
+            return Ok(());
+        }
+        // SAFETY: Called from the ioctl, with interrupts enabled.
+        let r = unsafe { bindings::xfer_to_guest_mode_handle_work() };
+        if r != 0 {
+            self.run_area().set_exit_reason(super::ExitReason::Intr);
+            self.count(crate::vcpu_counter!(signal_exits));
+            return Err(Error::from_errno(r));
+        }
+        Ok(())
+    }
+
+    /// Returns whether there are requests.
+    #[inline]
+    pub fn request_pending(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is read as an atomic.
+        unsafe { (&raw const (*self.vcpu.as_raw()).requests).read_volatile() != 0 }
+    }
+
+    /// Returns whether `request` has been made, and takes it back.
+    #[inline]
+    pub fn take_request(&self, request: Request) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_check_request(request.raw() as c_int, self.vcpu.as_raw()) }
+    }
+
+    /// Returns whether the dirty ring is full, and has told user space so in the run area.
+    #[inline]
+    pub fn dirty_ring_full(&self) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_dirty_ring_check_request(self.vcpu.as_raw()) }
+    }
+
+    /// Runs `f`, which enters the guest, from where only an interrupt gets the vCPU; and leaves the
+    /// SRCU section meanwhile.
+    ///
+    /// Requests that were made before are seen by [`request_pending`](Self::request_pending) in
+    /// `f`; whoever makes one later sends an interrupt.
+    #[inline]
+    pub fn in_guest_mode<R>(
+        &self,
+        srcu: &mut SrcuGuard<'_, B>,
+        irq: &mut IrqOff,
+        f: impl FnOnce(&mut IrqOff) -> R,
+    ) -> R {
+        self.set_mode(bindings::IN_GUEST_MODE);
+        srcu.unlocked(|| {
+            // SAFETY: Always safe to call. Orders the mode above, and the end of the section, ahead
+            // of the reads of the requests in `f`.
+            unsafe { bindings::smp_mb__after_srcu_read_unlock() };
+            let r = f(irq);
+            self.set_mode(bindings::OUTSIDE_GUEST_MODE);
+            r
+        })
+    }
+
+    #[inline]
+    fn set_mode(&self, mode: u32) {
+        // SAFETY: The vCPU is valid; others read and compare-exchange the field.
+        unsafe { (&raw mut (*self.vcpu.as_raw()).mode).write_volatile(mode as c_int) };
+    }
+
+    /// Waits for an interrupt for the guest.
+    pub fn halt(&self, srcu: &mut SrcuGuard<'_, B>) {
+        // SAFETY: The vCPU is valid and loaded, and not in a read-side section.
+        srcu.unlocked(|| unsafe { bindings::kvm_vcpu_halt(self.vcpu.as_raw()) });
+    }
+
+    /// Waits until `ready` returns `true`, or a signal comes in. To be woken by
+    /// [`Vcpu::wake_up`].
+    pub fn wait_until(&self, srcu: &mut SrcuGuard<'_, B>, ready: impl Fn() -> bool) {
+        let wait = self.vcpu.wait();
+        srcu.unlocked(|| {
+            // SAFETY: The vCPU is valid, and only its owner waits there.
+            unsafe { bindings::prepare_to_rcuwait(wait) };
+            loop {
+                // SAFETY: Always safe to call; undone by `finish_rcuwait()`.
+                unsafe { bindings::set_current_state_interruptible() };
+                if ready() || current_has_signal() {
+                    break;
+                }
+                // SAFETY: Sleeping is allowed here.
+                unsafe { bindings::schedule() };
+            }
+            // SAFETY: The counterpart has been called.
+            unsafe { bindings::finish_rcuwait(wait) };
+        });
+    }
+
+    /// Yields the CPU to another vCPU of the VM that can make use of it.
+    #[inline]
+    pub fn on_spin(&self, in_kernel: bool) {
+        // SAFETY: The vCPU is valid and loaded.
+        unsafe { bindings::kvm_vcpu_on_spin(self.vcpu.as_raw(), in_kernel) };
+    }
+
+    /// Runs `f` with the guest's state off the hart and in memory, and preemption disabled.
+    #[inline]
+    pub fn with_unloaded<R>(&self, f: impl FnOnce(&LockedVcpu<'_, B>) -> R) -> R {
+        let preempt = PreemptOff::new();
+        B::put(self.locked, &preempt);
+        let r = f(self.locked);
+        B::load(self.locked, CpuId::current(), &preempt);
+        r
+    }
+}

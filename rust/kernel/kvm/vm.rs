@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A virtual machine.
+
+use super::{
+    addr::GfnRange,
+    backend::Backend,
+    memslot::Memslot,
+    mmu::{
+        MmuReadGuard,
+        MmuWriteGuard, //
+    },
+    request::Request,
+    vcpu::{
+        Vcpu,
+        VcpuId, //
+    },
+};
+use crate::{
+    bindings,
+    prelude::*,
+    types::Opaque, //
+};
+use core::marker::PhantomData;
+
+/// A `struct kvm`, with the backend's state of it.
+#[repr(transparent)]
+pub struct Vm<B: Backend> {
+    inner: Opaque<bindings::kvm>,
+    _backend: PhantomData<B::Vm>,
+}
+
+// SAFETY: All that a `&Vm` gives is synchronized: by the core, or because `B::Vm` is `Sync`.
+unsafe impl<B: Backend> Sync for Vm<B> {}
+
+impl<B: Backend> Vm<B> {
+    /// # Safety
+    ///
+    /// `ptr` must point to a VM of this backend, after `kvm_arch_init_vm()` and before the end of
+    /// `kvm_arch_destroy_vm()`, for the whole of `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::kvm) -> &'a Self {
+        // SAFETY: The layout is that of `struct kvm`; the rest is the requirement.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns the pointer that the core knows the VM by.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::kvm {
+        self.inner.get()
+    }
+
+    /// Returns the backend's state of the VM.
+    #[inline]
+    pub fn backend(&self) -> &B::Vm {
+        // SAFETY: By the requirement of `from_raw()`, the pointer is that of the pinned state that
+        // `kvm_arch_init_vm()` has made, which lives as long as the VM.
+        unsafe { &*(*self.as_raw()).arch.backend.cast::<B::Vm>() }
+    }
+
+    /// Returns the number of vCPUs that can be reached.
+    #[inline]
+    pub fn online_vcpus(&self) -> usize {
+        // SAFETY: The VM is valid; the counter is read as an atomic.
+        let n = unsafe { (&raw const (*self.as_raw()).online_vcpus.counter).read_volatile() };
+        n as usize
+    }
+
+    /// Returns the vCPU that was created as the `index`-th.
+    #[inline]
+    pub fn vcpu(&self, index: usize) -> Option<&Vcpu<B>> {
+        let index = c_int::try_from(index).ok()?;
+        // SAFETY: The VM is valid. A vCPU that is found there stays until the VM goes.
+        unsafe { Vcpu::from_raw_or_null(bindings::kvm_get_vcpu(self.as_raw(), index)) }
+    }
+
+    /// Returns the vCPU that user space has given this identifier.
+    #[inline]
+    pub fn vcpu_by_id(&self, id: VcpuId) -> Option<&Vcpu<B>> {
+        let id = c_int::try_from(id.0).ok()?;
+        // SAFETY: As in `vcpu()`.
+        unsafe { Vcpu::from_raw_or_null(bindings::kvm_get_vcpu_by_id(self.as_raw(), id)) }
+    }
+
+    /// Returns all vCPUs that can be reached, in the order of their creation.
+    #[inline]
+    pub fn vcpus(&self) -> impl Iterator<Item = &Vcpu<B>> {
+        (0..self.online_vcpus()).filter_map(|i| self.vcpu(i))
+    }
+
+    /// Makes a request to all vCPUs, and interrupts those that are in the guest.
+    #[inline]
+    pub fn request_all(&self, request: Request) {
+        // SAFETY: The VM is valid.
+        unsafe { bindings::kvm_make_all_cpus_request(self.as_raw(), request.raw()) };
+    }
+
+    /// Makes a request to the vCPUs that `wanted` picks, and interrupts those that are in the guest.
+    #[inline]
+    pub fn request_some(&self, request: Request, wanted: impl Fn(&Vcpu<B>) -> bool) {
+        const BITS: usize = usize::BITS as usize;
+        let mut mask = [0_usize; (bindings::KVM_MAX_VCPUS as usize).div_ceil(BITS)];
+        for vcpu in self.vcpus().filter(|vcpu| wanted(vcpu)) {
+            let index = vcpu.index() as usize;
+            if let Some(word) = mask.get_mut(index / BITS) {
+                *word |= 1 << (index % BITS);
+            }
+        }
+        // SAFETY: The VM is valid, and the mask has a bit for each vCPU that there can be.
+        unsafe {
+            bindings::kvm_make_vcpus_request_mask(
+                self.as_raw(),
+                request.raw(),
+                mask.as_mut_ptr(),
+            )
+        };
+    }
+
+    /// Takes the lock over the page tables, for reading.
+    #[inline]
+    pub fn mmu_read_lock(&self) -> MmuReadGuard<'_, B> {
+        MmuReadGuard::new(self)
+    }
+
+    /// Takes the lock over the page tables, for writing.
+    #[inline]
+    pub fn mmu_write_lock(&self) -> MmuWriteGuard<'_, B> {
+        MmuWriteGuard::new(self)
+    }
+
+    /// Has all vCPUs forget what they have cached of the translation of a range of frames.
+    #[inline]
+    pub fn flush_remote_tlbs(&self, gfns: &GfnRange) {
+        let pages = gfns.end.0.saturating_sub(gfns.start.0);
+        // SAFETY: The VM is valid.
+        unsafe { bindings::kvm_flush_remote_tlbs_range(self.as_raw(), gfns.start.0, pages) };
+    }
+
+    /// Notes that the guest has written, or may now write, a frame of `slot`.
+    #[inline]
+    pub fn mark_page_dirty(&self, slot: &Memslot<'_>, gfn: super::Gfn) {
+        // SAFETY: The VM and the slot are valid.
+        unsafe { bindings::mark_page_dirty_in_slot(self.as_raw(), slot.as_ptr(), gfn.0) };
+    }
+
+    /// Returns whether user space clears the dirty bitmap itself, from a state of all ones, so that
+    /// starting to log must not write-protect the slot.
+    #[inline]
+    pub fn dirty_log_starts_all_set(&self) -> bool {
+        // SAFETY: The VM is valid.
+        let protect = unsafe { (*self.as_raw()).manual_dirty_log_protect };
+        protect & u64::from(bindings::KVM_DIRTY_LOG_INITIALLY_SET) != 0
+    }
+
+    /// Runs `f` if the VM has neither vCPUs nor memory, and keeps it so while `f` runs.
+    #[inline]
+    pub fn if_unused<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        let kvm = self.as_raw();
+        // SAFETY: The VM is valid, and the locks are taken in the core's order.
+        unsafe {
+            bindings::mutex_lock(&raw mut (*kvm).lock);
+            bindings::mutex_lock(&raw mut (*kvm).slots_lock);
+        }
+        // SAFETY: The VM is valid, and the locks that protect what is read are held.
+        let unused =
+            unsafe { (*kvm).created_vcpus == 0 && bindings::kvm_are_all_memslots_empty(kvm) };
+        let r = unused.then(f);
+        // SAFETY: The locks were taken above.
+        unsafe {
+            bindings::mutex_unlock(&raw mut (*kvm).slots_lock);
+            bindings::mutex_unlock(&raw mut (*kvm).lock);
+        }
+        r
+    }
+}
+
+/// Returns the number of CPUs that are online.
+#[inline]
+pub fn online_cpus() -> u32 {
+    // SAFETY: Read as an atomic; the answer may be old when it is used.
+    let n = unsafe { (&raw const bindings::__num_online_cpus.counter).read_volatile() };
+    n as u32
+}
