@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The world switch: into the guest, and out of it with its next trap.
+//!
+//! Between the two calls that tell the kernel of a stay in the guest, RCU does not watch, so
+//! everything there is in `.noinstr.text` or inlined into it, and calls nothing that could be
+//! instrumented.
+//!
+//! # HSTATUS
+//!
+//! `world_switch.S` moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH. HSTATUS is swapped here,
+//! around it, on the cheapest path that the platform offers:
+//!
+//! | platform | before entry | after exit |
+//! | --- | --- | --- |
+//! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
+//! | NACL sync_sret + sync_csr | swap in the CSR space | swap in the CSR space |
+//! | NACL sync_sret alone | `csrrw` | `csrrw` |
+//! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
+//!
+//! The choice is a set of static keys, patched once when the module is loaded.
+
+use crate::{
+    csr::{
+        self,
+        Hstatus, //
+    },
+    exit::Trap,
+    features,
+    nacl,
+    regs::Regs,
+    Riscv, //
+};
+use core::cell::Cell;
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        context::{
+            guest_state_enter,
+            guest_state_exit, //
+        },
+        LoadedVcpu, //
+    },
+};
+
+/// Why the guest was not entered: the SBI has returned from SYNC_SRET, with this error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryFailed(pub(crate) i64);
+
+/// Runs the guest until it traps.
+///
+/// What the trap left in the CSRs is read before interrupts are enabled again: the next trap
+/// overwrites it.
+#[link_section = ".noinstr.text"]
+#[inline(never)]
+pub(crate) fn enter_exit(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    env: &Cell<Env>,
+    irq: &LocalInterruptDisabled,
+) -> Result<Trap, EntryFailed> {
+    let regs = Regs::of(vcpu);
+
+    let host_env = swap_env(env.get());
+    guest_state_enter(irq);
+
+    let result = if nacl::sync_sret() {
+        switch_by_nacl(regs, irq)
+    } else {
+        switch_by_sret(regs, irq)
+    };
+    // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
+    let (scause, stval) = unsafe { (csr::read::<{ csr::SCAUSE }>(), csr::read::<{ csr::STVAL }>()) };
+
+    guest_state_exit(irq);
+    env.set(swap_env(host_env));
+
+    result.map(|(htval, htinst)| Trap {
+        sepc: regs.sepc(),
+        scause,
+        stval,
+        htval,
+        htinst,
+    })
+}
+
+/// Enters by SRET. Returns HTVAL and HTINST.
+#[inline(always)]
+fn switch_by_sret(
+    regs: Regs<'_>,
+    irq: &LocalInterruptDisabled,
+) -> Result<(u64, u64), EntryFailed> {
+    if nacl::available() {
+        // A plain SRET flushes nothing of what was written to shared memory.
+        nacl::this_hart(irq).sync_or_warn();
+    }
+    // SAFETY: The guest's HSTATUS has been made by `reset_regs()`, or by the hardware when the
+    // guest trapped, and the host's is put back. The vCPU is loaded, and interrupts are disabled.
+    unsafe {
+        let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
+        bindings::__kvm_riscv_rust_switch_to(regs.arch());
+        regs.set_hstatus(Hstatus::from_raw(csr::swap::<{ csr::HSTATUS }>(host)));
+        Ok((csr::read::<{ csr::HTVAL }>(), csr::read::<{ csr::HTINST }>()))
+    }
+}
+
+/// Enters by the SBI call SYNC_SRET. Returns HTVAL and HTINST, from shared memory.
+#[inline(always)]
+fn switch_by_nacl(
+    regs: Regs<'_>,
+    irq: &LocalInterruptDisabled,
+) -> Result<(u64, u64), EntryFailed> {
+    let shmem = nacl::this_hart(irq);
+    let guest = regs.hstatus().into_raw();
+
+    let host = if nacl::autoswap_csr() {
+        shmem.set_autoswap(guest);
+        0
+    } else if nacl::sync_csr() {
+        shmem.swap_csr::<{ csr::HSTATUS }>(guest)
+    } else {
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::swap::<{ csr::HSTATUS }>(guest) }
+    };
+
+    shmem.write_sret_context(|n| regs.x(n));
+    // SAFETY: The SRET context holds the guest's registers; the rest is as in `switch_by_sret()`.
+    let error = unsafe { bindings::__kvm_riscv_rust_nacl_switch_to(regs.arch()) };
+    if error == 0 {
+        shmem.synced_by_sret();
+    }
+
+    let guest = if nacl::autoswap_csr() {
+        shmem.take_autoswap()
+    } else if nacl::sync_csr() {
+        shmem.swap_csr::<{ csr::HSTATUS }>(host)
+    } else {
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::swap::<{ csr::HSTATUS }>(host) }
+    };
+
+    if error != 0 {
+        return Err(EntryFailed(error as i64));
+    }
+    regs.set_hstatus(Hstatus::from_raw(guest));
+    Ok((
+        shmem.read_csr::<{ csr::HTVAL }>(),
+        shmem.read_csr::<{ csr::HTINST }>(),
+    ))
+}
+
+/// The CSRs that VS-mode and HS-mode share under one name, so that they belong to whoever runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Env {
+    /// Counters that U-mode may read.
+    pub(crate) scounteren: u64,
+    /// Features that U-mode may use.
+    pub(crate) senvcfg: u64,
+    /// State that U-mode may use.
+    pub(crate) sstateen0: u64,
+}
+
+impl Env {
+    /// The values after a reset.
+    pub(crate) const RESET: Self = Self {
+        scounteren: 0,
+        senvcfg: 0,
+        sstateen0: 0,
+    };
+}
+
+/// Puts one set of these CSRs in place, and returns the other.
+#[inline(always)]
+fn swap_env(env: Env) -> Env {
+    // SAFETY: They act on U-mode only, of the guest for as long as it runs. The hart has those that
+    // are accessed.
+    unsafe {
+        Env {
+            scounteren: csr::swap::<{ csr::SCOUNTEREN }>(env.scounteren),
+            senvcfg: csr::swap::<{ csr::SENVCFG }>(env.senvcfg),
+            sstateen0: if features::smstateen() {
+                csr::swap::<{ csr::SSTATEEN0 }>(env.sstateen0)
+            } else {
+                env.sstateen0
+            },
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extensions of the host's harts that the backend itself makes use of.
+//!
+//! Each is a static key, set once when the module is loaded.
+
+use kernel::{
+    bindings,
+    kvm::static_key::{
+        static_key_enabled,
+        StaticKey, //
+    },
+};
+
+static SMSTATEEN: StaticKey = StaticKey::new();
+static SVINVAL: StaticKey = StaticKey::new();
+static SSTC: StaticKey = StaticKey::new();
+static SSAIA: StaticKey = StaticKey::new();
+static FPU_D: StaticKey = StaticKey::new();
+static FPU_F: StaticKey = StaticKey::new();
+
+/// Returns whether all harts of the host have an extension, `RISCV_ISA_EXT_*`.
+pub(crate) fn host_has(ext: u32) -> bool {
+    // SAFETY: A null pointer stands for the host. The function checks the number.
+    unsafe { bindings::__riscv_isa_extension_available(core::ptr::null(), ext) }
+}
+
+/// Returns the number of a single-letter extension.
+pub(crate) const fn letter(letter: u8) -> u32 {
+    (letter - b'a') as u32
+}
+
+/// Looks what the harts have.
+pub(crate) fn init() {
+    for (ext, key) in [
+        (bindings::RISCV_ISA_EXT_SMSTATEEN, &SMSTATEEN),
+        (bindings::RISCV_ISA_EXT_SVINVAL, &SVINVAL),
+        (bindings::RISCV_ISA_EXT_SSTC, &SSTC),
+        (bindings::RISCV_ISA_EXT_SSAIA, &SSAIA),
+        (letter(b'd'), &FPU_D),
+        (letter(b'f'), &FPU_F),
+    ] {
+        if host_has(ext) {
+            key.enable();
+        }
+    }
+}
+
+/// State enable bits: `hstateen0` and `sstateen0` exist.
+#[inline(always)]
+pub(crate) fn smstateen() -> bool {
+    static_key_enabled!(SMSTATEEN)
+}
+
+/// `vstimecmp` exists.
+#[inline(always)]
+pub(crate) fn sstc() -> bool {
+    static_key_enabled!(SSTC)
+}
+
+/// The guest can reach CSRs of the AIA.
+#[inline(always)]
+pub(crate) fn ssaia() -> bool {
+    static_key_enabled!(SSAIA)
+}
+
+/// Registers of double precision.
+#[inline(always)]
+pub(crate) fn fpu_d() -> bool {
+    static_key_enabled!(FPU_D)
+}
+
+/// Registers of single precision.
+#[inline(always)]
+pub(crate) fn fpu_f() -> bool {
+    static_key_enabled!(FPU_F)
+}
+
+/// Returns the block size of an extension for cache-block operations, in bytes; 0 without it.
+pub(crate) fn cache_block_size(ext: u32) -> u64 {
+    if !host_has(ext) {
+        return 0;
+    }
+    // SAFETY: Written only at boot.
+    let size = unsafe {
+        match ext {
+            bindings::RISCV_ISA_EXT_ZICBOM => bindings::riscv_cbom_block_size,
+            bindings::RISCV_ISA_EXT_ZICBOZ => bindings::riscv_cboz_block_size,
+            bindings::RISCV_ISA_EXT_ZICBOP => bindings::riscv_cbop_block_size,
+            _ => 0,
+        }
+    };
+    u64::from(size)
+}
+
+/// Returns the widest mode that the host's `satp` takes, as its MODE field has it.
+pub(crate) fn satp_mode() -> u64 {
+    // SAFETY: Written only at boot.
+    let satp = unsafe { bindings::satp_mode };
+    satp as u64 >> 60
+}
+
+/// Returns whether the host lets its harts update A and D in page tables by themselves, so that a
+/// guest may be allowed to.
+pub(crate) fn hardware_updates_ad() -> bool {
+    host_has(bindings::RISCV_ISA_EXT_SVADU)
+}
+
+/// Ticks of the `time` CSR in a second, and how to turn them into nanoseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct TimeBase {
+    /// Ticks in a second.
+    pub(crate) frequency: u64,
+    mult: u32,
+    shift: u32,
+}
+
+impl TimeBase {
+    /// Asks the host.
+    pub(crate) fn of_host() -> Self {
+        let (mut mult, mut shift) = (0, 0);
+        // SAFETY: The pointers are valid; the frequency is written only at boot.
+        let frequency = unsafe {
+            bindings::riscv_cs_get_mult_shift(&mut mult, &mut shift);
+            bindings::riscv_timebase
+        };
+        Self {
+            frequency: frequency as u64,
+            mult,
+            shift,
+        }
+    }
+
+    /// Returns how many nanoseconds so many ticks are; as many as there can be if they are more.
+    #[inline]
+    pub(crate) fn to_ns(self, ticks: u64) -> u64 {
+        let ns = (u128::from(ticks) * u128::from(self.mult)) >> self.shift;
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+}

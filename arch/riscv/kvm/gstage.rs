@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The G-stage page table of a VM: what its guest physical addresses are in the host's memory.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    gstage_pte::{
+        Access,
+        Level,
+        Mode,
+        Pte, //
+    },
+    pt_mem::{
+        Entry,
+        Node,
+        Root, //
+    },
+    vmid::Vmid,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        Gfn,
+        GfnRange,
+        Gpa,
+        MemoryCache,
+        MmuReadGuard,
+        MmuWriteGuard,
+        Pfn,
+        PreemptOff, //
+    },
+    prelude::*,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+};
+
+/// What a change to the page table wants of the TLBs.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Nothing.
+    None,
+    /// The vCPU that faulted has cached what was not there, or not allowed, before.
+    Local,
+    /// All vCPUs have to forget what was there before.
+    Remote,
+}
+
+/// A page to be mapped.
+#[derive(Clone, Copy)]
+pub(crate) struct Mapping {
+    /// Where the guest sees it.
+    pub(crate) gfn: Gfn,
+    /// Where the host has it.
+    pub(crate) pfn: Pfn,
+    /// What the guest may do.
+    pub(crate) access: Access,
+    /// How large a leaf may be that maps it together with its neighbours: host memory and memslot
+    /// are contiguous and aligned to that.
+    pub(crate) max_level: Level,
+}
+
+/// The G-stage page table of a VM.
+pub(crate) struct GStage {
+    root: Root,
+    /// A [`Mode`], by its index in [`Mode::ALL`].
+    mode: Atomic<u32>,
+}
+
+impl GStage {
+    /// Allocates an empty page table.
+    pub(crate) fn new(mode: Mode) -> Result<Self> {
+        Ok(Self {
+            root: Root::alloc()?,
+            mode: Atomic::new(mode as u32),
+        })
+    }
+
+    /// Returns the translation scheme.
+    #[inline]
+    pub(crate) fn mode(&self) -> Mode {
+        match self.mode.load(Relaxed) {
+            0 => Mode::Sv39x4,
+            1 => Mode::Sv48x4,
+            _ => Mode::Sv57x4,
+        }
+    }
+
+    /// Changes the translation scheme, of a VM that has neither vCPUs nor memory yet.
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.mode.store(mode as u32, Relaxed);
+    }
+
+    /// Makes this hart translate the guest's physical addresses.
+    #[inline]
+    pub(crate) fn load_hgatp(&self, preempt: &PreemptOff, vmid: Vmid) {
+        self.root.load_hgatp(preempt, self.mode(), vmid);
+    }
+
+    /// Returns the number of tables that a mapping may need, the root not counted.
+    pub(crate) fn max_new_tables(&self) -> usize {
+        let mut level = self.mode().root_level();
+        let mut n = 0;
+        while let Some(below) = level.below() {
+            level = below;
+            n += 1;
+        }
+        n
+    }
+
+    /// Returns the lowest entry for `gpa`: a leaf, or an empty one.
+    #[inline]
+    fn walk(&self, gpa: Gpa) -> (Entry<'_>, Option<Pte>) {
+        let mut table = self.root.table(self.mode());
+        loop {
+            let entry = table.entry(gpa.0);
+            match entry.read() {
+                Node::Table(below) => table = below,
+                Node::Leaf(pte) => return (entry, Some(pte)),
+                Node::Empty => return (entry, None),
+            }
+        }
+    }
+
+    /// Maps a page. The cache holds [`max_new_tables`](Self::max_new_tables) pages.
+    pub(crate) fn map(
+        &self,
+        mmu: &MmuWriteGuard<'_, Riscv>,
+        cache: &mut MemoryCache,
+        mapping: Mapping,
+    ) -> Result<Flush> {
+        let gpa = mapping.gfn.gpa();
+        let mut table = self.root.table(self.mode());
+        let mut flush = Flush::None;
+        loop {
+            let entry = table.entry(gpa.0);
+            let level = entry.level();
+            let wanted = leaf(&mapping, level);
+            table = match entry.read() {
+                Node::Table(below) => below,
+                Node::Empty if level <= mapping.max_level => {
+                    return if entry.replace_leaf(None, wanted) {
+                        Ok(flush)
+                    } else {
+                        Err(EAGAIN)
+                    };
+                }
+                Node::Empty => {
+                    let page = cache.take(mmu).ok_or(ENOMEM)?;
+                    entry.link(page, |_| None, mmu).ok_or(EINVAL)?
+                }
+                Node::Leaf(old) if level <= mapping.max_level => {
+                    return Ok(merge(&entry, old, wanted, flush));
+                }
+                Node::Leaf(old) => {
+                    // The leaf is larger than allowed now: dirty pages are logged one by one.
+                    let page = cache.take(mmu).ok_or(ENOMEM)?;
+                    let below = level.below().ok_or(EINVAL)?;
+                    let split = entry.link(page, |i| Some(old.part(i, below)), mmu);
+                    // Harts that have cached the large leaf would write without being noticed.
+                    flush = Flush::Remote;
+                    split.ok_or(EINVAL)?
+                }
+            };
+        }
+    }
+
+    /// Takes away what maps `gfns`. Returns whether there was anything.
+    ///
+    /// May give up the lock in between if `may_yield`.
+    pub(crate) fn unmap(
+        &self,
+        mmu: &mut MmuWriteGuard<'_, Riscv>,
+        gfns: GfnRange,
+        may_yield: bool,
+    ) -> bool {
+        let mut found = false;
+        let mut gfn = self.clamp(gfns.start);
+        let end = self.clamp(gfns.end);
+        while gfn < end {
+            let (entry, leaf) = self.walk(gfn.gpa());
+            if let Some(old) = leaf {
+                // A leaf that is mapped in part goes whole: the rest faults in again.
+                entry.clear_leaf(old);
+                found = true;
+            }
+            gfn = next(gfn, entry.level());
+            if may_yield {
+                mmu.yield_if_needed();
+            }
+        }
+        found
+    }
+
+    /// Takes the permission to write away from `gfns`. Returns whether there was any.
+    pub(crate) fn write_protect(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+        self.update(gfns, |pte| pte.is_writable().then(|| pte.write_protected()))
+    }
+
+    /// Makes `gfns` as if they had not been accessed. Returns whether they had been.
+    pub(crate) fn age(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+        self.update(gfns, |pte| pte.is_young().then(|| pte.aged()))
+    }
+
+    /// Returns whether any of `gfns` has been accessed since [`age`](Self::age).
+    pub(crate) fn is_young(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+        let mut gfn = self.clamp(gfns.start);
+        let end = self.clamp(gfns.end);
+        while gfn < end {
+            let (entry, leaf) = self.walk(gfn.gpa());
+            if leaf.is_some_and(Pte::is_young) {
+                return true;
+            }
+            gfn = next(gfn, entry.level());
+        }
+        false
+    }
+
+    /// Gives the permission to write back to a page that has been write-protected to log that it is
+    /// dirty. Returns `false` if there is no such page.
+    pub(crate) fn make_page_writable(&self, _: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
+        loop {
+            let (entry, leaf) = self.walk(gfn.gpa());
+            let Some(old) = leaf.filter(|_| entry.level() == Level::PAGE) else {
+                return false;
+            };
+            let Some(new) = old.made_writable() else {
+                return false;
+            };
+            if old == new || entry.replace_leaf(Some(old), new) {
+                return true;
+            }
+        }
+    }
+
+    /// Replaces leaves of `gfns` as `f` says. Returns whether any was replaced.
+    #[inline]
+    fn update(&self, gfns: GfnRange, f: impl Fn(Pte) -> Option<Pte>) -> bool {
+        let mut changed = false;
+        let mut gfn = self.clamp(gfns.start);
+        let end = self.clamp(gfns.end);
+        while gfn < end {
+            let (entry, leaf) = self.walk(gfn.gpa());
+            if let Some(old) = leaf {
+                if let Some(new) = f(old) {
+                    if !entry.replace_leaf(Some(old), new) {
+                        // The hart has set a bit meanwhile: look again.
+                        continue;
+                    }
+                    changed = true;
+                }
+            }
+            gfn = next(gfn, entry.level());
+        }
+        changed
+    }
+
+    /// Returns `gfn`, or the end of what the scheme translates if that is less.
+    #[inline]
+    fn clamp(&self, gfn: Gfn) -> Gfn {
+        let end = 1 << (self.mode().gpa_bits() - crate::gstage_pte::PAGE_SHIFT);
+        gfn.min(Gfn(end))
+    }
+}
+
+/// Returns the leaf of `level` that maps the page of `mapping`.
+#[inline]
+fn leaf(mapping: &Mapping, level: Level) -> Pte {
+    Pte::leaf(mapping.pfn.0 & !(level.pages() - 1), mapping.access)
+}
+
+/// Returns the first frame behind what an entry of `level` translates together with `gfn`.
+#[inline]
+fn next(gfn: Gfn, level: Level) -> Gfn {
+    Gfn((gfn.0 | (level.pages() - 1)) + 1)
+}
+
+/// Puts `wanted` in the place of the leaf `old`.
+#[inline]
+fn merge(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush) -> Flush {
+    if old.pfn() != wanted.pfn() {
+        // The host has moved the page; its notifier should have come first, but nothing depends on
+        // it.
+        let _ = entry.replace_leaf(Some(old), wanted);
+        return Flush::Remote;
+    }
+    // What is allowed already stays so: another vCPU may have faulted for more than this one.
+    let new = old.union(wanted);
+    if new != old {
+        let _ = entry.replace_leaf(Some(old), new);
+    }
+    // With or without a change, the hart has faulted on what it had cached.
+    match flush {
+        Flush::None => Flush::Local,
+        other => other,
+    }
+}

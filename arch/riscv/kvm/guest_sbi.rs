@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The SBI that the guest sees: which extensions it has, and how a call gets to one.
+
+#![deny(unsafe_code)]
+
+mod base;
+mod hsm;
+mod ipi;
+mod rfence;
+mod srst;
+mod time;
+
+use crate::{
+    exit::Next,
+    insn::{
+        Gpr,
+        InsnLen, //
+    },
+    one_reg_id::{
+        Numbered,
+        SbiExtId, //
+    },
+    pending,
+    regs::Regs,
+    sbi_abi::{
+        ExtensionId,
+        SbiError,
+        Standard, //
+    },
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        stats::vcpu_counter,
+        LoadedVcpu,
+        SrcuGuard, //
+    },
+    prelude::*, //
+};
+
+/// What an extension makes of a call.
+enum Answer {
+    /// It returns a value, or an error.
+    Return(Result<u64, SbiError>),
+    /// User space serves it.
+    AskUser,
+    /// The guest does not go on for now; the run area tells user space why.
+    Leave,
+}
+
+impl Answer {
+    /// The call succeeds, and has nothing to say.
+    const DONE: Self = Self::Return(Ok(0));
+
+    const fn error(error: SbiError) -> Self {
+        Self::Return(Err(error))
+    }
+}
+
+/// A call: the function and its arguments.
+struct Call<'a> {
+    vcpu: &'a LoadedVcpu<'a, Riscv>,
+    /// Function of the extension.
+    fid: u64,
+    regs: Regs<'a>,
+}
+
+impl Call<'_> {
+    /// Returns argument number `n`, from 0 to 5.
+    #[inline]
+    fn arg(&self, n: usize) -> u64 {
+        self.regs.x(10 + n)
+    }
+}
+
+/// Which extensions a guest's SBI has.
+#[derive(Clone, Copy)]
+pub(crate) struct SbiExtensions(u32);
+
+impl SbiExtensions {
+    /// Returns the extensions that a guest has if user space says nothing else.
+    pub(crate) fn new() -> Self {
+        SbiExtId::all()
+            .filter(|ext| default_on(*ext) == Some(true))
+            .fold(Self(0), |set, ext| set.with(ext, true))
+    }
+
+    /// Returns whether the guest has `ext`.
+    #[inline]
+    pub(crate) const fn has(self, ext: SbiExtId) -> bool {
+        self.0 & 1 << ext as u32 != 0
+    }
+
+    /// Returns the set with `ext`, or without it.
+    pub(crate) const fn with(self, ext: SbiExtId, on: bool) -> Self {
+        let bit = 1 << ext as u32;
+        if on {
+            Self(self.0 | bit)
+        } else {
+            Self(self.0 & !bit)
+        }
+    }
+}
+
+/// Returns whether a guest has an extension if user space says nothing else, or [`None`] if it
+/// cannot have it.
+pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
+    match ext {
+        SbiExtId::Time
+        | SbiExtId::Ipi
+        | SbiExtId::Rfence
+        | SbiExtId::Srst
+        | SbiExtId::Hsm
+        | SbiExtId::Experimental
+        | SbiExtId::Vendor => Some(true),
+        // They are of no use before user space is ready to serve them.
+        SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
+        SbiExtId::V01 | SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
+    }
+}
+
+/// The extension that serves a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    Base,
+    Time,
+    Ipi,
+    Rfence,
+    Hsm,
+    Srst,
+    /// User space has it.
+    User,
+}
+
+/// Returns the extension with number `eid`, if the guest has it.
+fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
+    let (id, extension) = match ExtensionId::from_eid(eid)? {
+        // The one that every SBI has.
+        ExtensionId::Standard(Standard::Base) => return Some(Extension::Base),
+        ExtensionId::Standard(Standard::Time) => (SbiExtId::Time, Extension::Time),
+        ExtensionId::Standard(Standard::Ipi) => (SbiExtId::Ipi, Extension::Ipi),
+        ExtensionId::Standard(Standard::Rfence) => (SbiExtId::Rfence, Extension::Rfence),
+        ExtensionId::Standard(Standard::Hsm) => (SbiExtId::Hsm, Extension::Hsm),
+        ExtensionId::Standard(Standard::Srst) => (SbiExtId::Srst, Extension::Srst),
+        ExtensionId::Standard(Standard::Dbcn) => (SbiExtId::Dbcn, Extension::User),
+        ExtensionId::Standard(Standard::Mpxy) => (SbiExtId::Mpxy, Extension::User),
+        ExtensionId::Experimental(_) => (SbiExtId::Experimental, Extension::User),
+        ExtensionId::Vendor(_) => (SbiExtId::Vendor, Extension::User),
+        _ => return None,
+    };
+    enabled.has(id).then_some(extension)
+}
+
+/// Handles a call of the guest.
+pub(crate) fn handle(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &mut SrcuGuard<'_, Riscv>,
+) -> Result<Next> {
+    let regs = Regs::of(vcpu);
+    let (eid, fid) = (regs.x(17), regs.x(16));
+    let call = Call { vcpu, fid, regs };
+
+    let answer = match find(vcpu.local().sbi.get(), eid) {
+        Some(Extension::Base) => base::handle(&call),
+        Some(Extension::Time) => time::handle(&call),
+        Some(Extension::Ipi) => ipi::handle(&call),
+        Some(Extension::Rfence) => rfence::handle(&call),
+        Some(Extension::Hsm) => hsm::handle(&call, srcu),
+        Some(Extension::Srst) => srst::handle(&call),
+        Some(Extension::User) => Answer::AskUser,
+        None => Answer::error(SbiError::NotSupported),
+    };
+    match answer {
+        Answer::Return(result) => {
+            let (error, value) = match result {
+                Ok(value) => (0, value),
+                Err(e) => (e.raw(), 0),
+            };
+            regs.set_gpr(Gpr::new(10), error);
+            regs.set_gpr(Gpr::new(11), value);
+            regs.skip(InsnLen::Four);
+            Ok(Next::Enter)
+        }
+        Answer::AskUser => {
+            vcpu.count(vcpu_counter!(ecall_exit_stat));
+            pending::ask_sbi(vcpu);
+            Ok(Next::Return)
+        }
+        Answer::Leave => Ok(Next::Return),
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Base extension (SBI specification, chapter 4).
+
+use super::{
+    find,
+    Answer,
+    Call,
+    Extension, //
+};
+use crate::sbi_abi::{
+    spec_version,
+    BaseFn,
+    ExtensionId,
+    SbiError,
+    IMPL_ID_KVM, //
+};
+use kernel::bindings;
+
+pub(super) fn handle(call: &Call<'_>) -> Answer {
+    let local = call.vcpu.local();
+    let machine = local.machine.get();
+    let Some(function) = BaseFn::from_raw(call.fid) else {
+        return Answer::error(SbiError::NotSupported);
+    };
+    Answer::Return(Ok(match function {
+        BaseFn::GetSpecVersion => spec_version(3, 0),
+        BaseFn::GetImplId => IMPL_ID_KVM,
+        BaseFn::GetImplVersion => u64::from(bindings::LINUX_VERSION_CODE),
+        BaseFn::ProbeExtension => {
+            let eid = call.arg(0);
+            let found = find(local.sbi.get(), eid);
+            if found == Some(Extension::User) && is_range(eid) {
+                // Only user space knows which of these numbers it serves.
+                return Answer::AskUser;
+            }
+            u64::from(found.is_some())
+        }
+        BaseFn::GetMvendorid => machine.mvendorid,
+        BaseFn::GetMarchid => machine.marchid,
+        BaseFn::GetMimpid => machine.mimpid,
+    }))
+}
+
+/// Returns whether `eid` is one of a range of extensions that user space has together.
+fn is_range(eid: u64) -> bool {
+    matches!(
+        ExtensionId::from_eid(eid),
+        Some(ExtensionId::Experimental(_) | ExtensionId::Vendor(_))
+    )
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! IPI extension (SBI specification, chapter 7).
+
+use super::{
+    Answer,
+    Call, //
+};
+use crate::{
+    csr::VsInterrupt,
+    interrupts,
+    sbi_abi::{
+        HartMask,
+        IpiFn,
+        SbiError, //
+    },
+};
+
+pub(super) fn handle(call: &Call<'_>) -> Answer {
+    match IpiFn::from_raw(call.fid) {
+        Some(IpiFn::SendIpi) => send(call, HartMask::new(call.arg(0), call.arg(1))),
+        None => Answer::error(SbiError::NotSupported),
+    }
+}
+
+/// Raises the software interrupt of the harts that there are; an error tells of the others.
+fn send(call: &Call<'_>, harts: HartMask) -> Answer {
+    let mut sent = 0;
+    for vcpu in call.vcpu.vm().vcpus() {
+        if harts.contains(u64::from(vcpu.id().0)) {
+            interrupts::set(vcpu, VsInterrupt::Software, true);
+            sent += 1;
+        }
+    }
+    match harts.count() {
+        Some(count) if count != sent => Answer::error(SbiError::InvalidParam),
+        _ => Answer::DONE,
+    }
+}

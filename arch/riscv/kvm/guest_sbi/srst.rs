@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! System reset extension (SBI specification, chapter 10).
+
+use super::{
+    Answer,
+    Call, //
+};
+use crate::{
+    power,
+    sbi_abi::{
+        ResetType,
+        SbiError,
+        SrstFn, //
+    },
+};
+use kernel::bindings;
+
+pub(super) fn handle(call: &Call<'_>) -> Answer {
+    let Some(SrstFn::SystemReset) = SrstFn::from_raw(call.fid) else {
+        return Answer::error(SbiError::NotSupported);
+    };
+    let event = match ResetType::from_raw(call.arg(0) as u32) {
+        Some(ResetType::Shutdown) => bindings::KVM_SYSTEM_EVENT_SHUTDOWN,
+        Some(ResetType::ColdReboot | ResetType::WarmReboot) => bindings::KVM_SYSTEM_EVENT_RESET,
+        // Reserved, or of a vendor that this is not.
+        _ => return Answer::error(SbiError::InvalidParam),
+    };
+    // The reason is 32 bits wide.
+    let reason = u64::from(call.arg(1) as u32);
+    power::stop_all(call.vcpu.vm());
+    call.vcpu.run_area().exit_system_event(event, reason);
+    Answer::Leave
+}

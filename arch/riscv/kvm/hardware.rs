@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Switching virtualization on and off, hart by hart.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    hart_state,
+    hcsr,
+    nacl,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        backend::HardwareOps,
+        context::with_irqs_saved,
+        PreemptOff, //
+    },
+    prelude::*, //
+};
+
+impl HardwareOps for Riscv {
+    fn enable_cpu() -> Result {
+        let preempt = PreemptOff::new();
+        with_irqs_saved(nacl::enable_cpu)?;
+        hcsr::init_cpu(&preempt);
+        hart_state::set_enabled(&preempt, true);
+        Ok(())
+    }
+
+    fn disable_cpu() {
+        let preempt = PreemptOff::new();
+        hart_state::set_enabled(&preempt, false);
+        forget_guests(&preempt);
+        with_irqs_saved(nacl::disable_cpu);
+    }
+}
+
+/// This CPU is about to lose its state.
+pub(crate) fn sleep(preempt: &PreemptOff) {
+    if hart_state::enabled(preempt) {
+        forget_guests(preempt);
+    }
+}
+
+/// This CPU has lost its state, or not after all.
+pub(crate) fn wake(preempt: &PreemptOff) {
+    if hart_state::enabled(preempt) {
+        hcsr::init_cpu(preempt);
+    }
+}
+
+fn forget_guests(preempt: &PreemptOff) {
+    hcsr::clear_cpu(preempt);
+    hart_state::forget(preempt);
+}

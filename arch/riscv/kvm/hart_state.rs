@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of a hart: whether virtualization is on, and whose CSRs it has.
+
+use crate::Riscv;
+use core::{
+    cell::Cell,
+    ptr, //
+};
+use kernel::{
+    bindings,
+    kvm::{
+        percpu::percpu_static,
+        PreemptOff,
+        Vcpu, //
+    },
+};
+
+/// The vCPU whose CSRs a hart still has. Only compared, never followed.
+struct Last(Cell<*const bindings::kvm_vcpu>);
+
+// SAFETY: The pointer is not followed.
+unsafe impl Send for Last {}
+
+percpu_static! {
+    static LAST: Last = Last(Cell::new(ptr::null()));
+}
+
+percpu_static! {
+    static ENABLED: Cell<bool> = Cell::new(false);
+}
+
+/// Returns whether virtualization is switched on for this hart.
+pub(crate) fn enabled(preempt: &PreemptOff) -> bool {
+    ENABLED.get_preempt(preempt).get()
+}
+
+/// Notes whether virtualization is switched on for this hart.
+pub(crate) fn set_enabled(preempt: &PreemptOff, enabled: bool) {
+    ENABLED.get_preempt(preempt).set(enabled);
+}
+
+/// Returns whether this hart still has the CSRs of `vcpu`, as it has left them there.
+#[inline]
+pub(crate) fn was_last(preempt: &PreemptOff, vcpu: &Vcpu<Riscv>) -> bool {
+    ptr::eq(LAST.get_preempt(preempt).0.get(), vcpu.as_raw())
+}
+
+/// Notes that this hart has the CSRs of `vcpu` now.
+#[inline]
+pub(crate) fn set_last(preempt: &PreemptOff, vcpu: &Vcpu<Riscv>) {
+    LAST.get_preempt(preempt).0.set(vcpu.as_raw());
+}
+
+/// Notes that this hart has no vCPU's CSRs any more.
+#[inline]
+pub(crate) fn forget(preempt: &PreemptOff) {
+    LAST.get_preempt(preempt).0.set(ptr::null());
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Instructions that trap because VS-mode or VU-mode may not use them freely: WFI, WRS, and accesses
+//! to CSRs.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    csr,
+    exit::Next,
+    insn::{
+        decode_system,
+        CsrInsn,
+        InsnLen,
+        System,
+        TrapInsn, //
+    },
+    interrupts,
+    mmio,
+    one_reg_id::IsaExtId,
+    pending,
+    regs::Regs,
+    timer,
+    trap::{
+        inject,
+        Exception, //
+    },
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        stats::vcpu_counter,
+        LoadedVcpu,
+        SrcuGuard, //
+    },
+    prelude::*, //
+};
+
+/// Handles a virtual-instruction exception. `stval` is the instruction, if the hart tells it.
+pub(crate) fn handle(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &mut SrcuGuard<'_, Riscv>,
+    stval: u64,
+) -> Result<Next> {
+    let insn = match TrapInsn::from_stval(stval) {
+        Some(insn) => insn,
+        None => match mmio::fetch(vcpu) {
+            Ok(insn) => insn,
+            Err(next) => return Ok(next),
+        },
+    };
+    let regs = Regs::of(vcpu);
+    let supervisor = regs.sstatus().spp().into_bool();
+    match decode_system(insn) {
+        // In U-mode, the guest's kernel decides about it.
+        Some(System::Wfi) if supervisor => {
+            vcpu.count(vcpu_counter!(wfi_exit_stat));
+            wait_for_interrupt(vcpu, srcu);
+            regs.skip(InsnLen::Four);
+            Ok(Next::Enter)
+        }
+        Some(System::Wrs) => {
+            vcpu.count(vcpu_counter!(wrs_exit_stat));
+            vcpu.on_spin(supervisor);
+            regs.skip(InsnLen::Four);
+            Ok(Next::Enter)
+        }
+        Some(System::Csr(csr)) => Ok(access_csr(vcpu, insn, csr)),
+        _ => Ok(illegal(vcpu, insn)),
+    }
+}
+
+fn illegal(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Next {
+    inject(vcpu, Exception::illegal_instruction(u64::from(insn.raw())));
+    Next::Enter
+}
+
+/// Waits for an interrupt of the guest, if there is none.
+pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) {
+    interrupts::snapshot_loaded(vcpu);
+    let shared = vcpu.shared();
+    if shared.interrupts.pending() {
+        return;
+    }
+    timer::while_asleep(vcpu, || vcpu.halt(srcu));
+}
+
+/// Handles an access to a CSR that VS-mode does not have to itself.
+fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> Next {
+    const CYCLE: u16 = 0xc00;
+    const INSTRET: u16 = 0xc02;
+
+    match access.csr {
+        // Without a PMU these two stand still. The base ISA once had them, so software reads them
+        // without a question.
+        CYCLE | INSTRET if !access.writes() && counter_allowed(vcpu, access.csr - CYCLE) => {
+            let regs = Regs::of(vcpu);
+            regs.set_gpr(access.rd, 0);
+            regs.skip(CsrInsn::LEN);
+            vcpu.count(vcpu_counter!(csr_exit_kernel));
+            Next::Enter
+        }
+        csr::SEED if vcpu.local().isa.get().has(IsaExtId::Zkr) => {
+            vcpu.count(vcpu_counter!(csr_exit_user));
+            pending::ask_csr(vcpu, access);
+            Next::Return
+        }
+        _ => illegal(vcpu, insn),
+    }
+}
+
+/// Returns whether the guest's kernel lets the guest read counter number `counter`: it always may
+/// itself.
+fn counter_allowed(vcpu: &LoadedVcpu<'_, Riscv>, counter: u16) -> bool {
+    Regs::of(vcpu).sstatus().spp().into_bool()
+        || vcpu.local().env.get().scounteren & 1 << counter != 0
+}

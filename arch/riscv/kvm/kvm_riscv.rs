@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The KVM backend for RISC-V.
+//!
+//! Reads best from here to [`run`], and from there to [`enter_exit`] and [`exit`].
+//!
+//! See [`Documentation/virt/kvm/riscv/`](srctree/Documentation/virt/kvm/riscv/).
+
+// Logic that needs nothing but `core`, so that it is tested and fuzzed on the build machine too.
+pub mod gstage_pte;
+pub mod hfence;
+pub mod insn;
+pub mod nacl_abi;
+pub mod one_reg_id;
+pub mod sbi_abi;
+
+// The hart: the modules that may use `unsafe`.
+mod cpu_pm;
+mod csr;
+mod features;
+mod fence;
+mod guest_read;
+mod hart;
+mod hart_state;
+mod hcsr;
+mod nacl;
+mod pt_mem;
+mod regs;
+mod sbi;
+mod trace;
+mod enter_exit;
+
+// Everything else.
+mod exit;
+mod gstage;
+mod guest_sbi;
+mod hardware;
+mod insn_exit;
+mod interrupts;
+mod ioctl;
+mod isa;
+mod memory_fault;
+mod mmio;
+mod mmu;
+mod one_reg;
+mod pending;
+mod power;
+mod run;
+mod timer;
+mod tlb;
+mod trap;
+mod vcpu;
+mod vm;
+mod vmid;
+
+use kernel::{
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
+    kvm::{
+        backend::{
+            Backend,
+            IoctlResult,
+            MpState,
+            VcpuOps,
+            VmOps, //
+        },
+        LockedVcpu,
+        NewVcpu,
+        PreemptOff,
+        Vcpu,
+        VcpuTimerRestart,
+        Vm, //
+    },
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+module! {
+    type: KvmRiscv,
+    name: "kvm",
+    authors: ["The KVM RISC-V Rust developers"],
+    description: "KVM backend for RISC-V in Rust",
+    license: "GPL",
+}
+
+/// The backend.
+pub(crate) struct Riscv;
+
+impl Backend for Riscv {
+    type Vm = vm::VmState;
+    type VcpuShared = vcpu::Shared;
+    type VcpuLocal = vcpu::Local;
+}
+
+kernel::kvm::exports::kvm_hardware_ops!(Riscv);
+kernel::kvm::exports::kvm_vm_ops!(Riscv);
+kernel::kvm::exports::kvm_vcpu_ops!(Riscv);
+kernel::kvm::exports::kvm_mmu_ops!(Riscv);
+
+kernel::kvm::stats::kvm_stats!(
+    ecall_exit_stat,
+    wfi_exit_stat,
+    wrs_exit_stat,
+    mmio_exit_user,
+    mmio_exit_kernel,
+    csr_exit_user,
+    csr_exit_kernel,
+    signal_exits,
+    exits,
+    instr_illegal_exits,
+    load_misaligned_exits,
+    store_misaligned_exits,
+    load_access_exits,
+    store_access_exits,
+);
+
+impl VmOps for Riscv {
+    fn create(_kind: usize) -> Result<impl PinInit<vm::VmState, Error>> {
+        vm::VmState::new()
+    }
+
+    fn check_extension(vm: Option<&Vm<Self>>, capability: u32) -> i32 {
+        vm::check_extension(vm, capability)
+    }
+
+    fn enable_cap(vm: &Vm<Self>, capability: u32, flags: u32, args: [u64; 4]) -> Result {
+        vm::enable_cap(vm, capability, flags, args)
+    }
+}
+
+impl VcpuOps for Riscv {
+    fn create(
+        vcpu: &NewVcpu<'_, Self>,
+    ) -> Result<(impl PinInit<vcpu::Shared, Error>, vcpu::Local)> {
+        Ok((vcpu::Shared::new(vcpu), vcpu::Local::new()))
+    }
+
+    fn created(vcpu: &LockedVcpu<'_, Self>) {
+        vcpu::reset(vcpu, 0, [0, 0]);
+    }
+
+    fn postcreate(vcpu: &Vcpu<Self>) {
+        // The first one boots, and starts the others.
+        if vcpu.index() != 0 {
+            power::stop(vcpu);
+        }
+    }
+
+    fn load(vcpu: &LockedVcpu<'_, Self>, cpu: CpuId, preempt: &PreemptOff) {
+        vcpu::load(vcpu, cpu, preempt);
+    }
+
+    fn put(vcpu: &LockedVcpu<'_, Self>, preempt: &PreemptOff) {
+        vcpu::put(vcpu, preempt);
+    }
+
+    fn run(vcpu: &LockedVcpu<'_, Self>) -> Result {
+        run::run(vcpu)
+    }
+
+    fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult {
+        ioctl::ioctl(vcpu, cmd, arg)
+    }
+
+    fn unlocked_ioctl(vcpu: &Vcpu<Self>, cmd: u32, arg: UserPtr) -> Option<IoctlResult> {
+        ioctl::unlocked_ioctl(vcpu, cmd, arg)
+    }
+
+    fn mp_state(vcpu: &LockedVcpu<'_, Self>) -> MpState {
+        ioctl::mp_state(vcpu)
+    }
+
+    fn set_mp_state(vcpu: &LockedVcpu<'_, Self>, state: MpState) -> Result {
+        ioctl::set_mp_state(vcpu, state)
+    }
+
+    fn guest_debug_changed(vcpu: &LockedVcpu<'_, Self>) {
+        vcpu::update_config(vcpu);
+    }
+
+    fn runnable(vcpu: &Vcpu<Self>) -> bool {
+        let shared = vcpu.shared();
+        shared.interrupts.pending() && !shared.power.is_stopped()
+    }
+
+    fn has_pending_timer(vcpu: &Vcpu<Self>) -> bool {
+        let shared = vcpu.shared();
+        shared.interrupts.enabled(csr::VsInterrupt::Timer)
+            && shared.timer.expired(&vcpu.vm().backend().time)
+    }
+
+    fn in_kernel(vcpu: &Vcpu<Self>) -> bool {
+        regs::Hint::of(vcpu).in_kernel
+    }
+
+    fn instruction_pointer(vcpu: &Vcpu<Self>) -> usize {
+        regs::Hint::of(vcpu).pc.0 as usize
+    }
+
+    fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart {
+        timer::host_timer_expired(vcpu)
+    }
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialized in `KvmRiscv::init()`, before there is a VM.
+    unsafe(uninit) static VMID_NEXT: Mutex<u64> = 1;
+}
+
+/// The module, from the moment that `/dev/kvm` is there to the moment that it goes.
+struct KvmRiscv {
+    // Dropped in this order, the reverse of that in `init()`.
+    _core: kernel::kvm::Registration,
+    _cpu_pm: Pin<KBox<cpu_pm::CpuPmNotifier>>,
+    _nacl: Option<nacl::Nacl>,
+}
+
+impl kernel::Module for KvmRiscv {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        if !features::host_has(features::letter(b'h')) {
+            pr_info!("hypervisor extension not available\n");
+            return Err(ENODEV);
+        }
+        if !sbi::version_at_least(0, 2) {
+            pr_info!("require SBI v0.2 or higher\n");
+            return Err(ENODEV);
+        }
+        if !sbi::has_extension(sbi_abi::Standard::Rfence.raw()) {
+            pr_info!("require SBI RFENCE extension\n");
+            return Err(ENODEV);
+        }
+        // SAFETY: Called once, before the lock is used.
+        unsafe { VMID_NEXT.init() };
+        features::init();
+        let nacl = nacl::Nacl::probe()?;
+
+        let (mode, vmid_bits) = hcsr::probe_hgatp(&PreemptOff::new());
+        let mode = mode.ok_or(ENODEV)?;
+        vm::MAX_MODE.populate(mode);
+        vmid::init(vmid_bits, nr_cpu_ids());
+
+        pr_info!("[rust]: hypervisor extension available\n");
+        if let Some(nacl) = &nacl {
+            pr_info!("[rust]: using SBI nested acceleration with {}\n", nacl.features());
+        }
+        pr_info!("[rust]: highest G-stage page table mode is {}\n", mode.name());
+        pr_info!("[rust]: VMID {} bits available\n", vmid_bits);
+
+        let cpu_pm = KBox::pin_init(cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
+        Ok(Self {
+            _core: kernel::kvm::Registration::new(module)?,
+            _cpu_pm: cpu_pm,
+            _nacl: nacl,
+        })
+    }
+}

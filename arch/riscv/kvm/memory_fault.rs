@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Guest page faults: map what is memory, and hand over to `mmio.rs` what is not.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    exit::{
+        Access,
+        Next,
+        PageFault, //
+    },
+    gstage::{
+        Flush,
+        Mapping, //
+    },
+    gstage_pte::{
+        self,
+        Level, //
+    },
+    hfence::{
+        Fence,
+        Span, //
+    },
+    mmio,
+    tlb,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        self,
+        signal_hwpoison,
+        ExitReason,
+        Gfn,
+        LoadedVcpu,
+        Memslot,
+        MmuSeq,
+        MmuWriteGuard,
+        SrcuGuard, //
+    },
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// Handles a guest page fault.
+pub(crate) fn handle(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &SrcuGuard<'_, Riscv>,
+    fault: &PageFault,
+) -> Result<Next> {
+    let gfn = fault.gpa.gfn();
+    let write = fault.access == Access::Store;
+    match srcu.memslot(gfn) {
+        // User space is about to replace the slot. The guest tries until it has.
+        Some(slot) if slot.is_going() => Ok(Next::Enter),
+        Some(slot) if !(write && slot.is_read_only()) => map(vcpu, &slot, gfn, write),
+        _ => Ok(mmio::handle(vcpu, srcu, fault)),
+    }
+}
+
+/// Maps a page of a memslot. If something comes in between, the guest faults once more.
+fn map(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    slot: &Memslot<'_>,
+    gfn: Gfn,
+    write: bool,
+) -> Result<Next> {
+    let vm = vcpu.vm();
+    let gstage = &vm.backend().gstage;
+    let logged = slot.logs_dirty_pages();
+
+    let seq = MmuSeq::read(vm);
+    if write && logged && make_writable(vcpu, slot, gfn, seq) {
+        fence_page(vcpu, gfn);
+        return Ok(Next::Enter);
+    }
+
+    let mut cache = vcpu.local().cache.try_borrow_mut().map_err(|_| EBUSY)?;
+    cache.top_up(vm, gstage.max_new_tables())?;
+    let page = match slot.fault_in(gfn, write) {
+        Ok(page) => page,
+        Err(kvm::PageFault::HwPoison) => {
+            signal_hwpoison(slot.hva(gfn));
+            return Ok(Next::Enter);
+        }
+        Err(kvm::PageFault::Signal) => {
+            vcpu.run_area().set_exit_reason(ExitReason::Intr);
+            return Err(EINTR);
+        }
+        Err(kvm::PageFault::NoAccess) => return Err(EFAULT),
+    };
+
+    let mmu = vm.mmu_write_lock();
+    if mmu.must_retry(seq, gfn) {
+        return Ok(Next::Enter);
+    }
+    // While pages are logged, none is writable that the guest has not been seen to write.
+    let access = match (page.writable(), write || !logged) {
+        (true, true) => gstage_pte::Access::Writable,
+        (true, false) => gstage_pte::Access::Logged,
+        (false, _) => gstage_pte::Access::ReadOnly,
+    };
+    let mapping = Mapping {
+        gfn,
+        pfn: page.pfn(),
+        access,
+        max_level: if logged {
+            Level::PAGE
+        } else {
+            max_level(&mmu, slot, gfn)
+        },
+    };
+    if access == gstage_pte::Access::Writable {
+        vm.mark_page_dirty(slot, gfn);
+    }
+    let flush = match gstage.map(&mmu, &mut cache, mapping) {
+        Ok(flush) => flush,
+        Err(EAGAIN) => return Ok(Next::Enter),
+        Err(e) => return Err(e),
+    };
+    page.release_mapped(&mmu);
+    drop(mmu);
+
+    match flush {
+        Flush::None => {}
+        Flush::Local => fence_page(vcpu, gfn),
+        Flush::Remote => {
+            let pages = Level::of_leaf(2).pages();
+            let start = gfn.0 & !(pages - 1);
+            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + pages)));
+        }
+    }
+    Ok(Next::Enter)
+}
+
+/// Makes a page writable that is mapped but write-protected to be logged. This is what most faults
+/// are while user space logs, so it does without the write lock.
+fn make_writable(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    slot: &Memslot<'_>,
+    gfn: Gfn,
+    seq: MmuSeq,
+) -> bool {
+    let vm = vcpu.vm();
+    let mmu = vm.mmu_read_lock();
+    let done = !mmu.must_retry(seq, gfn)
+        && vm.backend().gstage.make_page_writable(&mmu, gfn);
+    if done {
+        vm.mark_page_dirty(slot, gfn);
+    }
+    done
+}
+
+/// Makes the vCPU's hart forget what it has cached of a page.
+fn fence_page(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
+    let span = Span::new(gfn.gpa().0, PAGE_SIZE as u64);
+    tlb::request_fence(vcpu, Fence::Gpa(span));
+}
+
+/// Returns how large a leaf may be that maps `gfn`: the host has to have a page as large, and it has
+/// to lie in the memslot, at the same offset in both address spaces.
+fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Level {
+    let gfns = slot.gfns();
+    let host_page = slot.userspace_addr().0 as u64 >> gstage_pte::PAGE_SHIFT;
+    let fits = |level: Level| {
+        let mask = level.pages() - 1;
+        let first = gfn.0 & !mask;
+        (gfns.start.0 & mask) == (host_page & mask)
+            && first >= gfns.start.0
+            && first + level.pages() <= gfns.end.0
+    };
+    if !fits(Level::of_leaf(1)) {
+        return Level::PAGE;
+    }
+    let host = Level::of_leaf(mmu.host_leaf_level(slot.hva(gfn)));
+    if fits(host) {
+        host
+    } else {
+        Level::of_leaf(1).min(host)
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's memory as the KVM core sees it: memslots come, change and go, and the host takes pages
+//! away.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    gstage_pte::PAGE_SHIFT,
+    hfence::{
+        Fence,
+        Span, //
+    },
+    sbi_abi::HartMask,
+    tlb,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        backend::MmuOps,
+        Gfn,
+        GfnRange,
+        MemoryChange,
+        Memslot,
+        MmuWriteGuard,
+        Vm, //
+    },
+    mm::virt::flags,
+    prelude::*, //
+};
+
+impl MmuOps for Riscv {
+    fn unmap_all(vm: &Vm<Self>) {
+        let gstage = &vm.backend().gstage;
+        let everything = Gfn(0)..Gfn(1 << (gstage.mode().gpa_bits() - PAGE_SHIFT));
+        // No vCPU runs any more, and none will. Tables go with the VM.
+        let _ = gstage.unmap(&mut vm.mmu_write_lock(), everything, true);
+    }
+
+    fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>) {
+        let gfns = slot.gfns();
+        let found = vm
+            .backend()
+            .gstage
+            .unmap(&mut vm.mmu_write_lock(), gfns.clone(), true);
+        if found {
+            vm.flush_remote_tlbs(&gfns);
+        }
+    }
+
+    fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result {
+        let (Some(new), false) = (new, change == MemoryChange::Delete) else {
+            return Ok(());
+        };
+        let gpa_bits = vm.backend().gstage.mode().gpa_bits();
+        if new.gfns().end.0 > 1 << (gpa_bits - PAGE_SHIFT) {
+            return Err(EFAULT);
+        }
+        new.try_for_each_vma(vm, |vma| {
+            if !new.is_read_only() && vma & flags::WRITE == 0 {
+                return Err(EPERM);
+            }
+            // Device memory is mapped, but writes to it are not logged.
+            if new.logs_dirty_pages() && vma & flags::PFNMAP != 0 {
+                return Err(EINVAL);
+            }
+            Ok(())
+        })
+    }
+
+    fn commit_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) {
+        let (Some(new), false) = (new, change == MemoryChange::Delete) else {
+            return;
+        };
+        // From here on, writes are noticed because they fault; unless all pages are dirty to start
+        // with, and user space has each protected when it clears it.
+        if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
+            let gfns = new.gfns();
+            let changed = vm
+                .backend()
+                .gstage
+                .write_protect(&vm.mmu_write_lock(), gfns.clone());
+            if changed {
+                vm.flush_remote_tlbs(&gfns);
+            }
+        }
+    }
+
+    fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool {
+        let vm = mmu.vm();
+        vm.backend().gstage.unmap(mmu, gfns, may_yield)
+    }
+
+    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+        mmu.vm().backend().gstage.age(mmu, gfns)
+    }
+
+    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+        mmu.vm().backend().gstage.is_young(mmu, gfns)
+    }
+
+    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64) {
+        let gstage = &mmu.vm().backend().gstage;
+        let mut left = mask;
+        while left != 0 {
+            let gfn = Gfn(base.0 + u64::from(left.trailing_zeros()));
+            let _ = gstage.write_protect(mmu, gfn..Gfn(gfn.0 + 1));
+            left &= left - 1;
+        }
+    }
+
+    fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange) {
+        let start = gfns.start.0 << PAGE_SHIFT;
+        let end = gfns.end.0 << PAGE_SHIFT;
+        let span = Span::new(start, end.saturating_sub(start));
+        tlb::request_fence_of(vm, HartMask::all(), Fence::Gpa(span));
+    }
+}

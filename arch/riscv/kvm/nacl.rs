@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The supervisor's side of SBI nested acceleration (SBI specification, chapter 15): the features
+//! that the host's SBI offers, and the shared memory of each hart.
+//!
+//! A hypervisor that is itself a guest traps to the one below on each access to an H CSR and on
+//! each HFENCE. Through the shared memory it reads CSRs without a trap, and hands over its writes
+//! and fences in batches, at best together with the SRET that enters its guest.
+//!
+//! The other side is trusted as firmware is, but not to be free of bugs: what it writes to the
+//! shared memory is only ever used as a value, and a call that fails is reported and worked around.
+
+use crate::{
+
+    nacl_abi::{
+        self,
+        CsrSlot,
+        Feature,
+        Hfence,
+        HfenceEntry,
+        HfenceSlot,
+        NaclFn,
+        AUTOSWAP_FLAGS,
+        AUTOSWAP_FLAG_HSTATUS,
+        AUTOSWAP_HSTATUS,
+        HFENCE_COUNT,
+        HFENCE_PENDING,
+        SHMEM_SIZE,
+        SYNC_ALL, //
+    },
+    sbi, //
+    sbi_abi::{
+        SbiError,
+        SHMEM_DISABLE, //
+    },
+};
+use core::{
+    cell::Cell,
+    ptr, //
+};
+use kernel::{
+    alloc::AllocError,
+    bindings,
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
+    cpumask::Cpumask,
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        percpu::percpu_static,
+        static_key::{
+            static_key_enabled,
+            StaticKey, //
+        },
+        PreemptOff, //
+    },
+    prelude::*,
+    sync::atomic::{
+        ordering::Relaxed,
+        AtomicFlag, //
+    },
+};
+
+/// Shared memory is in use.
+static AVAILABLE: StaticKey = StaticKey::new();
+/// CSRs are written through shared memory.
+static SYNC_CSR: StaticKey = StaticKey::new();
+/// Fences are queued in shared memory.
+static SYNC_HFENCE: StaticKey = StaticKey::new();
+/// The guest is entered by a call.
+static SYNC_SRET: StaticKey = StaticKey::new();
+/// That call, and the trap out of the guest, swap HSTATUS.
+static AUTOSWAP_CSR: StaticKey = StaticKey::new();
+
+/// Returns whether there is shared memory, so that H CSRs can be read without a trap.
+#[inline(always)]
+pub(crate) fn available() -> bool {
+    static_key_enabled!(AVAILABLE)
+}
+
+/// Returns whether H CSRs are written through shared memory.
+#[inline(always)]
+pub(crate) fn sync_csr() -> bool {
+    static_key_enabled!(SYNC_CSR)
+}
+
+/// Returns whether fences are queued in shared memory.
+#[inline(always)]
+pub(crate) fn sync_hfence() -> bool {
+    static_key_enabled!(SYNC_HFENCE)
+}
+
+/// Returns whether the guest is entered by a call to the SBI.
+#[inline(always)]
+pub(crate) fn sync_sret() -> bool {
+    static_key_enabled!(SYNC_SRET)
+}
+
+/// Returns whether the SBI swaps HSTATUS when the guest is entered by a call and when it traps.
+#[inline(always)]
+pub(crate) fn autoswap_csr() -> bool {
+    static_key_enabled!(AUTOSWAP_CSR)
+}
+
+/// One hart's shared memory.
+///
+/// # Invariants
+///
+/// `base` is null, or points to `SHMEM_SIZE` bytes that only this hart and its SBI access.
+pub(crate) struct SharedMemory {
+    base: Cell<*mut u8>,
+    /// The SBI knows the memory.
+    set: Cell<bool>,
+    /// A CSR has been written there that the SBI has not been told to look at.
+    csr_dirty: Cell<bool>,
+    /// A fence has been queued there that the SBI has not been told to look at.
+    hfence_pending: Cell<bool>,
+}
+
+// SAFETY: Owned by one hart at a time.
+unsafe impl Send for SharedMemory {}
+
+percpu_static! {
+    static SHARED_MEMORY: SharedMemory = SharedMemory {
+        base: Cell::new(ptr::null_mut()),
+        set: Cell::new(false),
+        csr_dirty: Cell::new(false),
+        hfence_pending: Cell::new(false),
+    };
+}
+
+/// Returns this hart's shared memory. Only where [`available`] says that there is some.
+#[inline(always)]
+pub(crate) fn this_hart<'a>(irq: &'a LocalInterruptDisabled) -> &'a SharedMemory {
+    SHARED_MEMORY.get(irq)
+}
+
+/// Returns this hart's shared memory. Only where [`available`] says that there is some.
+#[inline(always)]
+pub(crate) fn this_hart_preempt<'a>(preempt: &'a PreemptOff) -> &'a SharedMemory {
+    SHARED_MEMORY.get_preempt(preempt)
+}
+
+impl SharedMemory {
+    #[inline(always)]
+    fn word(&self, offset: usize) -> *mut u64 {
+        self.base.get().wrapping_add(offset).cast()
+    }
+
+    /// Reads the word at `offset`, which lies in the shared memory.
+    #[inline(always)]
+    fn read_word(&self, offset: usize) -> u64 {
+        // SAFETY: By the invariants, and because shared memory is there where it is used.
+        u64::from_le(unsafe { self.word(offset).read_volatile() })
+    }
+
+    /// Writes the word at `offset`, which lies in the shared memory.
+    #[inline(always)]
+    fn write_word(&self, offset: usize, value: u64) {
+        // SAFETY: As in `read_word()`.
+        unsafe { self.word(offset).write_volatile(value.to_le()) };
+    }
+
+    /// Reads an H CSR. Always what the hart would read: the SBI keeps the CSR space up to date.
+    #[inline(always)]
+    pub(crate) fn read_csr<const CSR: u16>(&self) -> u64 {
+        self.read_word(const { slot(CSR) }.offset())
+    }
+
+    /// Writes an H CSR, to take effect when the SBI synchronizes.
+    #[inline(always)]
+    pub(crate) fn write_csr<const CSR: u16>(&self, value: u64) {
+        let slot = const { slot(CSR) };
+        self.write_word(slot.offset(), value);
+        let byte = self.base.get().wrapping_add(slot.dirty_byte());
+        // SAFETY: The byte lies in the shared memory.
+        unsafe { byte.write_volatile(byte.read_volatile() | slot.dirty_mask()) };
+        self.csr_dirty.set(true);
+    }
+
+    /// Writes an H CSR as [`write_csr`](Self::write_csr) does, and returns what it held.
+    #[inline(always)]
+    pub(crate) fn swap_csr<const CSR: u16>(&self, value: u64) -> u64 {
+        let old = self.read_csr::<CSR>();
+        self.write_csr::<CSR>(value);
+        old
+    }
+
+    /// Has HSTATUS swapped with `guest` when the guest is entered, and back when it traps.
+    #[inline(always)]
+    pub(crate) fn set_autoswap(&self, guest: u64) {
+        self.write_word(AUTOSWAP_HSTATUS, guest);
+        self.write_word(AUTOSWAP_FLAGS, AUTOSWAP_FLAG_HSTATUS);
+    }
+
+    /// Ends the swapping, and returns the guest's HSTATUS.
+    #[inline(always)]
+    pub(crate) fn take_autoswap(&self) -> u64 {
+        self.write_word(AUTOSWAP_FLAGS, 0);
+        self.read_word(AUTOSWAP_HSTATUS)
+    }
+
+    /// Writes the guest's `x1` to `x31`, which are `gprs[1..=31]`, for the call that enters it.
+    #[inline(always)]
+    pub(crate) fn write_sret_context(&self, gprs: impl Fn(usize) -> u64) {
+        let mut x = 1;
+        while x < 32 {
+            self.write_word(nacl_abi::sret_x(x), gprs(x));
+            x += 1;
+        }
+    }
+
+    /// Notes that the call that enters the guest has made the SBI look at everything.
+    #[inline(always)]
+    pub(crate) fn synced_by_sret(&self) {
+        self.csr_dirty.set(false);
+        self.hfence_pending.set(false);
+    }
+
+    /// Makes CSRs that were written, and fences that were queued, take effect now.
+    ///
+    /// For an entry by a plain SRET, and for whatever else depends on them: shared memory is
+    /// flushed by its own calls and by SYNC_SRET only.
+    #[inline(always)]
+    pub(crate) fn sync(&self) -> Result<(), SbiError> {
+        if sync_csr() && self.csr_dirty.get() {
+            // SAFETY: Writes CSRs with values that the kernel means to be there.
+            unsafe { sbi::call(nacl_abi::EID, NaclFn::SyncCsr as u64, [SYNC_ALL, 0, 0]) }?;
+            self.csr_dirty.set(false);
+        }
+        self.sync_hfences()
+    }
+
+    /// As [`sync`](Self::sync), for callers that can only go on; an error is reported once.
+    #[inline(always)]
+    pub(crate) fn sync_or_warn(&self) {
+        if let Err(e) = self.sync() {
+            warn_once(e);
+        }
+    }
+
+    /// Makes fences that were queued take effect now.
+    #[inline(always)]
+    pub(crate) fn sync_hfences(&self) -> Result<(), SbiError> {
+        if sync_hfence() && self.hfence_pending.get() {
+            // SAFETY: Only fences.
+            unsafe { sbi::call(nacl_abi::EID, NaclFn::SyncHfence as u64, [SYNC_ALL, 0, 0]) }?;
+            self.hfence_pending.set(false);
+        }
+        Ok(())
+    }
+
+    /// Queues a fence. Returns `false` if it cannot be queued, so that the caller has to fence.
+    pub(crate) fn queue_hfence(&self, fence: Hfence) -> bool {
+        let Ok(entry) = HfenceEntry::new(fence) else {
+            return false;
+        };
+        let mut slot = self.free_slot();
+        if slot.is_none() {
+            // All are in use: have the SBI work them off, and look again.
+            self.hfence_pending.set(true);
+            if self.sync_hfences().is_ok() {
+                slot = self.free_slot();
+            }
+        }
+        let Some(slot) = slot else {
+            return false;
+        };
+        self.write_word(slot.page_number(), entry.page_number);
+        self.write_word(slot.page_count(), entry.page_count);
+        // SAFETY: Always safe to call. The SBI must not see the pending bit before the words above
+        // (chapter 15, "Feature: Synchronize HFENCE").
+        unsafe { bindings::smp_wmb() };
+        self.write_word(slot.config(), entry.config);
+        self.hfence_pending.set(true);
+        true
+    }
+
+    fn free_slot(&self) -> Option<HfenceSlot> {
+        (0..HFENCE_COUNT)
+            .filter_map(HfenceSlot::new)
+            .find(|slot| self.read_word(slot.config()) & HFENCE_PENDING == 0)
+    }
+}
+
+/// Reports an error of the SBI, the first time that there is one: it may come with every entry.
+#[cold]
+fn warn_once(error: SbiError) {
+    static WARNED: AtomicFlag = AtomicFlag::new(false);
+    if !WARNED.xchg(true, Relaxed) {
+        pr_err!("NACL: synchronization failed: {:?}\n", error);
+    }
+}
+
+/// Returns the place of an H CSR; not compiled for another one.
+const fn slot(csr: u16) -> CsrSlot {
+    match CsrSlot::new(csr) {
+        Some(slot) => slot,
+        None => panic!("not an H-extension CSR"),
+    }
+}
+
+/// The order of the pages that hold a shared memory.
+const ORDER: u32 = 2;
+const _: () = assert!(SHMEM_SIZE <= kernel::page::PAGE_SIZE << ORDER);
+
+/// Features in use, for the log.
+pub(crate) struct Features {
+    sync_csr: bool,
+    sync_hfence: bool,
+    sync_sret: bool,
+    autoswap_csr: bool,
+}
+
+impl kernel::fmt::Display for Features {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        let mut separator = "";
+        for (on, name) in [
+            (self.sync_csr, "sync_csr"),
+            (self.sync_hfence, "sync_hfence"),
+            (self.sync_sret, "sync_sret"),
+            (self.autoswap_csr, "autoswap_csr"),
+        ] {
+            if on {
+                f.write_str(separator)?;
+                f.write_str(name)?;
+                separator = ", ";
+            }
+        }
+        if separator.is_empty() {
+            f.write_str("no features")?;
+        }
+        Ok(())
+    }
+}
+
+/// Proof that the shared memories have been allocated. Frees them when dropped.
+pub(crate) struct Nacl {
+    features: Features,
+}
+
+impl Nacl {
+    /// Looks for the extension, and allocates shared memory for all harts if it is there.
+    pub(crate) fn probe() -> Result<Option<Self>> {
+        if !sbi::version_at_least(1, 0) || !sbi::has_extension(nacl_abi::EID) {
+            return Ok(None);
+        }
+        let has = |feature: Feature| {
+            let args = [feature as u64, 0, 0];
+            // SAFETY: Only asks.
+            let r = unsafe { sbi::call(nacl_abi::EID, NaclFn::ProbeFeature as u64, args) };
+            matches!(r, Ok(1))
+        };
+        let sync_sret = has(Feature::SyncSret);
+        let nacl = Self {
+            features: Features {
+                sync_csr: has(Feature::SyncCsr),
+                sync_hfence: has(Feature::SyncHfence),
+                sync_sret,
+                // Swapping happens on SYNC_SRET only, so it is of no use without.
+                autoswap_csr: sync_sret && has(Feature::AutoswapCsr),
+            },
+        };
+        for_each_possible_cpu(|cpu| {
+            let gfp = bindings::GFP_KERNEL | bindings::__GFP_ZERO;
+            // SAFETY: Always safe to call.
+            let addr = unsafe { bindings::get_free_pages_noprof(gfp, ORDER) };
+            if addr == 0 {
+                return Err(AllocError);
+            }
+            // SAFETY: No hart uses its shared memory yet. INVARIANT: The pages are this hart's.
+            unsafe { (*SHARED_MEMORY.get_on(cpu)).base.set(addr as *mut u8) };
+            Ok(())
+        })?;
+        AVAILABLE.enable();
+        for (on, key) in [
+            (nacl.features.sync_csr, &SYNC_CSR),
+            (nacl.features.sync_hfence, &SYNC_HFENCE),
+            (nacl.features.sync_sret, &SYNC_SRET),
+            (nacl.features.autoswap_csr, &AUTOSWAP_CSR),
+        ] {
+            if on {
+                key.enable();
+            }
+        }
+        Ok(Some(nacl))
+    }
+
+    /// Returns the features in use.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+}
+
+impl Drop for Nacl {
+    fn drop(&mut self) {
+        // Virtualization is off on all harts by now.
+        let _ = for_each_possible_cpu(|cpu| {
+            // SAFETY: No hart uses its shared memory any more.
+            let shmem = unsafe { &*SHARED_MEMORY.get_on(cpu) };
+            let base = shmem.base.replace(ptr::null_mut());
+            if shmem.set.get() {
+                // Memory that the SBI may write to must not be given to anybody else.
+                pr_err!("CPU {}: shared memory could not be disabled, it is leaked\n", cpu.as_u32());
+            } else if !base.is_null() {
+                // SAFETY: Allocated with this order in `probe()`.
+                unsafe { bindings::free_pages(base as usize, ORDER) };
+            }
+            Ok(())
+        });
+    }
+}
+
+fn for_each_possible_cpu(
+    mut f: impl FnMut(CpuId) -> Result<(), AllocError>,
+) -> Result<(), AllocError> {
+    // SAFETY: The mask of possible CPUs lives for ever and does not change after boot.
+    let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
+    for cpu in (0..nr_cpu_ids()).filter_map(CpuId::from_u32) {
+        if possible.test(cpu) {
+            f(cpu)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the SBI of this hart's shared memory.
+pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
+    if !available() {
+        return Ok(());
+    }
+    let shmem = this_hart(irq);
+    // SAFETY: The memory is part of the linear mapping.
+    let phys = unsafe { bindings::kvm_virt_to_phys(shmem.base.get().cast()) };
+    // SAFETY: The memory is this hart's, and stays until it is disabled.
+    let r = unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, [phys, 0, 0]) };
+    if let Err(e) = r {
+        pr_err!("NACL: shared memory was refused: {:?}\n", e);
+        return Err(EIO);
+    }
+    shmem.csr_dirty.set(false);
+    shmem.hfence_pending.set(false);
+    shmem.set.set(true);
+    Ok(())
+}
+
+/// Tells the SBI to forget this hart's shared memory.
+pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
+    if !available() {
+        return;
+    }
+    let shmem = this_hart(irq);
+    if let Err(e) = shmem.sync() {
+        pr_err!("NACL: last synchronization failed: {:?}\n", e);
+    }
+    let args = [SHMEM_DISABLE, SHMEM_DISABLE, 0];
+    // SAFETY: The memory is not used any more.
+    match unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, args) } {
+        Ok(_) => shmem.set.set(false),
+        Err(e) => pr_err!("NACL: shared memory was not disabled: {:?}\n", e),
+    }
+}
+

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an exit to user space leaves to be completed by the next `KVM_RUN`.
+//!
+//! What is to be done is kept here and not in the run area, where user space could change it. Only
+//! the value that user space was asked for is taken from there.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    insn::{
+        extend,
+        CsrInsn,
+        Gpr,
+        Load,
+        Store, //
+    },
+    regs::Regs,
+    Riscv, //
+};
+use kernel::{
+    bindings,
+    kvm::{
+        Gpa,
+        LockedVcpu, //
+    },
+};
+
+/// What is to be completed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pending {
+    /// Nothing.
+    None,
+    /// A load from a device of user space.
+    Load(Load),
+    /// A store to a device of user space.
+    Store(Store),
+    /// An access to a CSR that user space has.
+    Csr(CsrInsn),
+    /// An SBI call that user space serves.
+    Sbi,
+}
+
+/// Order of the words of `riscv_csr` in the run area.
+const CSR_RET_VALUE: usize = 3;
+/// Order of the words of `riscv_sbi` in the run area: extension, function, six arguments, and then
+/// two results.
+const SBI_RET: usize = 8;
+
+/// Completes what is pending.
+pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
+    let regs = Regs::of(vcpu);
+    let run = vcpu.run_area();
+    match vcpu.local().pending.replace(Pending::None) {
+        Pending::None => {}
+        Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
+        Pending::Store(store) => regs.skip(store.len),
+        Pending::Csr(csr) => {
+            regs.set_gpr(csr.rd, run.arch_word::<CSR_RET_VALUE>());
+            regs.skip(CsrInsn::LEN);
+        }
+        Pending::Sbi => {
+            regs.set_gpr(Gpr::new(10), run.arch_word::<SBI_RET>());
+            regs.set_gpr(Gpr::new(11), run.arch_word::<{ SBI_RET + 1 }>());
+            regs.skip(crate::insn::InsnLen::Four);
+        }
+    }
+}
+
+/// Gives the guest what it has loaded, and moves on. `data` is as memory would hold it.
+pub(crate) fn finish_load(regs: Regs<'_>, load: Load, data: [u8; 8]) {
+    let value = extend(u64::from_le_bytes(data), load.width, load.sign_extend);
+    regs.set_gpr(load.rd, value);
+    regs.skip(load.len);
+}
+
+/// Asks user space for a load.
+pub(crate) fn ask_load(vcpu: &LockedVcpu<'_, Riscv>, load: Load, addr: Gpa) {
+    vcpu.run_area().exit_mmio_load(addr, load.width.bytes());
+    vcpu.local().pending.set(Pending::Load(load));
+}
+
+/// Asks user space for a store.
+pub(crate) fn ask_store(vcpu: &LockedVcpu<'_, Riscv>, store: Store, addr: Gpa, data: &[u8]) {
+    vcpu.run_area().exit_mmio_store(addr, data);
+    vcpu.local().pending.set(Pending::Store(store));
+}
+
+/// Asks user space for an access to a CSR.
+pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
+    let regs = Regs::of(vcpu);
+    let write = insn.write(|gpr| regs.gpr(gpr));
+    vcpu.run_area().exit_arch(
+        bindings::KVM_EXIT_RISCV_CSR,
+        [u64::from(insn.csr), write.value, write.mask, 0],
+    );
+    vcpu.local().pending.set(Pending::Csr(insn));
+}
+
+/// Asks user space to serve an SBI call, and answers it with "not supported" if user space does not.
+pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>) {
+    let regs = Regs::of(vcpu);
+    let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));
+    let error = crate::sbi_abi::SbiError::NotSupported.raw();
+    vcpu.run_area().exit_arch(
+        bindings::KVM_EXIT_RISCV_SBI,
+        [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],
+    );
+    vcpu.local().pending.set(Pending::Sbi);
+}

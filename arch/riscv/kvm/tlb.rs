@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What harts have cached of guests' translations: fences on this hart, and requests for fences to
+//! the vCPUs of a VM.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    fence,
+    hart,
+    hfence::{
+        Fence,
+        Queued,
+        Span, //
+    },
+    nacl,
+    nacl_abi::{
+        Hfence,
+        PageRange, //
+    },
+    sbi_abi::HartMask,
+    vmid::Vmid,
+    Riscv, //
+};
+use kernel::kvm::{
+    LoadedVcpu,
+    PreemptOff,
+    Request,
+    Vcpu,
+    Vm, //
+};
+
+/// Do the fences in the vCPU's queue.
+pub(crate) const FENCES: Request = Request::arch(2).wait_no_wakeup();
+/// Do a FENCE.I.
+pub(crate) const FENCE_I: Request = Request::arch(3).wait_no_wakeup();
+
+/// Forgets all G-stage translations of `vmid` on this hart.
+pub(crate) fn fence_all_gpas(preempt: &PreemptOff, vmid: Vmid) {
+    if !queue(preempt, || Some(Hfence::GvmaVmidAll(vmid.raw() as u16))) {
+        fence::hfence_gvma_vmid(vmid.raw());
+    }
+}
+
+/// Forgets all VS-stage translations of `vmid` on this hart, which has it in `hgatp`.
+pub(crate) fn fence_all_gvas(preempt: &PreemptOff, vmid: Vmid) {
+    if !queue(preempt, || Some(Hfence::VvmaAll(vmid.raw() as u16))) {
+        fence::hfence_vvma_all();
+    }
+}
+
+/// Hands a fence over to the SBI, if it takes fences. Returns whether it did.
+#[inline]
+fn queue(preempt: &PreemptOff, fence: impl FnOnce() -> Option<Hfence>) -> bool {
+    nacl::sync_hfence()
+        && fence().is_some_and(|fence| nacl::this_hart_preempt(preempt).queue_hfence(fence))
+}
+
+/// Does a fence on this hart, which has `vmid` in `hgatp`.
+fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
+    if queue(preempt, || to_nacl(vmid, fence)) {
+        return;
+    }
+    match fence {
+        Fence::AllGpas => fence::hfence_gvma_vmid(vmid.raw()),
+        Fence::AllGvas => fence::hfence_vvma_all(),
+        Fence::Asid(asid) => fence::hfence_vvma_asid(asid),
+        Fence::Gpa(span) => match span.pages() {
+            Some(pages) => pages.for_each(|gpa| fence::hfence_gvma_vmid_gpa(vmid.raw(), gpa)),
+            None => fence::hfence_gvma_vmid(vmid.raw()),
+        },
+        Fence::Gva(span) => match span.pages() {
+            Some(pages) => pages.for_each(fence::hfence_vvma_gva),
+            None => fence::hfence_vvma_all(),
+        },
+        Fence::GvaOfAsid(span, asid) => match span.pages() {
+            Some(pages) => pages.for_each(|gva| fence::hfence_vvma_asid_gva(asid, gva)),
+            None => fence::hfence_vvma_asid(asid),
+        },
+    }
+}
+
+/// Returns the entry of the queue in shared memory for a fence.
+fn to_nacl(vmid: Vmid, fence: Fence) -> Option<Hfence> {
+    let pages = |span: Span| PageRange::new(span.start(), span.size(), 12).ok();
+    let vmid = vmid.raw() as u16;
+    Some(match fence {
+        Fence::AllGpas => Hfence::GvmaVmidAll(vmid),
+        Fence::AllGvas => Hfence::VvmaAll(vmid),
+        // An ASID has 16 bits at the most; the hart ignores the rest, and so must this.
+        Fence::Asid(asid) => Hfence::VvmaAsidAll(vmid, asid as u16),
+        Fence::Gpa(span) => Hfence::GvmaVmid(pages(span)?, vmid),
+        Fence::Gva(span) => Hfence::Vvma(pages(span)?, vmid),
+        Fence::GvaOfAsid(span, asid) => Hfence::VvmaAsid(pages(span)?, vmid, asid as u16),
+    })
+}
+
+/// Does what was requested of the vCPU, on the hart that it is loaded on and with its VMID in
+/// `hgatp`.
+pub(crate) fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, vmid: Vmid) {
+    if vcpu.take_request(FENCE_I) {
+        fence::fence_i();
+    }
+    // What the core asks for when pages of the guest's memory go.
+    if vcpu.take_request(Request::TLB_FLUSH) {
+        fence_all_gpas(preempt, vmid);
+    }
+    if vcpu.take_request(FENCES) {
+        let queued = vcpu.shared().fences.lock().take();
+        match queued {
+            Queued::Fences(fences, len) => fences
+                .iter()
+                .take(len)
+                .for_each(|fence| execute(preempt, vmid, *fence)),
+            Queued::Everything => {
+                fence_all_gpas(preempt, vmid);
+                fence_all_gvas(preempt, vmid);
+            }
+        }
+    }
+}
+
+/// Asks a vCPU for a fence, without interrupting it.
+pub(crate) fn request_fence(vcpu: &Vcpu<Riscv>, fence: Fence) {
+    vcpu.shared().fences.lock().push(fence);
+    vcpu.request(FENCES);
+}
+
+/// Asks vCPUs for a fence, and waits until none of them is in the guest that has not done it.
+pub(crate) fn request_fence_of(vm: &Vm<Riscv>, harts: HartMask, fence: Fence) {
+    for vcpu in of_harts(vm, harts) {
+        vcpu.shared().fences.lock().push(fence);
+    }
+    request_of(vm, harts, FENCES);
+}
+
+/// Makes a request to vCPUs, and waits until none of them is in the guest that has not seen it.
+pub(crate) fn request_of(vm: &Vm<Riscv>, harts: HartMask, request: Request) {
+    vm.request_some(request, |vcpu| harts.contains(u64::from(vcpu.id().0)));
+}
+
+/// Returns the vCPUs that are the guest's harts with these numbers.
+fn of_harts(vm: &Vm<Riscv>, harts: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> {
+    vm.vcpus()
+        .filter(move |vcpu| harts.contains(u64::from(vcpu.id().0)))
+}
+
+/// Forgets all guests' translations on all harts, and waits for it.
+pub(crate) fn flush_all_harts() {
+    hart::on_each(fence::hfence_gvma_all);
+}

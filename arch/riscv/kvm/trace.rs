@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trace events. They are those of the C backend, with the same names and fields.
+
+use crate::{
+    exit::Trap,
+    Riscv, //
+};
+use kernel::{
+    bindings,
+    kvm::{
+        backend::VcpuOps,
+        Gpa,
+        Vcpu,
+        VcpuId, //
+    },
+    prelude::*,
+};
+
+mod raw {
+    use super::*;
+
+    kernel::declare_trace! {
+        pub(super) unsafe fn kvm_entry(vcpu: *mut bindings::kvm_vcpu);
+        pub(super) unsafe fn kvm_exit(trap: *mut bindings::kvm_cpu_trap);
+        pub(super) unsafe fn kvm_vcpu_exit(
+            vcpu_id: c_ulong,
+            sepc: c_ulong,
+            scause: c_ulong,
+            stval: c_ulong,
+            htval: c_ulong,
+            htinst: c_ulong
+        );
+        pub(super) unsafe fn kvm_mmio_emulate(
+            vcpu_id: c_ulong,
+            sepc: c_ulong,
+            insn: c_ulong,
+            fault_addr: c_ulong,
+            write: bool,
+            len: c_int
+        );
+        pub(super) unsafe fn kvm_vcpu_irq(vcpu_id: c_ulong, irq: c_uint, level: c_int);
+    }
+}
+
+/// The guest is about to run.
+#[inline(always)]
+pub(crate) fn entry(vcpu: &Vcpu<Riscv>) {
+    // SAFETY: The vCPU is valid.
+    unsafe { raw::kvm_entry(vcpu.as_raw()) };
+}
+
+/// The guest has trapped, for whatever reason.
+#[inline(always)]
+pub(crate) fn exit(trap: &Trap) {
+    // SAFETY: The pointer is to a local variable; the callee reads it.
+    unsafe { raw::kvm_exit(&mut trap.into_raw()) };
+}
+
+/// The guest has trapped by an exception.
+#[inline(always)]
+pub(crate) fn vcpu_exit(id: VcpuId, trap: &Trap) {
+    // SAFETY: All arguments are values.
+    unsafe {
+        raw::kvm_vcpu_exit(
+            id.0 as usize,
+            trap.sepc as usize,
+            trap.scause as usize,
+            trap.stval as usize,
+            trap.htval as usize,
+            trap.htinst as usize,
+        )
+    };
+}
+
+/// The guest accesses a device.
+#[inline(always)]
+pub(crate) fn mmio_emulate(id: VcpuId, pc: u64, insn: u32, addr: Gpa, write: bool, len: usize) {
+    // SAFETY: All arguments are values.
+    unsafe {
+        raw::kvm_mmio_emulate(
+            id.0 as usize,
+            pc as usize,
+            insn as usize,
+            addr.0 as usize,
+            write,
+            len as c_int,
+        )
+    };
+}
+
+/// An interrupt of the guest changes its level.
+#[inline(always)]
+pub(crate) fn vcpu_irq<B: VcpuOps>(vcpu: &Vcpu<B>, irq: u32, level: bool) {
+    // SAFETY: All arguments are values.
+    unsafe { raw::kvm_vcpu_irq(vcpu.id().0 as usize, irq, c_int::from(level)) };
+}

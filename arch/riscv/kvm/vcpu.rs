@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU: its state, and its way on and off a hart.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    csr::{
+        self,
+        ext_state,
+        Hstatus,
+        Sstatus, //
+    },
+    features,
+    guest_sbi::SbiExtensions,
+    hart_state,
+    hcsr::{
+        self,
+        Config, //
+    },
+    hfence::FenceQueue,
+    interrupts::Interrupts,
+    isa::IsaSet,
+    pending::Pending,
+    power::Power,
+    regs::Regs,
+    sbi::MachineIds,
+    timer::GuestTimer,
+    vmid::Vmid,
+    enter_exit::Env,
+    Riscv, //
+};
+use core::cell::{
+    Cell,
+    RefCell, //
+};
+use kernel::{
+    cpu::CpuId,
+    kvm::{
+        LockedVcpu,
+        MemoryCache,
+        NewVcpu,
+        PreemptOff, //
+    },
+    new_spinlock,
+    prelude::*,
+    sync::SpinLock, //
+};
+
+/// State of a vCPU that any thread may use.
+#[pin_data]
+pub(crate) struct Shared {
+    /// Interrupts.
+    pub(crate) interrupts: Interrupts,
+    /// The timer.
+    #[pin]
+    pub(crate) timer: GuestTimer,
+    /// Fences that other vCPUs ask for.
+    #[pin]
+    pub(crate) fences: SpinLock<FenceQueue>,
+    /// Whether the hart is started, and where.
+    #[pin]
+    pub(crate) power: Power,
+}
+
+impl Shared {
+    pub(crate) fn new(vcpu: &NewVcpu<'_, Riscv>) -> impl PinInit<Self, Error> + use<> {
+        let timer = GuestTimer::new(vcpu);
+        try_pin_init!(Self {
+            interrupts: Interrupts::new(),
+            timer <- timer,
+            fences <- new_spinlock!(FenceQueue::new()),
+            power <- Power::new(),
+        })
+    }
+}
+
+/// State of a vCPU that only the holder of its mutex may use.
+pub(crate) struct Local {
+    /// What the guest has of the host's extensions.
+    pub(crate) isa: Cell<IsaSet>,
+    /// What the guest's SBI has.
+    pub(crate) sbi: Cell<SbiExtensions>,
+    /// What the guest's SBI tells of the hart.
+    pub(crate) machine: Cell<MachineIds>,
+    /// The vCPU has been in `KVM_RUN`: what it is cannot be changed any more.
+    pub(crate) has_run: Cell<bool>,
+    /// What is to be completed when user space comes back.
+    pub(crate) pending: Cell<Pending>,
+    /// Pages for page tables.
+    pub(crate) cache: RefCell<MemoryCache>,
+    /// The guest's CSRs while the vCPU is not loaded.
+    pub(crate) csrs: Cell<Csrs>,
+    /// CSRs that are swapped at each entry: the guest's while the host runs.
+    pub(crate) env: Cell<Env>,
+    /// What the guest's traps do.
+    pub(crate) config: Cell<Config>,
+    /// The CSRs in memory differ from those that the vCPU has last left on a hart.
+    pub(crate) csrs_changed: Cell<bool>,
+    /// What is in `hgatp` of the hart that the vCPU is loaded on.
+    pub(crate) hgatp_vmid: Cell<Vmid>,
+    /// What of the hart's TLB may be another vCPU's.
+    pub(crate) stale: Cell<Stale>,
+    /// The CPU that the vCPU has last been loaded on.
+    loaded_on: Cell<Option<u32>>,
+    /// The CPU that the vCPU has last run on.
+    pub(crate) last_cpu: Cell<Option<u32>>,
+}
+
+/// What of a hart's TLB a vCPU must not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// Nothing: only this vCPU of the VM has run here since it last did.
+    Nothing,
+    /// VS-stage translations: those of another vCPU of the VM, under the same VMID and perhaps the
+    /// same ASID.
+    VsStage,
+    /// Everything: fences that the vCPU has done on another hart were not done here.
+    Everything,
+}
+
+/// The guest's CSRs, in the order of `struct kvm_riscv_csr`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Csrs {
+    pub(crate) vsstatus: u64,
+    pub(crate) vsie: u64,
+    pub(crate) vstvec: u64,
+    pub(crate) vsscratch: u64,
+    pub(crate) vsepc: u64,
+    pub(crate) vscause: u64,
+    pub(crate) vstval: u64,
+    pub(crate) hvip: u64,
+    pub(crate) vsatp: u64,
+}
+
+impl Csrs {
+    #[inline]
+    fn load(&self, hart: &PreemptOff) {
+        hcsr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
+        hcsr::write::<{ csr::VSIE }>(hart, self.vsie);
+        hcsr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
+        hcsr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
+        hcsr::write::<{ csr::VSEPC }>(hart, self.vsepc);
+        hcsr::write::<{ csr::VSCAUSE }>(hart, self.vscause);
+        hcsr::write::<{ csr::VSTVAL }>(hart, self.vstval);
+        hcsr::write::<{ csr::HVIP }>(hart, self.hvip);
+        hcsr::write::<{ csr::VSATP }>(hart, self.vsatp);
+    }
+
+    #[inline]
+    fn read(hart: &PreemptOff) -> Self {
+        Self {
+            vsstatus: hcsr::read::<{ csr::VSSTATUS }>(hart),
+            vsie: hcsr::read::<{ csr::VSIE }>(hart),
+            vstvec: hcsr::read::<{ csr::VSTVEC }>(hart),
+            vsscratch: hcsr::read::<{ csr::VSSCRATCH }>(hart),
+            vsepc: hcsr::read::<{ csr::VSEPC }>(hart),
+            vscause: hcsr::read::<{ csr::VSCAUSE }>(hart),
+            vstval: hcsr::read::<{ csr::VSTVAL }>(hart),
+            hvip: hcsr::read::<{ csr::HVIP }>(hart),
+            vsatp: hcsr::read::<{ csr::VSATP }>(hart),
+        }
+    }
+}
+
+impl Local {
+    pub(crate) fn new() -> Self {
+        let isa = IsaSet::of_host();
+        Self {
+            isa: Cell::new(isa),
+            sbi: Cell::new(SbiExtensions::new()),
+            machine: Cell::new(MachineIds::of_host()),
+            has_run: Cell::new(false),
+            pending: Cell::new(Pending::None),
+            cache: RefCell::new(MemoryCache::new()),
+            csrs: Cell::new(Csrs::default()),
+            env: Cell::new(Env::RESET),
+            config: Cell::new(Config::new(isa.henvcfg(), isa.hstateen0(), false)),
+            csrs_changed: Cell::new(true),
+            hgatp_vmid: Cell::new(Vmid::NONE),
+            stale: Cell::new(Stale::Everything),
+            loaded_on: Cell::new(None),
+            last_cpu: Cell::new(None),
+        }
+    }
+}
+
+/// Computes what the guest's traps do from what it is.
+pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
+    let local = vcpu.local();
+    let isa = local.isa.get();
+    local.config.set(Config::new(
+        isa.henvcfg(),
+        isa.hstateen0(),
+        vcpu.guest_debug(),
+    ));
+    local.csrs_changed.set(true);
+}
+
+/// Sets the state of the guest's floating-point registers to what a reset leaves.
+pub(crate) fn reset_fp(vcpu: &LockedVcpu<'_, Riscv>) {
+    let regs = Regs::of(vcpu);
+    let fs = match vcpu.local().isa.get().fp_double() {
+        Some(_) => ext_state::INITIAL,
+        None => ext_state::OFF,
+    };
+    regs.set_sstatus(with_fs(regs.sstatus(), fs));
+}
+
+#[inline]
+fn with_fs(sstatus: Sstatus, fs: u64) -> Sstatus {
+    sstatus.with_fs(kernel::num::Bounded::from_expr(fs & 3))
+}
+
+/// Sets a vCPU that is not loaded to the state after a reset, in S-mode at address `pc`.
+///
+/// `args` are the values of `a0` and `a1` that a started hart finds (SBI, "Function: HART start").
+pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
+    let local = vcpu.local();
+    let shared = vcpu.shared();
+    let regs = Regs::of(vcpu);
+
+    regs.clear();
+    regs.set_sepc(pc);
+    for (n, value) in (10..).zip(args) {
+        regs.set_gpr(crate::insn::Gpr::new(n), value);
+    }
+    // SRET goes to S-mode with V=1, interrupts of the host enabled. WFI traps.
+    regs.set_sstatus(Sstatus::from_raw(0).with_spp(true).with_spie(true));
+    regs.set_hstatus(
+        Hstatus::from_raw(0)
+            .with_spv(true)
+            .with_spvp(true)
+            .with_vtw(true),
+    );
+    reset_fp(vcpu);
+
+    local.csrs.set(Csrs::default());
+    local.env.set(Env::RESET);
+    local.csrs_changed.set(true);
+    local.pending.set(Pending::None);
+    shared.interrupts.reset();
+    shared.timer.reset();
+    let _ = shared.fences.lock().take();
+    // What the queue held, and more, is done before the vCPU runs.
+    local.last_cpu.set(None);
+    local.stale.set(Stale::Everything);
+}
+
+/// Puts the guest's state on this hart.
+pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOff) {
+    let local = vcpu.local();
+    let shared = vcpu.shared();
+    let vm = vcpu.vm().backend();
+
+    // If this vCPU was the last here, and has been nowhere else since, the hart still has what it
+    // has left.
+    let cpu = cpu.as_u32();
+    let stayed = local.loaded_on.replace(Some(cpu)) == Some(cpu);
+    if !stayed || !hart_state::was_last(preempt, vcpu) || local.csrs_changed.get() {
+        hart_state::set_last(preempt, vcpu);
+        local.csrs_changed.set(false);
+        local.config.get().load(preempt);
+        local.csrs.get().load(preempt);
+        if features::ssaia() {
+            clear_aia(preempt);
+        }
+        // `hgatp` is written at the entry, when the VM has a VMID for sure.
+        local.hgatp_vmid.set(Vmid::NONE);
+    }
+    shared.timer.load(preempt, &vm.time);
+    local.stale.set(vm.stale_on(cpu, vcpu.index(), local.last_cpu.get()));
+    Regs::of(vcpu).load_fp(preempt, local.isa.get().fp_double());
+}
+
+/// Takes the guest's state off this hart.
+pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
+    let local = vcpu.local();
+    let shared = vcpu.shared();
+    let regs = Regs::of(vcpu);
+
+    let dirty = u64::from(regs.sstatus().fs()) == ext_state::DIRTY;
+    regs.put_fp(preempt, local.isa.get().fp_double().filter(|_| dirty));
+    if dirty {
+        regs.set_sstatus(with_fs(regs.sstatus(), ext_state::CLEAN));
+    }
+    shared.timer.put(preempt);
+    let csrs = Csrs::read(preempt);
+    shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
+    local.csrs.set(csrs);
+}
+
+/// Leaves nothing in the CSRs of the AIA that another guest could read: it is not offered to guests,
+/// but a hart without Smstateen cannot keep them from it.
+fn clear_aia(preempt: &PreemptOff) {
+    hcsr::write::<{ csr::HVIEN }>(preempt, 0);
+    hcsr::write::<{ csr::HVICTL }>(preempt, 0);
+    hcsr::write::<{ csr::VSISELECT }>(preempt, 0);
+    hcsr::write::<{ csr::HVIPRIO1 }>(preempt, 0);
+    hcsr::write::<{ csr::HVIPRIO2 }>(preempt, 0);
+}
