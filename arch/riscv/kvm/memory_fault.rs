@@ -54,7 +54,7 @@ pub(crate) fn handle(
         // User space is about to replace the slot. The guest tries until it has.
         Some(slot) if slot.is_going() => Ok(Next::Enter),
         Some(slot) if !(write && slot.is_read_only()) => map(vcpu, &slot, gfn, write),
-        _ => Ok(mmio::handle(vcpu, srcu, fault)),
+        _ => mmio::handle(vcpu, srcu, fault),
     }
 }
 

@@ -27,25 +27,33 @@ use crate::{
     },
     Riscv, //
 };
-use kernel::kvm::{
-    stats::vcpu_counter,
-    Gva,
-    LoadedVcpu,
-    SrcuGuard, //
+use kernel::{
+    kvm::{
+        stats::vcpu_counter,
+        Gva,
+        LoadedVcpu,
+        SrcuGuard, //
+    },
+    prelude::*, //
 };
 
 /// Handles an access to an address without memory.
 ///
-/// What is not a plain aligned load or store (an AMO, a vector, an access that is misaligned, a walk
-/// of the guest's own page table) gets the access fault that a device would answer with.
+/// A fetch, and a walk of the guest's own page table, get the access fault that a device would
+/// answer with.
+///
+/// # Errors
+///
+/// As user space knows them from KVM on RISC-V: [`EIO`] for an access that is not aligned, and
+/// [`EOPNOTSUPP`] for an instruction that is no plain load or store, like an AMO.
 pub(crate) fn handle(
     vcpu: &LoadedVcpu<'_, Riscv>,
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
-) -> Next {
+) -> Result<Next> {
     let refused = || {
         inject(vcpu, Exception::access_fault(fault.access, fault.gva.0));
-        Next::Enter
+        Ok(Next::Enter)
     };
     if fault.access == Access::Fetch {
         return refused();
@@ -55,14 +63,13 @@ pub(crate) fn handle(
         Htinst::PageTableWalk { .. } => return refused(),
         Htinst::Unknown => match fetch(vcpu) {
             Ok(insn) => insn,
-            Err(next) => return next,
+            Err(next) => return Ok(next),
         },
     };
-    let done = match fault.access {
+    match fault.access {
         Access::Load => load(vcpu, srcu, fault, insn),
         _ => store(vcpu, srcu, fault, insn),
-    };
-    done.unwrap_or_else(refused)
+    }
 }
 
 /// Fetches the instruction at the guest's program counter, or tells what is next if it cannot be.
@@ -82,21 +89,24 @@ fn load(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
     insn: TrapInsn,
-) -> Option<Next> {
-    let load = decode_load(insn).filter(|load| load.width.is_aligned(fault.gpa.0))?;
+) -> Result<Next> {
+    let load = decode_load(insn).ok_or(EOPNOTSUPP)?;
+    if !load.width.is_aligned(fault.gpa.0) {
+        return Err(EIO);
+    }
     let regs = Regs::of(vcpu);
     let len = load.width.bytes();
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, false, len);
 
     let mut data = [0; 8];
-    if srcu.mmio_read(fault.gpa, data.get_mut(..len)?) {
+    if srcu.mmio_read(fault.gpa, data.get_mut(..len).ok_or(EINVAL)?) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         pending::finish_load(regs, load, data);
-        return Some(Next::Enter);
+        return Ok(Next::Enter);
     }
     vcpu.count(vcpu_counter!(mmio_exit_user));
     pending::ask_load(vcpu, load, fault.gpa);
-    Some(Next::Return)
+    Ok(Next::Return)
 }
 
 fn store(
@@ -104,20 +114,23 @@ fn store(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
     insn: TrapInsn,
-) -> Option<Next> {
-    let store = decode_store(insn).filter(|store| store.width.is_aligned(fault.gpa.0))?;
+) -> Result<Next> {
+    let store = decode_store(insn).ok_or(EOPNOTSUPP)?;
+    if !store.width.is_aligned(fault.gpa.0) {
+        return Err(EIO);
+    }
     let regs = Regs::of(vcpu);
     let len = store.width.bytes();
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, true, len);
 
     let data = regs.gpr(store.rs2).to_le_bytes();
-    let data = data.get(..len)?;
+    let data = data.get(..len).ok_or(EINVAL)?;
     if srcu.mmio_write(fault.gpa, data) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);
-        return Some(Next::Enter);
+        return Ok(Next::Enter);
     }
     vcpu.count(vcpu_counter!(mmio_exit_user));
     pending::ask_store(vcpu, store, fault.gpa, data);
-    Some(Next::Return)
+    Ok(Next::Return)
 }

