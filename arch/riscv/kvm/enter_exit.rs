@@ -70,7 +70,12 @@ pub(crate) fn enter_exit(
         switch_by_sret(regs, irq)
     };
     // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
-    let (scause, stval) = unsafe { (csr::read::<{ csr::SCAUSE }>(), csr::read::<{ csr::STVAL }>()) };
+    let (scause, stval) = unsafe {
+        (
+            csr::read::<{ csr::SCAUSE }>(),
+            csr::read::<{ csr::STVAL }>(),
+        )
+    };
 
     guest_state_exit(irq);
     env.set(swap_env(host_env));
@@ -86,10 +91,7 @@ pub(crate) fn enter_exit(
 
 /// Enters by SRET. Returns HTVAL and HTINST.
 #[inline(always)]
-fn switch_by_sret(
-    regs: Regs<'_>,
-    irq: &LocalInterruptDisabled,
-) -> Result<(u64, u64), EntryFailed> {
+fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
     if nacl::available() {
         // A plain SRET flushes nothing of what was written to shared memory.
         nacl::this_hart(irq).sync_or_warn();
@@ -100,16 +102,16 @@ fn switch_by_sret(
         let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
         bindings::__kvm_riscv_rust_switch_to(regs.arch());
         regs.set_hstatus(Hstatus::from_raw(csr::swap::<{ csr::HSTATUS }>(host)));
-        Ok((csr::read::<{ csr::HTVAL }>(), csr::read::<{ csr::HTINST }>()))
+        Ok((
+            csr::read::<{ csr::HTVAL }>(),
+            csr::read::<{ csr::HTINST }>(),
+        ))
     }
 }
 
 /// Enters by the SBI call SYNC_SRET. Returns HTVAL and HTINST, from shared memory.
 #[inline(always)]
-fn switch_by_nacl(
-    regs: Regs<'_>,
-    irq: &LocalInterruptDisabled,
-) -> Result<(u64, u64), EntryFailed> {
+fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
     let shmem = nacl::this_hart(irq);
     let guest = regs.hstatus().into_raw();
 

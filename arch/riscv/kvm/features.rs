@@ -97,7 +97,7 @@ pub(crate) fn cache_block_size(ext: u32) -> u64 {
 pub(crate) fn satp_mode() -> u64 {
     // SAFETY: Written only at boot.
     let satp = unsafe { bindings::satp_mode };
-    satp as u64 >> 60
+    satp >> 60
 }
 
 /// Returns whether the host lets its harts update A and D in page tables by themselves, so that a

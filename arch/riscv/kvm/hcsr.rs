@@ -213,7 +213,8 @@ pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<crate::gstage_pte::Mode>, u
         };
         Hgatp::from_raw(got)
     };
-    let with_mode = |mode: Mode| Hgatp::from_raw(0).with_mode(Bounded::from_expr(mode.hgatp_mode()));
+    let with_mode =
+        |mode: Mode| Hgatp::from_raw(0).with_mode(Bounded::from_expr(mode.hgatp_mode()));
 
     // A write of a mode that the hart does not have has no effect on the register.
     let mode = [Mode::Sv57x4, Mode::Sv48x4, Mode::Sv39x4]

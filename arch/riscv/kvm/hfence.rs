@@ -37,7 +37,12 @@ impl Span {
     /// Returns the span, cut off at the end of the address space.
     #[inline]
     pub const fn new(start: u64, size: u64) -> Self {
-        let room = u64::MAX - start;
+        // How many bytes there are from `start` on, as far as 64 bits can tell: not for 0.
+        let room = if start == 0 {
+            u64::MAX
+        } else {
+            start.wrapping_neg()
+        };
         let size = if size > room { room } else { size };
         Self { start, size }
     }
@@ -79,11 +84,12 @@ pub struct FenceQueue {
     overflow: bool,
 }
 
-/// What was in a queue.
+/// What comes out of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// These, in the order in which they were queued.
-    Fences([Fence; FenceQueue::CAPACITY], usize),
-    /// More than the queue holds: fence everything.
+    /// A fence that has been queued.
+    Fence(Fence),
+    /// There were more than the queue holds.
     Everything,
 }
 
@@ -104,7 +110,13 @@ impl FenceQueue {
     /// Queues a fence.
     #[inline]
     pub fn push(&mut self, fence: Fence) {
-        if self.overflow || self.fences[..self.len].contains(&fence) {
+        if self.overflow
+            || self
+                .fences
+                .iter()
+                .take(self.len)
+                .any(|other| *other == fence)
+        {
             return;
         }
         match self.fences.get_mut(self.len) {
@@ -116,16 +128,22 @@ impl FenceQueue {
         }
     }
 
-    /// Returns all that is in the queue, and empties it.
+    /// Takes a fence out of the queue. The order does not matter: each only makes a hart forget.
     #[inline]
-    pub fn take(&mut self) -> Queued {
-        let queued = if self.overflow {
-            Queued::Everything
-        } else {
-            Queued::Fences(self.fences, self.len)
-        };
+    pub fn pop(&mut self) -> Option<Queued> {
+        if self.overflow {
+            self.clear();
+            return Some(Queued::Everything);
+        }
+        let last = self.len.checked_sub(1)?;
+        self.len = last;
+        self.fences.get(last).copied().map(Queued::Fence)
+    }
+
+    /// Empties the queue.
+    #[inline]
+    pub fn clear(&mut self) {
         self.len = 0;
         self.overflow = false;
-        queued
     }
 }

@@ -88,7 +88,11 @@ impl IsaSet {
     /// Returns what `henvcfg` has to be for these extensions.
     pub(crate) fn henvcfg(self) -> Henvcfg {
         const CBIE_INVAL: u64 = 3;
-        let cbie = if self.has(IsaExtId::Zicbom) { CBIE_INVAL } else { 0 };
+        let cbie = if self.has(IsaExtId::Zicbom) {
+            CBIE_INVAL
+        } else {
+            0
+        };
         Henvcfg::from_raw(0)
             .with_cbie(kernel::num::Bounded::from_expr(cbie))
             .with_cbcfe(self.has(IsaExtId::Zicbom))

@@ -17,6 +17,7 @@ pub mod sbi_abi;
 // The hart: the modules that may use `unsafe`.
 mod cpu_pm;
 mod csr;
+mod enter_exit;
 mod features;
 mod fence;
 mod guest_read;
@@ -28,7 +29,6 @@ mod pt_mem;
 mod regs;
 mod sbi;
 mod trace;
-mod enter_exit;
 
 // Everything else.
 mod exit;
@@ -243,9 +243,15 @@ impl kernel::Module for KvmRiscv {
 
         pr_info!("[rust]: hypervisor extension available\n");
         if let Some(nacl) = &nacl {
-            pr_info!("[rust]: using SBI nested acceleration with {}\n", nacl.features());
+            pr_info!(
+                "[rust]: using SBI nested acceleration with {}\n",
+                nacl.features()
+            );
         }
-        pr_info!("[rust]: highest G-stage page table mode is {}\n", mode.name());
+        pr_info!(
+            "[rust]: highest G-stage page table mode is {}\n",
+            mode.name()
+        );
         pr_info!("[rust]: VMID {} bits available\n", vmid_bits);
 
         let cpu_pm = KBox::pin_init(cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;

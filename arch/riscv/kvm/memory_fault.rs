@@ -59,12 +59,7 @@ pub(crate) fn handle(
 }
 
 /// Maps a page of a memslot. If something comes in between, the guest faults once more.
-fn map(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    slot: &Memslot<'_>,
-    gfn: Gfn,
-    write: bool,
-) -> Result<Next> {
+fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, write: bool) -> Result<Next> {
     let vm = vcpu.vm();
     let gstage = &vm.backend().gstage;
     let logged = slot.logs_dirty_pages();
@@ -135,16 +130,10 @@ fn map(
 
 /// Makes a page writable that is mapped but write-protected to be logged. This is what most faults
 /// are while user space logs, so it does without the write lock.
-fn make_writable(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    slot: &Memslot<'_>,
-    gfn: Gfn,
-    seq: MmuSeq,
-) -> bool {
+fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, seq: MmuSeq) -> bool {
     let vm = vcpu.vm();
     let mmu = vm.mmu_read_lock();
-    let done = !mmu.must_retry(seq, gfn)
-        && vm.backend().gstage.make_page_writable(&mmu, gfn);
+    let done = !mmu.must_retry(seq, gfn) && vm.backend().gstage.make_page_writable(&mmu, gfn);
     if done {
         vm.mark_page_dirty(slot, gfn);
     }

@@ -11,7 +11,6 @@
 //! shared memory is only ever used as a value, and a call that fails is reported and worked around.
 
 use crate::{
-
     nacl_abi::{
         self,
         CsrSlot,
@@ -402,7 +401,10 @@ impl Drop for Nacl {
             let base = shmem.base.replace(ptr::null_mut());
             if shmem.set.get() {
                 // Memory that the SBI may write to must not be given to anybody else.
-                pr_err!("CPU {}: shared memory could not be disabled, it is leaked\n", cpu.as_u32());
+                pr_err!(
+                    "CPU {}: shared memory could not be disabled, it is leaked\n",
+                    cpu.as_u32()
+                );
             } else if !base.is_null() {
                 // SAFETY: Allocated with this order in `probe()`.
                 unsafe { bindings::free_pages(base as usize, ORDER) };
@@ -461,4 +463,3 @@ pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
         Err(e) => pr_err!("NACL: shared memory was not disabled: {:?}\n", e),
     }
 }
-

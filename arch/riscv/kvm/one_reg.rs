@@ -376,11 +376,7 @@ fn read_ext<E: Numbered>(reg: ExtReg<E>, enabled: impl Fn(E) -> bool) -> u64 {
 }
 
 /// Enables or disables extensions. Of several at a time, those that cannot be are left as they are.
-fn write_ext<E: Numbered>(
-    reg: ExtReg<E>,
-    value: u64,
-    set: impl Fn(E, bool) -> Result,
-) -> Result {
+fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, bool) -> Result) -> Result {
     let (exts, on) = match reg {
         ExtReg::Single(ext) => {
             return match value {

@@ -66,7 +66,9 @@ impl Root {
         let hgatp = Hgatp::from_raw(0)
             .with_mode(Bounded::from_expr(mode.hgatp_mode() & 0xf))
             .with_vmid(Bounded::from_expr(vmid.raw() & 0x3fff))
-            .with_ppn(Bounded::from_expr((self.phys() >> PAGE_SHIFT) & ((1 << 44) - 1)));
+            .with_ppn(Bounded::from_expr(
+                (self.phys() >> PAGE_SHIFT) & ((1 << 44) - 1),
+            ));
         // SAFETY: The tree maps nothing but memory of the guest, by the callers of `replace_leaf()`
         // and `link()`. It lives as long as the VM, and `hgatp` has no effect but while a guest
         // runs, ahead of which it is written.

@@ -121,9 +121,7 @@ impl<'a> Regs<'a> {
     #[inline(always)]
     pub(crate) fn set_sstatus(self, sstatus: Sstatus) {
         // SAFETY: The context is valid.
-        unsafe {
-            (&raw mut (*self.guest()).sstatus).write_volatile(sstatus.into_raw() as usize)
-        };
+        unsafe { (&raw mut (*self.guest()).sstatus).write_volatile(sstatus.into_raw() as usize) };
     }
 
     /// Returns the `hstatus` that the guest runs under.
@@ -137,9 +135,7 @@ impl<'a> Regs<'a> {
     #[inline(always)]
     pub(crate) fn set_hstatus(self, hstatus: Hstatus) {
         // SAFETY: The context is valid.
-        unsafe {
-            (&raw mut (*self.guest()).hstatus).write_volatile(hstatus.into_raw() as usize)
-        };
+        unsafe { (&raw mut (*self.guest()).hstatus).write_volatile(hstatus.into_raw() as usize) };
     }
 
     /// Sets all registers to zero.

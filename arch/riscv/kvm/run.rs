@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 use crate::{
+    enter_exit::enter_exit,
     exit::{
         self,
         Next,
@@ -22,7 +23,6 @@ use crate::{
         self,
         Vmid, //
     },
-    enter_exit::enter_exit,
     Riscv, //
 };
 use kernel::{
@@ -90,10 +90,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
 }
 
 /// Enters the guest. Returns [`None`] if there is something to do first.
-fn enter(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &mut SrcuGuard<'_, Riscv>,
-) -> Result<Option<Trap>> {
+fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Option<Trap>> {
     let vm = vcpu.vm().backend();
     if vm.vmid.current().is_none() {
         vm.vmid.renew();

@@ -192,7 +192,9 @@ fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
     interrupts::set(vcpu, VsInterrupt::Timer, false);
     timer.set_deadline(deadline);
     timer.armed.store(true, Relaxed);
-    timer.host.start(vcpu.vm().backend().time.ns_until(deadline));
+    timer
+        .host
+        .start(vcpu.vm().backend().time.ns_until(deadline));
 }
 
 /// Has the vCPU woken when its timer expires, for as long as `f` sleeps.
@@ -207,7 +209,9 @@ pub(crate) fn while_asleep(vcpu: &LoadedVcpu<'_, Riscv>, f: impl FnOnce()) {
     if deadline == NEVER {
         return f();
     }
-    timer.host.start(vcpu.vm().backend().time.ns_until(deadline));
+    timer
+        .host
+        .start(vcpu.vm().backend().time.ns_until(deadline));
     f();
     timer.host.cancel();
 }

@@ -10,6 +10,7 @@ use crate::{
     hart,
     hfence::{
         Fence,
+        FenceQueue,
         Queued,
         Span, //
     },
@@ -106,17 +107,20 @@ pub(crate) fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff
         fence_all_gpas(preempt, vmid);
     }
     if vcpu.take_request(FENCES) {
-        let queued = vcpu.shared().fences.lock().take();
-        match queued {
-            Queued::Fences(fences, len) => fences
-                .iter()
-                .take(len)
-                .for_each(|fence| execute(preempt, vmid, *fence)),
-            Queued::Everything => {
-                fence_all_gpas(preempt, vmid);
-                fence_all_gvas(preempt, vmid);
+        // Others may queue as fast as this works off, so it does a queue's worth at a time.
+        for _ in 0..FenceQueue::CAPACITY {
+            // The lock is not held while the fence is done.
+            let queued = vcpu.shared().fences.lock().pop();
+            match queued {
+                None => return,
+                Some(Queued::Fence(fence)) => execute(preempt, vmid, fence),
+                Some(Queued::Everything) => {
+                    fence_all_gpas(preempt, vmid);
+                    fence_all_gvas(preempt, vmid);
+                }
             }
         }
+        vcpu.request(FENCES);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         Hstatus,
         Sstatus, //
     },
+    enter_exit::Env,
     features,
     guest_sbi::SbiExtensions,
     hart_state,
@@ -27,7 +28,6 @@ use crate::{
     sbi::MachineIds,
     timer::GuestTimer,
     vmid::Vmid,
-    enter_exit::Env,
     Riscv, //
 };
 use core::cell::{
@@ -241,7 +241,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.pending.set(Pending::None);
     shared.interrupts.reset();
     shared.timer.reset();
-    let _ = shared.fences.lock().take();
+    shared.fences.lock().clear();
     // What the queue held, and more, is done before the vCPU runs.
     local.last_cpu.set(None);
     local.stale.set(Stale::Everything);
@@ -269,7 +269,9 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
         local.hgatp_vmid.set(Vmid::NONE);
     }
     shared.timer.load(preempt, &vm.time);
-    local.stale.set(vm.stale_on(cpu, vcpu.index(), local.last_cpu.get()));
+    local
+        .stale
+        .set(vm.stale_on(cpu, vcpu.index(), local.last_cpu.get()));
     Regs::of(vcpu).load_fp(preempt, local.isa.get().fp_double());
 }
 

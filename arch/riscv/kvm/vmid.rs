@@ -5,18 +5,16 @@
 
 #![deny(unsafe_code)]
 
-use kernel::{
-    sync::{
-        atomic::{
-            ordering::{
-                Acquire,
-                Relaxed,
-                Release, //
-            },
-            Atomic, //
+use kernel::sync::{
+    atomic::{
+        ordering::{
+            Acquire,
+            Relaxed,
+            Release, //
         },
-        SetOnce, //
+        Atomic, //
     },
+    SetOnce, //
 };
 
 /// A VMID together with its generation.

@@ -139,7 +139,11 @@ impl<'a> Memslot<'a> {
             // SAFETY: `vma` is valid while `mm` is locked.
             let (vm_start, vm_end, flags) = unsafe {
                 let range = (*vma).__bindgen_anon_1.__bindgen_anon_1;
-                (range.vm_start, range.vm_end, (*vma).__bindgen_anon_2.vm_flags)
+                (
+                    range.vm_start,
+                    range.vm_end,
+                    (*vma).__bindgen_anon_2.vm_flags,
+                )
             };
             if vm_start >= end {
                 break;
@@ -263,4 +267,3 @@ impl<B: Backend> Drop for SrcuGuard<'_, B> {
         unsafe { bindings::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
     }
 }
-

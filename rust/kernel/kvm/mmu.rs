@@ -52,7 +52,7 @@ impl MmuSeq {
         let seq = unsafe { (&raw const (*vm.as_raw()).mmu_invalidate_seq).read_volatile() };
         // SAFETY: Always safe to call. Pairs with the `smp_wmb()` in `kvm_mmu_invalidate_end()`.
         unsafe { bindings::smp_rmb() };
-        Self(seq as usize)
+        Self(seq)
     }
 }
 
@@ -125,11 +125,8 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     #[inline]
     pub fn yield_if_needed(&mut self) -> bool {
         // SAFETY: The lock is held for writing.
-        let r = unsafe {
-            bindings::cond_resched_rwlock_write(
-                &raw mut (*self.vm.as_raw()).mmu_lock,
-            )
-        };
+        let r =
+            unsafe { bindings::cond_resched_rwlock_write(&raw mut (*self.vm.as_raw()).mmu_lock) };
         r != 0
     }
 
@@ -150,9 +147,7 @@ impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
     fn drop(&mut self) {
         if self.owned {
             // SAFETY: `new()` has taken the lock.
-            unsafe {
-                bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock)
-            };
+            unsafe { bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
         }
     }
 }

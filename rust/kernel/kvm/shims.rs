@@ -177,8 +177,12 @@ pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
 #[inline]
 pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: As in `vcpu_load()`.
-    let (vcpu, preempt) =
-        unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), PreemptOff::assume()) };
+    let (vcpu, preempt) = unsafe {
+        (
+            LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)),
+            PreemptOff::assume(),
+        )
+    };
     // SAFETY: The vCPU is valid, and this is its owner. The core sends interrupts to the CPU that
     // stands there, and takes -1 for none.
     unsafe { (&raw mut (*vcpu.as_raw()).cpu).write_volatile(-1) };
@@ -246,7 +250,12 @@ pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
     state: *mut bindings::kvm_mp_state,
 ) -> c_int {
     // SAFETY: The vCPU is valid, and the core holds its mutex; so is `state`.
-    let (vcpu, state) = unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*state).mp_state) };
+    let (vcpu, state) = unsafe {
+        (
+            LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)),
+            (*state).mp_state,
+        )
+    };
     errno(B::set_mp_state(&vcpu, state))
 }
 
@@ -256,8 +265,7 @@ pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
     debug: *mut bindings::kvm_guest_debug,
 ) -> c_int {
     // SAFETY: The vCPU is valid, and the core holds its mutex; so is `debug`.
-    let (vcpu, control) =
-        unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*debug).control) };
+    let (vcpu, control) = unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*debug).control) };
     let on = control & bindings::KVM_GUESTDBG_ENABLE != 0;
     vcpu.set_guest_debug(if on { control } else { 0 });
     B::guest_debug_changed(&vcpu);

@@ -88,7 +88,7 @@ pub const fn desc(name: &str, kind: Kind, offset: usize, size: usize) -> binding
     let mut field = [0; NAME_SIZE];
     let mut i = 0;
     while i < bytes.len() {
-        field[i] = bytes[i] as _;
+        field[i] = bytes[i];
         i += 1;
     }
     bindings::kvm_stats_desc {

@@ -108,11 +108,7 @@ impl<B: Backend> Vm<B> {
         }
         // SAFETY: The VM is valid, and the mask has a bit for each vCPU that there can be.
         unsafe {
-            bindings::kvm_make_vcpus_request_mask(
-                self.as_raw(),
-                request.raw(),
-                mask.as_mut_ptr(),
-            )
+            bindings::kvm_make_vcpus_request_mask(self.as_raw(), request.raw(), mask.as_mut_ptr())
         };
     }
 
