@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compare the Rust backend with the C backend: exits, a guest's boot, size.
+
+Without options both are built first. With --image-c, --module-c, --image-rust
+and --module-rust, all four, the given files are measured as they are.
+"""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from workspace import image, process
+from workspace.errors import Failure
+from workspace.settings import BACKENDS, BUILD, Settings
+
+RESULTS = BUILD / "bench"
+
+
+@contextlib.contextmanager
+def to_measure(settings, arguments):
+    """{backend: the Files of a host}, for as long as they are needed."""
+    # The workspace installs what these stand on.
+    from workspace.workspace import prepared
+
+    given = {backend: (getattr(arguments, f"image_{backend}"),
+                       getattr(arguments, f"module_{backend}"))
+             for backend in BACKENDS}
+    paths = [path for pair in given.values() for path in pair]
+    if not any(paths):
+        with prepared(settings, BACKENDS) as artifacts:
+            yield {backend: _files(built.kernel, built.module, artifacts.disk,
+                                   artifacts.initramfs)
+                   for backend, built in artifacts.backends.items()}
+        return
+    for path in paths:
+        if not path or not path.is_file():
+            raise Failure(f"{path or 'An image or a module'} is not there.",
+                          "Give --image-c, --module-c, --image-rust and "
+                          "--module-rust, or none of them.")
+    disk = image.prepare(settings.cache, BUILD / "logs/image.log")
+    yield {backend: _files(*pair, disk.image, disk.initramfs)
+           for backend, pair in given.items()}
+
+
+def _files(kernel, module, disk, initramfs):
+    from harness.host import Files
+
+    from .measure import compile_programs
+
+    programs = compile_programs(Path(__file__).parent, RESULTS)
+    return Files(kernel, module, disk, initramfs, programs)
+
+
+def compare(settings, arguments):
+    with to_measure(settings, arguments) as hosts:
+        from . import chart, measure
+        from .report import Comparison
+
+        measured = {
+            backend: measure.measure(backend, files, settings.cpu,
+                                     settings.timeout_factor)
+            for backend, files in sorted(hosts.items())}
+        comparison = Comparison.of(settings.cpu, measured["c"],
+                                   measured["rust"])
+    comparison.write(RESULTS / "exit-cost.json")
+    chart.draw(comparison, RESULTS / "exit-cost.svg")
+    print(f"\n{comparison.table()}\n\n{comparison.verdict()}")
+    print(f"Written: {RESULTS}/exit-cost.json and exit-cost.svg")
+    return 1 if comparison.too_dear else 0
+
+
+def main():
+    process.raise_on_signals()
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    for backend in sorted(BACKENDS):
+        parser.add_argument(f"--image-{backend}", type=Path,
+                            help=f"the kernel to run the {backend} backend in")
+        parser.add_argument(f"--module-{backend}", type=Path,
+                            help=f"kvm.ko with the {backend} backend")
+    try:
+        return compare(Settings.from_environment(), parser.parse_args())
+    except Failure as failure:
+        return f"\n{failure}"
+    except KeyboardInterrupt:
+        return "\nInterrupted."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

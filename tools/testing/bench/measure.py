@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Measurements of one backend, in a host whose time is counted instructions."""
+
+import re
+from dataclasses import dataclass
+
+from harness import guest
+from harness.host import Host, Machine
+from workspace.errors import Failure
+from workspace.process import output, run
+from workspace.settings import BUILD
+from workspace.steps import say
+from workspace.toolchain import CROSS_COMPILE
+
+PROGRAMS = ("exit_cost", "child_time")
+
+# One instruction takes one nanosecond of the emulated machine's time, and idle
+# time passes at once. QEMU's virt machine has a time CSR of 10 MHz.
+COUNTED = ("-icount", "shift=0,sleep=off")
+INSTRUCTIONS_PER_TICK = 100
+INSTRUCTIONS_PER_MICROSECOND = 1000
+
+# Counting makes the emulator slow; these are seconds of ours, not of the host.
+TIMEOUT = 600
+
+# The first guest also pays for reading its files from the disk.
+GUESTS = 4
+
+EXIT_COST = re.compile(r"^exit_cost (\S+) (\d+) (\d+) (.+)$", re.M)
+CHILD_TIME = re.compile(r"^child_time (\d+)$", re.M)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of exit."""
+
+    name: str
+    title: str
+    instructions: float
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All that is measured of one backend."""
+
+    cases: tuple
+    boot_instructions: int
+    text_bytes: int
+
+
+def compile_programs(sources, directory):
+    """Build the programs that run in the host; return their paths."""
+    log = BUILD / "logs/bench-build.log"
+    directory.mkdir(parents=True, exist_ok=True)
+    programs = []
+    for name in PROGRAMS:
+        programs.append(directory / name)
+        run([f"{CROSS_COMPILE}gcc", "-O2", "-Wall", "-Werror", "-static",
+             "-o", programs[-1], sources / f"{name}.c"],
+            log, f"bench: build of {name}",
+            "The riscv64 compiler and its C library come with `make run`.")
+    return tuple(programs)
+
+
+def measure(backend, files, cpu, timeout_factor):
+    """Boot a host with this backend and measure everything in it."""
+    host = Host(f"bench-{backend}", files,
+                Machine(cpu=cpu, harts=1, options=COUNTED), timeout_factor)
+    say("bench", f"{backend}: booting a host with counted instructions")
+    with host:
+        host.load_kvm()
+        say("bench", f"{backend}: exits")
+        cases = exit_cases(host.check("/payload/exit_cost", TIMEOUT))
+        if not cases:
+            raise host.failure("exit_cost printed no result")
+        guest.require_backend(host, backend)
+        say("bench", f"{backend}: boots of a Linux guest")
+        boots = [boot(host) for _ in range(GUESTS)]
+    return Measurements(cases, min(boots), text_bytes(files.module))
+
+
+def exit_cases(text):
+    """The cases that exit_cost printed."""
+    return tuple(
+        Case(name, title,
+             int(ticks) * INSTRUCTIONS_PER_TICK / int(exits))
+        for name, ticks, exits, title in EXIT_COST.findall(text))
+
+
+def boot(host):
+    """Instructions from the start of the guest's QEMU to its end."""
+    text = host.check("/payload/child_time guest 1", TIMEOUT)
+    time = CHILD_TIME.search(text)
+    if not time or not guest.GOOD.search(text):
+        raise host.failure("The guest did not boot to user space")
+    return int(time.group(1)) * INSTRUCTIONS_PER_MICROSECOND
+
+
+def text_bytes(module):
+    """The first column of `size`: code and constants."""
+    lines = output([f"{CROSS_COMPILE}size", module]).splitlines()
+    fields = lines[1].split() if len(lines) == 2 else []
+    if not fields or not fields[0].isdigit():
+        raise Failure(f"`{CROSS_COMPILE}size {module}` printed no size:\n"
+                      + "\n".join(lines))
+    return int(fields[0])

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+"""C and Rust side by side: as data, as a table, and as a verdict."""
+
+import json
+from dataclasses import dataclass
+
+from workspace.errors import Failure
+
+# What an exit under Rust may cost, as a multiple of what it costs under C.
+LIMIT = 1.15
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One quantity under both backends."""
+
+    name: str
+    title: str
+    c: float
+    rust: float
+
+    @property
+    def ratio(self):
+        return self.rust / self.c
+
+    @property
+    def too_dear(self):
+        return self.ratio > LIMIT
+
+    def data(self):
+        return {"name": self.name, "c": self.c, "rust": self.rust,
+                "ratio": round(self.ratio, 4)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything measured, paired."""
+
+    cpu: str
+    cases: tuple
+    boot: Pair
+    text: Pair
+
+    @classmethod
+    def of(cls, cpu, c, rust):
+        names = [case.name for case in c.cases]
+        if names != [case.name for case in rust.cases]:
+            raise Failure("The backends were not measured by the same program.",
+                          "Run `make bench` again from a clean build directory.")
+        return cls(
+            cpu,
+            tuple(Pair(one.name, one.title, one.instructions,
+                       other.instructions)
+                  for one, other in zip(c.cases, rust.cases)),
+            Pair("boot", "Guest boot", c.boot_instructions,
+                 rust.boot_instructions),
+            Pair("text", "kvm.ko text", c.text_bytes, rust.text_bytes))
+
+    @property
+    def too_dear(self):
+        return [pair for pair in self.cases if pair.too_dear]
+
+    def write(self, path):
+        data = {"cpu": self.cpu,
+                "cases": [pair.data() for pair in self.cases],
+                "boot_instructions": self.boot.data(),
+                "text_bytes": self.text.data()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+    def table(self):
+        rows = [("Host instructions for one exit", "C", "Rust", "Rust/C", "")]
+        rows += [_row(pair, pair.c, pair.rust, "{:.1f}") for pair in self.cases]
+        rows.append(_row(self.boot, self.boot.c / 1e6, self.boot.rust / 1e6,
+                         "{:.1f}", ", million instructions"))
+        rows.append(_row(self.text, self.text.c / 1024, self.text.rust / 1024,
+                         "{:.1f}", ", KiB"))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  "
+                 f"{row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}{row[4]}"
+                 for row in rows]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
+
+    def verdict(self):
+        if not self.too_dear:
+            return f"Every exit is within {LIMIT} of C."
+        names = ", ".join(f"{pair.title} ({pair.ratio:.3f})"
+                          for pair in self.too_dear)
+        return f"Above {LIMIT} of C: {names}."
+
+
+def _row(pair, c, rust, form, unit=""):
+    mark = "  <-- above the limit" if not unit and pair.too_dear else ""
+    return (pair.title + unit, form.format(c), form.format(rust),
+            f"{pair.ratio:.3f}", mark)

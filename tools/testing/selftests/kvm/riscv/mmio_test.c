@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MMIO: every load and store that KVM emulates, with every register.
+ *
+ * There is no guest program. User space writes one instruction after another
+ * into a page, sets all registers through ONE_REG, runs the vCPU to the MMIO
+ * exit, answers, and compares all registers with what the ISA says.
+ *
+ * The case `refused` makes KVM log "VCPU exit error": that is its answer.
+ */
+#include <sys/eventfd.h>
+
+#include "kvm_test_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "run_guest.h"
+
+#define MMIO_GPA	0x10000000UL
+#define MMIO_GVA	0x40000000UL
+#define CODE_GVA	0x50000000UL
+#define CODE_PAGES	4
+
+#define NR_X		32
+#define X_SP		2
+
+/* Fields of an instruction. */
+#define OPCODE_LOAD	0x03
+#define OPCODE_STORE	0x23
+#define OPCODE_LOAD_FP	0x07
+#define OPCODE_AMO	0x2f
+
+static u32 encode_load(u32 funct3, u32 rd, u32 rs1, int imm)
+{
+	return (imm & 0xfff) << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | OPCODE_LOAD;
+}
+
+static u32 encode_store(u32 funct3, u32 rs2, u32 rs1, int imm)
+{
+	return ((imm >> 5) & 0x7f) << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 |
+	       (imm & 0x1f) << 7 | OPCODE_STORE;
+}
+
+/* c.lw, c.ld, c.sw, c.sd: registers x8 to x15, an unsigned offset. */
+static u32 encode_c_reg(u32 funct3, u32 reg, u32 rs1, u32 imm, u32 len)
+{
+	u32 low = len == 4 ? ((imm >> 2) & 1) << 1 | ((imm >> 6) & 1) : (imm >> 6) & 3;
+
+	return funct3 << 13 | ((imm >> 3) & 7) << 10 | (rs1 - 8) << 7 | low << 5 |
+	       (reg - 8) << 2;
+}
+
+/* c.lwsp, c.ldsp. */
+static u32 encode_c_load_sp(u32 funct3, u32 rd, u32 imm, u32 len)
+{
+	u32 low = len == 4 ? ((imm >> 2) & 7) << 2 | ((imm >> 6) & 3) :
+			     ((imm >> 3) & 3) << 3 | ((imm >> 6) & 7);
+
+	return funct3 << 13 | ((imm >> 5) & 1) << 12 | rd << 7 | low << 2 | 2;
+}
+
+/* c.swsp, c.sdsp. */
+static u32 encode_c_store_sp(u32 funct3, u32 rs2, u32 imm, u32 len)
+{
+	u32 offset = len == 4 ? ((imm >> 2) & 15) << 2 | ((imm >> 6) & 3) :
+				((imm >> 3) & 7) << 3 | ((imm >> 6) & 7);
+
+	return funct3 << 13 | offset << 7 | rs2 << 2 | 2;
+}
+
+struct access {
+	const char *name;
+	u32 insn;
+	u32 insn_len;
+	u32 reg;	/* loaded or stored */
+	u32 rs1;
+	int imm;
+	u32 len;
+	bool is_write;
+	bool is_signed;
+};
+
+FIXTURE(mmio)
+{
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	u64 x[NR_X];		/* what the guest's registers should hold */
+	u64 pc;
+	u64 end;		/* of the code written so far */
+	unsigned int count;
+};
+
+FIXTURE_SETUP(mmio)
+{
+	gva_t code;
+	int i;
+
+	self->vm = vm_create_with_one_vcpu(&self->vcpu, NULL);
+	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
+	for (i = 0; i < CODE_PAGES; i++) {
+		code = vm_alloc_page(self->vm);
+		virt_pg_map(self->vm, CODE_GVA + i * 4096, addr_gva2gpa(self->vm, code));
+	}
+	self->end = CODE_GVA;
+	self->count = 0;
+}
+
+FIXTURE_TEARDOWN(mmio)
+{
+	kvm_vm_free(self->vm);
+}
+
+static u64 core_reg(int i)
+{
+	return __kvm_reg_id(KVM_REG_RISCV_CORE, 0, i, KVM_REG_SIZE_ULONG);
+}
+
+/* Byte by byte, since an instruction may lie across two pages. */
+static void write_code(struct kvm_vm *vm, u64 gva, u32 insn, u32 len)
+{
+	u32 i;
+
+	for (i = 0; i < len; i++)
+		*(u8 *)addr_gva2hva(vm, gva + i) = insn >> (8 * i);
+}
+
+/* Each instruction has an address of its own: nothing is ever rewritten. */
+static u64 append_code(FIXTURE_DATA(mmio) *self, u32 insn, u32 len)
+{
+	u64 pc = self->end;
+
+	TEST_ASSERT(pc + len <= CODE_GVA + CODE_PAGES * 4096, "no room for more code");
+	write_code(self->vm, pc, insn, len);
+	self->end += len;
+	return pc;
+}
+
+static void set_registers(FIXTURE_DATA(mmio) *self, u64 pc)
+{
+	int i;
+
+	self->pc = pc;
+	vcpu_set_reg(self->vcpu, RISCV_CORE_REG(regs.pc), pc);
+	for (i = 1; i < NR_X; i++)
+		vcpu_set_reg(self->vcpu, core_reg(i), self->x[i]);
+}
+
+static void check_registers(FIXTURE_DATA(mmio) *self, const char *what)
+{
+	int i;
+
+	for (i = 1; i < NR_X; i++) {
+		u64 value = vcpu_get_reg(self->vcpu, core_reg(i));
+
+		TEST_ASSERT(value == self->x[i], "%s: x%d is 0x%lx, not 0x%lx",
+			    what, i, value, self->x[i]);
+	}
+	TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu, RISCV_CORE_REG(regs.pc)), self->pc);
+}
+
+static u64 extend(u64 data, u32 len, bool is_signed)
+{
+	int unused = 64 - 8 * len;
+
+	if (is_signed)
+		return (s64)(data << unused) >> unused;
+	return data << unused >> unused;
+}
+
+/* Runs one access at `pc`, where its instruction is. */
+static void run_access(FIXTURE_DATA(mmio) *self, const struct access *a, u64 pc)
+{
+	struct kvm_run *run = self->vcpu->run;
+	u64 offset = 1024 + (self->count++ * 8) % 2048;
+	u64 data = 0, answer = kvm_random_u64(&kvm_rng);
+	char what[64];
+	int i;
+
+	snprintf(what, sizeof(what), "%s x%u, %d(x%u)", a->name, a->reg, a->imm, a->rs1);
+	for (i = 1; i < NR_X; i++)
+		self->x[i] = kvm_random_u64(&kvm_rng);
+	self->x[0] = 0;
+	self->x[a->rs1] = MMIO_GVA + offset - a->imm;
+	set_registers(self, pc);
+
+	vcpu_run(self->vcpu);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO, "%s: exit reason %u (%s)", what,
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	TEST_ASSERT(run->mmio.phys_addr == MMIO_GPA + offset, "%s: address 0x%llx",
+		    what, run->mmio.phys_addr);
+	TEST_ASSERT(run->mmio.len == a->len, "%s: length %u", what, run->mmio.len);
+	TEST_ASSERT(run->mmio.is_write == a->is_write, "%s: is_write %u", what,
+		    run->mmio.is_write);
+	check_registers(self, what);
+
+	if (a->is_write) {
+		memcpy(&data, run->mmio.data, a->len);
+		TEST_ASSERT(data == extend(self->x[a->reg], a->len, false),
+			    "%s: 0x%lx is written, not 0x%lx", what, data,
+			    extend(self->x[a->reg], a->len, false));
+	} else {
+		memcpy(run->mmio.data, &answer, 8);
+		self->x[a->reg] = extend(answer, a->len, a->is_signed);
+		self->x[0] = 0;
+	}
+	vcpu_run_complete_io(self->vcpu);
+	self->pc += a->insn_len;
+	check_registers(self, what);
+}
+
+static void try_access(FIXTURE_DATA(mmio) *self, struct access a)
+{
+	run_access(self, &a, append_code(self, a.insn, a.insn_len));
+}
+
+static const int offsets[] = { 0, 1, -1, 8, 2047, -2048 };
+
+static int some_offset(FIXTURE_DATA(mmio) *self)
+{
+	return offsets[self->count % ARRAY_SIZE(offsets)];
+}
+
+/* A base register that goes through all of them, the target's own included. */
+static u32 some_base(u32 reg)
+{
+	return 1 + (reg * 7) % 31;
+}
+
+TEST_F(mmio, load)
+{
+	static const struct {
+		const char *name;
+		u32 funct3, len;
+		bool is_signed;
+	} loads[] = {
+		{ "lb", 0, 1, true }, { "lh", 1, 2, true }, { "lw", 2, 4, true },
+		{ "ld", 3, 8, true }, { "lbu", 4, 1, false }, { "lhu", 5, 2, false },
+		{ "lwu", 6, 4, false },
+	};
+	int i;
+	u32 rd;
+
+	for (i = 0; i < ARRAY_SIZE(loads); i++)
+		for (rd = 0; rd < NR_X; rd++) {
+			int imm = some_offset(self);
+			u32 rs1 = some_base(rd);
+
+			try_access(self, (struct access){
+				.name = loads[i].name, .insn_len = 4, .reg = rd,
+				.rs1 = rs1, .imm = imm, .len = loads[i].len,
+				.is_signed = loads[i].is_signed,
+				.insn = encode_load(loads[i].funct3, rd, rs1, imm) });
+		}
+}
+
+TEST_F(mmio, store)
+{
+	static const struct {
+		const char *name;
+		u32 funct3, len;
+	} stores[] = { { "sb", 0, 1 }, { "sh", 1, 2 }, { "sw", 2, 4 }, { "sd", 3, 8 } };
+	int i;
+	u32 rs2;
+
+	for (i = 0; i < ARRAY_SIZE(stores); i++)
+		for (rs2 = 0; rs2 < NR_X; rs2++) {
+			int imm = some_offset(self);
+			u32 rs1 = some_base(rs2);
+
+			try_access(self, (struct access){
+				.name = stores[i].name, .insn_len = 4, .reg = rs2,
+				.rs1 = rs1, .imm = imm, .len = stores[i].len,
+				.is_write = true,
+				.insn = encode_store(stores[i].funct3, rs2, rs1, imm) });
+		}
+}
+
+/* x0 stays zero, whatever a device answers to a load into it. */
+TEST_F(mmio, zero_register)
+{
+	struct access load = {
+		.name = "ld", .insn_len = 4, .reg = 0, .rs1 = 5, .len = 8,
+		.insn = encode_load(3, 0, 5, 0),
+	};
+	struct access store = {
+		.name = "sd", .insn_len = 4, .reg = 0, .rs1 = 5, .len = 8,
+		.is_write = true, .insn = encode_store(3, 0, 5, 0),
+	};
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend stores what a load into x0 has got");
+	try_access(self, load);
+	try_access(self, store);
+}
+
+TEST_F(mmio, compressed)
+{
+	static const struct {
+		const char *name;
+		u32 funct3, len;
+		bool is_write;
+	} forms[] = {
+		{ "c.lw", 2, 4, false }, { "c.ld", 3, 8, false },
+		{ "c.sw", 6, 4, true }, { "c.sd", 7, 8, true },
+	};
+	int i;
+	u32 reg;
+
+	for (i = 0; i < ARRAY_SIZE(forms); i++)
+		for (reg = 8; reg < 16; reg++) {
+			u32 rs1 = 8 + (reg * 3) % 8;
+			u32 imm = (self->count % 16) * forms[i].len;
+
+			try_access(self, (struct access){
+				.name = forms[i].name, .insn_len = 2, .reg = reg,
+				.rs1 = rs1, .imm = imm, .len = forms[i].len,
+				.is_write = forms[i].is_write, .is_signed = true,
+				.insn = encode_c_reg(forms[i].funct3, reg, rs1, imm,
+						     forms[i].len) });
+		}
+}
+
+TEST_F(mmio, compressed_stack)
+{
+	u32 reg, len, imm;
+
+	for (len = 4; len <= 8; len += 4) {
+		u32 funct3 = len == 4 ? 2 : 3;
+
+		for (reg = 1; reg < NR_X; reg++) {
+			imm = reg * len;
+			try_access(self, (struct access){
+				.name = len == 4 ? "c.lwsp" : "c.ldsp", .insn_len = 2,
+				.reg = reg, .rs1 = X_SP, .imm = imm, .len = len,
+				.is_signed = true,
+				.insn = encode_c_load_sp(funct3, reg, imm, len) });
+		}
+		/* The destination of a load is never x0, the source of a store may be. */
+		for (reg = 1; reg < NR_X; reg++) {
+			imm = reg * len;
+			try_access(self, (struct access){
+				.name = len == 4 ? "c.swsp" : "c.sdsp", .insn_len = 2,
+				.reg = reg, .rs1 = X_SP, .imm = imm, .len = len,
+				.is_write = true,
+				.insn = encode_c_store_sp(funct3 + 4, reg, imm, len) });
+		}
+	}
+}
+
+/* The instruction itself lies in two pages, then its neighbours. */
+TEST_F(mmio, instruction_across_pages)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct access load = {
+			.name = "lwu", .insn_len = 4, .reg = 10, .rs1 = 11, .len = 4,
+			.insn = encode_load(6, 10, 11, 0),
+		};
+		struct access store = {
+			.name = "sd", .insn_len = 4, .reg = 10, .rs1 = 11, .len = 8,
+			.is_write = true, .insn = encode_store(3, 10, 11, 0),
+		};
+		u64 pc = CODE_GVA + 4096 * (i + 1) - 2;
+
+		write_code(self->vm, pc, load.insn, 4);
+		write_code(self->vm, pc + 4, store.insn, 4);
+		run_access(self, &load, pc);
+		run_access(self, &store, pc + 4);
+	}
+}
+
+/* What a guest may not do to a device ends in an error, and not for good. */
+static void expect_refusal(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
+			   u64 offset, int error)
+{
+	struct access after = {
+		.name = "lw", .insn_len = 4, .reg = 10, .rs1 = 11, .len = 4,
+		.is_signed = true, .insn = encode_load(2, 10, 11, 0),
+	};
+
+	self->x[11] = MMIO_GVA + offset;
+	set_registers(self, append_code(self, insn, 4));
+	TEST_ASSERT(__vcpu_run(self->vcpu) && errno == error,
+		    "%s: exit reason %u, errno %d, not %d", what,
+		    self->vcpu->run->exit_reason, errno, error);
+	check_registers(self, what);
+	try_access(self, after);
+}
+
+TEST_F(mmio, refused)
+{
+	struct kvm_vcpu *vcpu = self->vcpu;
+
+	expect_refusal(self, "misaligned lh", encode_load(1, 10, 11, 0), 1, EIO);
+	expect_refusal(self, "misaligned lw", encode_load(2, 10, 11, 0), 2, EIO);
+	expect_refusal(self, "misaligned ld", encode_load(3, 10, 11, 0), 4, EIO);
+	expect_refusal(self, "misaligned sh", encode_store(1, 10, 11, 0), 3, EIO);
+	expect_refusal(self, "misaligned sd", encode_store(3, 10, 11, 0), 12, EIO);
+
+	/* amoadd.w x10, x12, (x11) */
+	expect_refusal(self, "AMO", 12 << 20 | 11 << 15 | 2 << 12 | 10 << 7 | OPCODE_AMO,
+		       0, EOPNOTSUPP);
+	/* flw f10, 0(x11) */
+	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sstatus), SR_FS_INITIAL);
+	expect_refusal(self, "floating-point load",
+		       11 << 15 | 2 << 12 | 10 << 7 | OPCODE_LOAD_FP, 0, EOPNOTSUPP);
+}
+
+TEST_F(mmio, ioeventfd)
+{
+	struct kvm_ioeventfd event = { .addr = MMIO_GPA + 64, .len = 4 };
+	struct access elsewhere = {
+		.name = "sw", .insn_len = 4, .reg = 10, .rs1 = 11, .len = 4,
+		.is_write = true, .insn = encode_store(2, 10, 11, 0),
+	};
+	struct kvm_run *run = self->vcpu->run;
+	u64 count, pc;
+
+	if (!kvm_has_cap(KVM_CAP_IOEVENTFD))
+		SKIP(return, "KVM has no ioeventfd");
+
+	event.fd = eventfd(0, EFD_NONBLOCK);
+	TEST_ASSERT(event.fd >= 0, "eventfd: %s", strerror(errno));
+	vm_ioctl(self->vm, KVM_IOEVENTFD, &event);
+
+	/* Three stores to it, finished in the kernel, then one beside it. */
+	pc = append_code(self, encode_store(2, 10, 11, 0), 4);
+	append_code(self, encode_store(2, 0, 11, 0), 4);
+	append_code(self, encode_store(2, 31, 11, 0), 4);
+	append_code(self, encode_store(3, 10, 11, 0), 4);
+	self->x[11] = MMIO_GVA + 64;
+	set_registers(self, pc);
+	vcpu_run(self->vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(self->vcpu, KVM_EXIT_MMIO);
+	TEST_ASSERT_EQ(run->mmio.len, 8);
+	self->pc += 3 * 4;
+	check_registers(self, "ioeventfd");
+	vcpu_run_complete_io(self->vcpu);
+
+	TEST_ASSERT(read(event.fd, &count, sizeof(count)) == sizeof(count),
+		    "the eventfd was not signalled");
+	TEST_ASSERT_EQ(count, 3);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, mmio_exit_kernel), 3);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, mmio_exit_user), 1);
+
+	event.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+	vm_ioctl(self->vm, KVM_IOEVENTFD, &event);
+	try_access(self, elsewhere);
+	close(event.fd);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Running a vCPU to its end, in this thread or in one of its own.
+ */
+#ifndef SELFTEST_KVM_RISCV_RUN_GUEST_H
+#define SELFTEST_KVM_RISCV_RUN_GUEST_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/klog.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "ucall_common.h"
+
+#define SYSLOG_ACTION_READ_ALL	3
+
+/*
+ * Which backend is in kvm.ko, by its first line in the kernel's log. A case that
+ * asks is one that the C backend (as of Linux 7.3) fails, or does not survive:
+ * it says so and is skipped there.
+ */
+static inline bool is_rust_backend(void)
+{
+	static char log[1 << 18];
+	int len = klogctl(SYSLOG_ACTION_READ_ALL, log, sizeof(log) - 1);
+
+	log[len > 0 ? len : 0] = '\0';
+	return strstr(log, "[rust]: hypervisor extension");
+}
+
+/*
+ * After an exit that can only be a ucall: whether the guest is done. Fails the
+ * test if the guest failed, or left by any other way.
+ */
+static inline bool guest_is_done(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_DONE:
+		return true;
+	case UCALL_SYNC:
+		return false;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+	case UCALL_UNHANDLED:
+		TEST_FAIL("the guest took an unexpected trap: %s %lu, pc 0x%lx",
+			  uc.args[0] ? "interrupt" : "exception", uc.args[1],
+			  vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)));
+	default:
+		TEST_FAIL("exit reason %u (%s)", vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason));
+	}
+}
+
+static inline void run_until_done(struct kvm_vcpu *vcpu)
+{
+	do
+		vcpu_run(vcpu);
+	while (!guest_is_done(vcpu));
+}
+
+/* A vCPU that runs beside the test, until it is done or told to stop. */
+struct vcpu_thread {
+	struct kvm_vcpu *vcpu;
+	pthread_t thread;
+	bool stop;
+	bool done;
+};
+
+static inline void vcpu_thread_kicked(int signo)
+{
+}
+
+static inline void *vcpu_thread_main(void *arg)
+{
+	struct vcpu_thread *t = arg;
+
+	while (!READ_ONCE(t->stop) && !t->done) {
+		if (!__vcpu_run(t->vcpu))
+			t->done = guest_is_done(t->vcpu);
+		else
+			TEST_ASSERT(errno == EINTR, "KVM_RUN: %s", strerror(errno));
+	}
+	return NULL;
+}
+
+static inline void vcpu_thread_start(struct vcpu_thread *t, struct kvm_vcpu *vcpu)
+{
+	struct sigaction action = { .sa_handler = vcpu_thread_kicked };
+
+	t->vcpu = vcpu;
+	t->stop = false;
+	t->done = false;
+	sigaction(SIGUSR1, &action, NULL);
+	TEST_ASSERT(!pthread_create(&t->thread, NULL, vcpu_thread_main, t),
+		    "no thread for a vCPU: %s", strerror(errno));
+}
+
+/* Waits for the guest to be done. */
+static inline void vcpu_thread_join(struct vcpu_thread *t)
+{
+	pthread_join(t->thread, NULL);
+	TEST_ASSERT(t->done, "the vCPU's thread ended before its guest");
+}
+
+/* Makes it stop where it is. That takes a signal: the guest may never exit. */
+static inline void vcpu_thread_stop(struct vcpu_thread *t)
+{
+	WRITE_ONCE(t->stop, true);
+	WRITE_ONCE(t->vcpu->run->immediate_exit, 1);
+	pthread_kill(t->thread, SIGUSR1);
+	pthread_join(t->thread, NULL);
+	WRITE_ONCE(t->vcpu->run->immediate_exit, 0);
+}
+
+#endif /* SELFTEST_KVM_RISCV_RUN_GUEST_H */
