@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every target is a small Python program below tools/; see tools/workspace/ for
+# what it does, and `make help` for what there is.
+
+PYTHON := tools/workspace/python
+WORKSPACE := $(PYTHON) -m workspace
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+WORKSPACE_TARGETS := run shell test logic tree rust-analyzer stats lint \
+		     clean distclean
+.PHONY: help bench $(WORKSPACE_TARGETS)
+
+# Settings given on the command line of make reach the programs through the
+# environment.
+$(WORKSPACE_TARGETS):
+	@$(WORKSPACE) $@
+
+bench:
+	@$(PYTHON) -m bench
+
+help:
+	@echo 'A RISC-V KVM backend for Linux, written in Rust. Targets:'
+	@echo
+	@echo '  run            build all, boot the host, boot a Linux guest under kvm.ko in it'
+	@echo '  shell          the same, with a shell on the host'
+	@echo '  test           logic tests, guests, selftests and module reloads, both backends'
+	@echo '  logic          the tests that need no kernel, alone'
+	@echo '  bench          what an exit costs, Rust against C'
+	@echo '  stats          how much of the backend may be unsafe; what kvm.ko is linked from'
+	@echo '  lint           formatting and clippy'
+	@echo '  tree           the kernel source with the project laid over it: build/tree'
+	@echo '  rust-analyzer  the project file for editors, at the top of that tree'
+	@echo '  clean          remove what was built; keep what was downloaded'
+	@echo '  distclean      remove that, too'
+	@echo
+	@echo 'Settings, as in `make run SMP=4 CPU=max`:'
+	@echo
+	@echo '  BACKEND=rust|c     the kvm.ko to build and load (test: only that one)'
+	@echo '  SMP=1..8           vCPUs of the guest; default 1'
+	@echo '  HOST_SMP=1..8      harts of the host; default 2'
+	@echo '  CPU=rv64|max       the CPU of the host, by its QEMU name'
+	@echo '  MACHINE=virt       the machine of the host, by its QEMU name'
+	@echo '  KERNEL_SRC=        a kernel tree to copy, instead of the Debian package'
+	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'
+	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'
+	@echo '  JOBS=              parallel compilations; default one for each CPU'
+	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'

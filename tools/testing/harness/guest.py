@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A Linux guest under kvm.ko, started in the host by Debian's own QEMU."""
+
+import re
+from dataclasses import dataclass
+
+from workspace.errors import Failure
+
+from . import splats
+
+TIMEOUT = 120
+UP = re.compile(r"^guest: up, (\d+) CPUs, Linux (\S+)", re.M)
+GOOD = re.compile(r"^guest: good: every CPU ran", re.M)
+ENDED = re.compile(r"^guest: qemu status (\d+), ended by ([a-z-]+), (\d+) exits",
+                   re.M)
+# Tests that are hostile to KVM see this; a guest that behaves must not.
+EXIT_ERROR = re.compile(r"VCPU exit error.*")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest that booted to user space and powered itself off."""
+
+    vcpus: int
+    seconds: float
+    exits: int
+
+    def __str__(self):
+        plural = "" if self.vcpus == 1 else "s"
+        return f"{self.vcpus} vCPU{plural}, {self.exits} exits"
+
+
+def boot(host, vcpus, options="", append="", timeout=TIMEOUT):
+    """Boot a guest; fail unless it says itself that all is well."""
+    command = f"guest {vcpus} check {options}".strip()
+    if append:
+        command = f"GUEST_APPEND='{append}' {command}"
+    before = len(host.kernel_text())
+    result = host.run(command, timeout, mark=r"guest: up, [^\n]*\n")
+    exit_error = EXIT_ERROR.search(host.kernel_text()[before:])
+    text = re.sub(r"^.*?(?=guest: )", "", result.output, flags=re.M)
+    complaint = splats.find(result.output)
+    up = UP.search(text)
+    ended = ENDED.search(text)
+    if complaint:
+        raise host.failure("The guest's kernel complained: " + complaint[0])
+    if exit_error:
+        raise host.failure(f"A vCPU could not be run: {exit_error.group()}")
+    if not up:
+        raise host.failure("The guest did not say that it is up")
+    if int(up.group(1)) != vcpus:
+        raise host.failure(f"The guest has {up.group(1)} CPUs, not {vcpus}")
+    if not GOOD.search(text):
+        raise host.failure("The guest did not say that every CPU ran")
+    if not ended or ended.group(2) != "guest-shutdown":
+        raise host.failure("The guest did not power off")
+    if result.status or ended.group(1) != "0":
+        raise host.failure("The guest's QEMU failed")
+    host.judge()
+    return Guest(vcpus, result.marked, int(ended.group(3)))
+
+
+def require_backend(host, wanted):
+    """Fail unless the host's own log names the backend that was asked for."""
+    found = host.backend()
+    if found != wanted:
+        raise Failure(f"kvm.ko is the {found} backend by the host's log, "
+                      f"not {wanted}.",
+                      f"See {host.kernel_log}")
+    return found

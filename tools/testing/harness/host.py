@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The emulated host: a RISC-V kernel with kvm.ko, under QEMU's TCG."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+
+from workspace import image, process
+from workspace.errors import Failure
+from workspace.process import last_lines
+from workspace.settings import BUILD
+
+from . import backend, splats
+
+QEMU = "qemu-system-riscv64"
+BOOT_TIMEOUT = 60
+COMMAND_TIMEOUT = 60
+STATUS = r"@@status=(\d+)@@\r*\n"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a host is booted from."""
+
+    kernel: Path
+    module: Path
+    disk: Path
+    initramfs: Path
+    programs: tuple = ()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the host looks like."""
+
+    machine: str = "virt"
+    cpu: str = "rv64"
+    harts: int = 2
+    memory: str = "2G"
+    append: str = ""
+    options: tuple = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command in the host printed, and how it ended."""
+
+    command: str
+    status: int
+    output: str
+    seconds: float
+    marked: float | None = None
+
+
+@dataclass
+class Host:
+    """A booted host, for as long as the `with` block lasts.
+
+    The log of its kernel is NAME.kernel.log, what was run in it and what that
+    printed is NAME.log. Leaving the block powers it off and fails if its
+    kernel complained.
+    """
+
+    name: str
+    files: Files
+    machine: Machine = field(default_factory=Machine)
+    timeout_factor: float = 1.0
+    logs: Path = BUILD / "logs"
+
+    def __post_init__(self):
+        _check_machine(self.machine.machine)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.log = self.logs / f"{self.name}.log"
+        self.kernel_log = self.logs / f"{self.name}.kernel.log"
+        self._judged = 0
+        self._process = None
+        self._work = None
+        self._transcript = None
+
+    def __enter__(self):
+        try:
+            self._start("agent")
+            self._wait("@@ready@@\r*\n", BOOT_TIMEOUT, "The host did not boot")
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind, _error, _trace):
+        try:
+            if kind is None:
+                self._power_off()
+        finally:
+            self._stop()
+        if kind is None:
+            self.judge()
+
+    def run(self, command, timeout=COMMAND_TIMEOUT, mark=None):
+        """Run one line of shell; `mark` is a pattern whose time is wanted."""
+        self._transcript.write(f"\n$ {command}\n")
+        start = time.monotonic()
+        marked = None
+        text = ""
+        self._process.sendline(command)
+        patterns = [STATUS, mark] if mark else [STATUS]
+        while True:
+            left = timeout * self.timeout_factor - (time.monotonic() - start)
+            found = self._wait(patterns, max(left, 0.1) / self.timeout_factor,
+                               f"`{command}` did not end within {timeout} s")
+            text += self._process.before
+            if found == 0:
+                break
+            marked = marked or time.monotonic() - start
+            text += self._process.after
+        return Result(command, int(self._process.match.group(1)),
+                      text.replace("\r", ""), time.monotonic() - start, marked)
+
+    def check(self, command, timeout=COMMAND_TIMEOUT):
+        """Run one line of shell that must succeed; return what it prints."""
+        result = self.run(command, timeout)
+        if result.status:
+            raise self.failure(f"`{command}` exited with status {result.status}")
+        return result.output
+
+    def load_kvm(self):
+        self.check("insmod /payload/kvm.ko")
+
+    def backend(self):
+        """The backend that the host's own log names."""
+        return backend.loaded(self.kernel_text())
+
+    def kernel_text(self):
+        return self.kernel_log.read_text(errors="replace")
+
+    def judge(self):
+        """Fail if the kernel has complained since the last call."""
+        text = self.kernel_text()
+        complaint = splats.find(text[self._judged:])
+        self._judged = len(text)
+        if complaint:
+            shown = "\n".join(f"    {line}" for line in complaint)
+            raise Failure(f"The host's kernel complained:\n{shown}\n"
+                          f"The whole log: {self.kernel_log}")
+
+    def failure(self, message):
+        """A failure that shows how both logs end."""
+        return Failure(
+            f"{message}.\n"
+            f"The last lines of {self.log}:\n{last_lines(self.log)}\n"
+            f"The last lines of {self.kernel_log}:\n"
+            f"{last_lines(self.kernel_log)}",
+            "A slow machine needs TIMEOUT_FACTOR=, the factor by which every "
+            "time-out is longer.")
+
+    def argv(self, mode):
+        """QEMU's command line; `mode` is the one of the host's init."""
+        machine = self.machine
+        console = "stdio,id=console,signal=off"
+        if mode == "shell":
+            console += ",mux=on"
+        append = (f"root=/dev/vda ro init=/init console=ttyS0 panic=-1 "
+                  f"host_mode={mode} {machine.append}").strip()
+        return [
+            QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
+            "-display", "none",
+            "-M", machine.machine, "-cpu", machine.cpu,
+            "-smp", str(machine.harts), "-m", machine.memory,
+            "-kernel", str(self.files.kernel), "-append", append,
+            "-drive", f"file={self.files.disk},format=raw,if=none,"
+                      "id=system,readonly=on,file.locking=off",
+            "-drive", f"file={self._work}/payload.ext4,format=raw,if=none,"
+                      "id=payload,readonly=on",
+            "-device", "virtio-blk-device,drive=system",
+            "-device", "virtio-blk-device,drive=payload",
+            "-chardev", console,
+            "-device", "virtio-serial-device",
+            "-device", "virtconsole,chardev=console",
+            "-chardev", f"file,id=log,path={self.kernel_log}",
+            "-serial", "chardev:log",
+            *machine.options,
+        ]
+
+    def shell(self):
+        """Hand the terminal to a shell on the host, until it powers off."""
+        self._make_payload()
+        try:
+            terminal = pexpect.spawn(*_split(self.argv("shell")), timeout=None)
+            terminal.setwinsize(*shutil.get_terminal_size()[::-1])
+            terminal.interact(escape_character=None)
+            terminal.close(force=True)
+        finally:
+            self._stop()
+
+    def _start(self, mode):
+        self._make_payload()
+        self.kernel_log.write_text("")
+        self._transcript = open(self.log, "w", encoding="utf-8")
+        argv = self.argv(mode)
+        self._transcript.write(f"$ {' '.join(argv)}\n")
+        try:
+            self._process = pexpect.spawn(
+                *_split(argv), encoding="utf-8", codec_errors="replace",
+                echo=False, timeout=BOOT_TIMEOUT)
+        except pexpect.ExceptionPexpect as error:
+            raise Failure(f"{QEMU} cannot be started: {error}",
+                          "`make run` installs it.") from error
+        self._process.delaybeforesend = None
+        self._process.logfile_read = _Lines(self._transcript)
+
+    def _make_payload(self):
+        self._work = Path(tempfile.mkdtemp(prefix="host-"))
+        root = self._work / "payload"
+        root.mkdir()
+        shutil.copyfile(self.files.kernel, root / "Image")
+        shutil.copyfile(self.files.module, root / "kvm.ko")
+        shutil.copyfile(self.files.initramfs, root / "initramfs")
+        for program in self.files.programs:
+            shutil.copy(program, root / Path(program).name)
+        image.drive(root, self._work / "payload.ext4", self._work / "log")
+
+    def _wait(self, pattern, timeout, what):
+        timeout *= self.timeout_factor
+        try:
+            return self._process.expect(pattern, timeout)
+        except pexpect.TIMEOUT:
+            self._transcript.flush()
+            raise self.failure(what) from None
+        except pexpect.EOF:
+            self._transcript.flush()
+            self._process.close()
+            raise self.failure(
+                f"{what}: QEMU has ended, status {self._process.exitstatus}, "
+                f"signal {self._process.signalstatus}") from None
+
+    def _power_off(self):
+        self._process.sendline("poweroff -f")
+        try:
+            self._process.expect(pexpect.EOF,
+                                 COMMAND_TIMEOUT * self.timeout_factor)
+        except pexpect.TIMEOUT:
+            raise self.failure("The host did not power off") from None
+        self._process.close()
+        if self._process.exitstatus:
+            raise self.failure(
+                f"QEMU exited with status {self._process.exitstatus}")
+
+    def _stop(self):
+        if self._process:
+            self._process.close(force=True)
+            self._process = None
+        if self._transcript:
+            self._transcript.close()
+        if self._work:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = None
+
+
+def _check_machine(machine):
+    """Fail if QEMU has no such machine."""
+    listed = process.output([QEMU, "-M", "help"]).splitlines()[1:]
+    known = [line.split()[0] for line in listed if line.strip()]
+    if machine.split(",")[0] not in known:
+        raise Failure(f"MACHINE={machine} is not a machine of {QEMU}.",
+                      "Valid: " + " ".join(known))
+
+
+class _Lines:
+    """A log of what a terminal shows, without its carriage returns."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, text):
+        self._file.write(text.replace("\r", ""))
+
+    def flush(self):
+        self._file.flush()
+
+
+def _split(argv):
+    return argv[0], argv[1:]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A pytest plugin: what to test with, and one line for each test."""
+
+import time
+from collections import Counter
+
+import pytest
+
+from workspace.errors import Failure
+from workspace.process import clock
+
+
+class Report:
+    """Hands the artifacts to the tests, and prints and counts the results."""
+
+    def __init__(self, settings, artifacts):
+        self.settings = settings
+        self.artifacts = artifacts
+        self.counts = Counter()
+        self._start = time.monotonic()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config):
+        config.report = self
+        config.pluginmanager.unregister(name="terminalreporter")
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session):
+        self._say(f"hosts: {len(session.items)} tests")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        """Show a failure's own words, where it has them, and no trace."""
+        outcome = yield
+        report = outcome.get_result()
+        if call.excinfo and isinstance(call.excinfo.value, Failure):
+            report.longrepr = str(call.excinfo.value)
+        setattr(item, f"{call.when}_report", report)
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report):
+        name = report.nodeid.split("::", 1)[-1]
+        if report.skipped:
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            self._count("skipped", f"skip  {name}: {reason}")
+        elif report.failed:
+            where = "" if report.when == "call" else f" ({report.when})"
+            self._count("failed", f"FAIL  {name}{where}  "
+                                  f"{report.duration:.1f} s")
+            self._indent(report.longrepr)
+        elif report.when == "call":
+            self._count("passed", f"pass  {name}  {report.duration:.1f} s")
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._count("failed", f"FAIL  {report.nodeid} (cannot be read)")
+            self._indent(report.longrepr)
+
+    @pytest.hookimpl
+    def pytest_internalerror(self, excrepr):
+        self._indent(excrepr)
+
+    def _count(self, kind, line):
+        self.counts[kind] += 1
+        self._say(line)
+
+    def _say(self, line):
+        print(f"[{clock(time.monotonic() - self._start):>5}] {line}", flush=True)
+
+    @staticmethod
+    def _indent(text):
+        for line in str(text).splitlines():
+            print(f"    {line}", flush=True)

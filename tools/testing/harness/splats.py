@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lines that no kernel log of ours may hold."""
+
+import re
+
+PATTERNS = (
+    r"WARNING: ",
+    r"\bBUG: ",
+    r"kernel BUG at",
+    r"\bOops\b",
+    r"Call Trace:",
+    r"cut here",
+    r"Kernel panic",
+    r"panicked at",
+    r"Unable to handle kernel",
+    r"KASAN:|KFENCE:|KCSAN:|KMSAN:|UBSAN:|kmemleak: \d+ new",
+    r"INFO: (possible|inconsistent|suspicious|task .* blocked|rcu)",
+    r"rcu: INFO|rcu_(preempt|sched).*stall",
+    r"(soft|hard) (lockup|LOCKUP)",
+    r"scheduling while atomic|sleeping function called",
+    r"possible (circular|recursive) locking|inconsistent lock state",
+    r"held lock freed|still has locks held|bad unlock balance",
+    r"workqueue lockup|hung_task",
+    r"refcount_t: ",
+    r"list_(add|del) corruption",
+    r"disabling lock debugging due to",
+)
+SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
+SHOWN = 40
+
+
+def find(log):
+    """The lines from the first splat on, or nothing if the log is clean."""
+    lines = log.splitlines()
+    for number, line in enumerate(lines):
+        if SPLAT.search(line):
+            return lines[number:number + SHOWN]
+    return []

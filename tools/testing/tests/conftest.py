@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Hosts that tests share: one boot for each backend and CPU."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from harness import guest
+from harness.host import Files, Host, Machine
+from workspace.settings import CPUS
+
+HARTS = 2
+
+
+@dataclass
+class Slot:
+    """A host that is booted when first asked for, and again after a failure."""
+
+    report: object
+    backend: str
+    cpu: str
+    boots: int = 0
+    host: Host | None = None
+
+    def booted(self):
+        if not self.host:
+            self.host = self._boot()
+        return self.host
+
+    def drop(self):
+        """Shut the host down, failing if its kernel complained."""
+        host, self.host = self.host, None
+        if host:
+            host.__exit__(None, None, None)
+
+    def discard(self):
+        """End a host that a failed test may have left in any state."""
+        host, self.host = self.host, None
+        if host:
+            host.__exit__(RuntimeError, None, None)
+
+    def _boot(self):
+        artifacts = self.report.artifacts
+        settings = self.report.settings
+        built = artifacts.backends[self.backend]
+        self.boots += 1
+        again = f"-{self.boots}" if self.boots > 1 else ""
+        host = Host(
+            f"test-{self.backend}-{self.cpu}{again}",
+            Files(built.kernel, built.module, artifacts.disk,
+                  artifacts.initramfs, tuple(artifacts.programs.values())),
+            Machine(settings.machine, self.cpu, HARTS),
+            settings.timeout_factor)
+        host.__enter__()
+        try:
+            host.load_kvm()
+            guest.require_backend(host, self.backend)
+        except BaseException:
+            host.__exit__(RuntimeError, None, None)
+            raise
+        return host
+
+
+def pytest_generate_tests(metafunc):
+    report = metafunc.config.report
+    if "slot" in metafunc.fixturenames:
+        configurations = [(backend, cpu)
+                          for cpu in CPUS
+                          for backend in sorted(report.artifacts.backends)]
+        metafunc.parametrize("slot", configurations, indirect=True,
+                             scope="session",
+                             ids=[f"{backend}-{cpu}"
+                                  for backend, cpu in configurations])
+    if "program" in metafunc.fixturenames:
+        metafunc.parametrize("program", list(report.artifacts.programs))
+
+
+@pytest.fixture(scope="session")
+def report(request):
+    return request.config.report
+
+
+@pytest.fixture(scope="session")
+def verdicts():
+    """{(cpu, program): {backend: verdict}}, filled while programs are run."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def slot(request, report):
+    backend, cpu = request.param
+    slot = Slot(report, backend, cpu)
+    yield slot
+    slot.drop()
+
+
+@pytest.fixture
+def host(request, slot):
+    """A host with kvm.ko loaded; a failed test's host is not used again."""
+    yield slot.booted()
+    call = getattr(request.node, "call_report", None)
+    if call is None or call.failed:
+        slot.discard()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    # What judges the results of others comes last.
+    items.sort(key=lambda item: "verdicts" in item.name)

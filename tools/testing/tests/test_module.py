@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What kvm.ko is made of; and that it can be put in and out at will."""
+
+import pytest
+
+from harness import guest
+from workspace import stats
+
+TIMES = 20
+# Short, and runs a vCPU: a VM has been there at every unload.
+PROGRAM = "riscv/ebreak_test"
+
+
+def test_module_reloads(host, report):
+    program = report.artifacts.programs[PROGRAM].name
+    for _ in range(TIMES):
+        host.check("rmmod kvm")
+        host.check("test ! -e /dev/kvm")
+        host.load_kvm()
+        host.check(f"/payload/{program}")
+    guest.boot(host, 1)
+
+
+def test_no_upstream_c_in_the_rust_module(report):
+    if "rust" not in report.artifacts.backends:
+        pytest.skip("only the c backend was asked for")
+    sources = report.artifacts.backends["rust"].sources
+    assert f"{stats.BACKEND}/kvm_riscv.o" in sources
+    assert not stats.upstream_c(sources)
+
+
+def test_no_rust_in_the_c_module(report):
+    if "c" not in report.artifacts.backends:
+        pytest.skip("only the rust backend was asked for")
+    sources = report.artifacts.backends["c"].sources
+    assert f"{stats.BACKEND}/vcpu.o" in stats.upstream_c(sources)
+    assert not [name for name, source in sources.items()
+                if source.suffix == ".rs"]

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The parts of the workspace that a mistake in would go unnoticed."""
+
+import subprocess
+import time
+
+import pytest
+
+from harness import backend, splats
+from workspace import apt, compiler_warnings, insertions, process, settings, stats, tree
+from workspace.errors import Failure
+
+UPSTREAM = "one\ntwo\nthree\n"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def entry(**fields):
+    return {"file": "Makefile", "text": "new\n", **fields}
+
+
+class TestInsertions:
+    def test_after_and_before(self):
+        entries = [entry(after="one"), entry(before="three", text="last\n")]
+        assert insertions.apply(UPSTREAM, entries, "7.3.0") == \
+            "one\nnew\ntwo\nlast\nthree\n"
+
+    def test_entries_with_one_anchor_keep_their_order(self):
+        entries = [entry(after="one"), entry(after="one", text="newer\n")]
+        assert insertions.apply(UPSTREAM, entries, "7.3.0") == \
+            "one\nnew\nnewer\ntwo\nthree\n"
+
+    @pytest.mark.parametrize("upstream", ("two\n", "one\none\n", " one\n"))
+    def test_anchor_must_be_there_once(self, upstream):
+        with pytest.raises(Failure) as failure:
+            insertions.apply(upstream, [entry(after="one")], "7.3.9")
+        assert "Makefile of Linux 7.3.9" in str(failure.value)
+        assert "one" in str(failure.value)
+
+    @pytest.mark.parametrize("text", (
+        'file = "x"\ntext = "y"',
+        'file = "x"\ntext = "y"\nafter = "a"\nbefore = "b"',
+        'file = "x"\nafter = "a"',
+        'file = "x"\ntext = "y"\nafter = "a"\nbeside = "b"',
+    ))
+    def test_bad_entries_are_refused(self, tmp_path, text):
+        table = tmp_path / "table.toml"
+        table.write_text(f"[[insert]]\n{text}\n")
+        with pytest.raises(Failure, match="entry 1"):
+            insertions.read(table)
+
+
+class TestLayOver:
+    @pytest.fixture(autouse=True)
+    def places(self, tmp_path, monkeypatch):
+        self.repository = tmp_path / "repository"
+        self.tree = tmp_path / "tree"
+        self.pristine = tmp_path / "pristine"
+        self.write(self.repository / "arch/riscv/kvm/new.rs", "// new\n")
+        self.write(self.tree / "arch/riscv/kvm/Makefile", UPSTREAM)
+        self.entries = {"arch/riscv/kvm/Makefile": [
+            entry(file="arch/riscv/kvm/Makefile", after="one")]}
+        monkeypatch.setattr(insertions, "read", lambda: self.entries)
+
+    @staticmethod
+    def write(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def lay_over(self):
+        manifest = tree.Manifest(self.tree.parent / "laid-over.json")
+        return tree.lay_over(self.repository, self.tree, self.pristine,
+                             manifest, "7.3.0")
+
+    def text(self, path):
+        return (self.tree / path).read_text()
+
+    def test_again_changes_nothing(self):
+        assert self.lay_over() == 2
+        before = (self.tree / "arch/riscv/kvm/new.rs").stat().st_mtime_ns
+        assert self.lay_over() == 0
+        assert before == \
+            (self.tree / "arch/riscv/kvm/new.rs").stat().st_mtime_ns
+        assert self.text("arch/riscv/kvm/Makefile") == "one\nnew\ntwo\nthree\n"
+
+    def test_what_is_gone_is_taken_back(self):
+        self.lay_over()
+        (self.repository / "arch/riscv/kvm/new.rs").unlink()
+        self.entries.clear()
+        self.lay_over()
+        assert not (self.tree / "arch/riscv/kvm/new.rs").exists()
+        assert self.text("arch/riscv/kvm/Makefile") == UPSTREAM
+
+    def test_upstream_files_are_not_replaced(self):
+        self.write(self.tree / "arch/riscv/kvm/vcpu.c", "upstream\n")
+        self.write(self.repository / "arch/riscv/kvm/vcpu.c", "ours\n")
+        with pytest.raises(Failure, match="vcpu.c"):
+            self.lay_over()
+        assert self.text("arch/riscv/kvm/vcpu.c") == "upstream\n"
+
+    def test_a_file_with_insertions_is_not_replaced(self):
+        self.lay_over()
+        self.write(self.repository / "arch/riscv/kvm/Makefile", "ours\n")
+        with pytest.raises(Failure, match="Makefile"):
+            self.lay_over()
+
+    def test_edits_in_the_tree_are_not_lost(self):
+        self.lay_over()
+        self.write(self.tree / "arch/riscv/kvm/new.rs", "// edited\n")
+        with pytest.raises(Failure, match="edited in the tree"):
+            self.lay_over()
+        self.write(self.repository / "arch/riscv/kvm/new.rs", "// edited\n")
+        assert self.lay_over() == 0
+
+    def test_an_interrupted_run_is_continued(self, monkeypatch):
+        self.write(self.repository / "arch/riscv/kvm/other.rs", "// other\n")
+        written = []
+
+        def interrupted(path, data):
+            if self.tree in path.parents and written:
+                raise KeyboardInterrupt
+            written.append(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tree, "write_if_changed", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                self.lay_over()
+        self.lay_over()
+        assert self.text("arch/riscv/kvm/other.rs") == "// other\n"
+        assert self.lay_over() == 0
+
+
+class TestAptSources:
+    def sources(self, directory, **files):
+        (directory / "sources.list.d").mkdir()
+        for name, text in files.items():
+            name = name.replace("__", ".")
+            top = name == "sources.list"
+            path = directory / ("" if top else "sources.list.d") / name
+            path.write_text(text)
+        return apt.machine_sources(directory)
+
+    def test_deb822(self, tmp_path):
+        found = self.sources(tmp_path, debian__sources=(
+            "Types: deb\n# a comment\nURIs: http://mirror.test/debian\n"
+            "Suites: bookworm bookworm-updates\nComponents: main\n"
+            f"Signed-By: {KEYRING}\n\n"
+            "Types: deb\nURIs: http://mirror.test/debian-security\n"
+            "Suites: bookworm-security\nComponents: main\n"))
+        assert [source.suites for source in found] == \
+            [("bookworm", "bookworm-updates"), ("bookworm-security",)]
+        assert apt.release(found) == "bookworm"
+        stanza = apt.mirror(found).stanza(["trixie-backports"])
+        assert "URIs: http://mirror.test/debian\n" in stanza
+        assert "Suites: trixie-backports\n" in stanza
+        assert f"Signed-By: {KEYRING}\n" in stanza
+
+    def test_one_line(self, tmp_path):
+        found = self.sources(tmp_path, sources__list=(
+            "# deb http://old.test/debian bookworm main\n"
+            "deb-src http://mirror.test/debian bookworm main\n"
+            f"deb [arch=amd64 signed-by={KEYRING}] http://mirror.test/debian "
+            "bookworm main contrib # comment\n"))
+        assert len(found) == 1
+        assert found[0] == apt.Source(("http://mirror.test/debian",),
+                                      ("bookworm",), ("main", "contrib"),
+                                      KEYRING)
+
+    def test_third_parties_and_disabled_sources_are_left_out(self, tmp_path):
+        found = self.sources(
+            tmp_path,
+            debian__sources="Types: deb\nURIs: http://mirror.test/debian\n"
+                            "Suites: trixie\nComponents: main\n",
+            off__sources="Enabled: no\nTypes: deb\nURIs: http://off.test/\n"
+                         "Suites: trixie\nComponents: main\n",
+            node__list="deb http://third.test/node nodistro main\n",
+            docker__list="deb http://third.test/docker bookworm stable\n")
+        assert [source.uris for source in found] == \
+            [("http://mirror.test/debian",)]
+
+    def test_the_archives_own_key_comes_first(self, tmp_path):
+        found = self.sources(
+            tmp_path,
+            a__list="deb [signed-by=/etc/apt/third.gpg] http://third.test/ "
+                    "bookworm main\n",
+            b__list=f"deb [signed-by={KEYRING}] http://mirror.test/debian "
+                    "bookworm main\n")
+        assert apt.mirror(found).uris == ("http://mirror.test/debian",)
+
+    def test_no_mirror_is_a_failure(self, tmp_path):
+        with pytest.raises(Failure, match="No Debian mirror"):
+            self.sources(tmp_path)
+
+
+class TestSettings:
+    def read(self, **environment):
+        return settings.Settings.from_environment(environment)
+
+    def test_defaults(self):
+        found = self.read()
+        assert (found.backend, found.smp, found.cpu) == ("rust", 1, "rv64")
+
+    @pytest.mark.parametrize("name, value", (
+        ("BACKEND", "go"), ("SMP", "0"), ("SMP", "9"), ("SMP", "two"),
+        ("HOST_SMP", "-1"), ("CPU", "rv32"), ("MACHINE", "virt -bios x"),
+        ("KERNEL_SRC", "/nonexistent"), ("KERNEL_TARBALL", "/nonexistent"),
+        ("TIMEOUT_FACTOR", "0"), ("TIMEOUT_FACTOR", "nan"),
+    ))
+    def test_bad_values_are_refused(self, name, value):
+        with pytest.raises(Failure, match=f"{name}={value}"):
+            self.read(**{name: value})
+
+
+class TestJudges:
+    @pytest.mark.parametrize("line", (
+        "WARNING: CPU: 0 PID: 71 at arch/riscv/kvm/mmu.c:12 f+0x0/0x10",
+        "BUG: sleeping function called from invalid context at x.c:1",
+        "Oops [#1]",
+        "kernel BUG at virt/kvm/kvm_main.c:1!",
+        "BUG: KASAN: slab-out-of-bounds in f+0x0/0x10",
+        "UBSAN: shift-out-of-bounds in x.c:1:1",
+        "WARNING: possible circular locking dependency detected",
+        "WARNING: suspicious RCU usage",
+        "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        "INFO: task qemu:71 blocked for more than 120 seconds.",
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
+        "rust_kernel: panicked at arch/riscv/kvm/vcpu.rs:1:1:",
+        "Unable to handle kernel NULL pointer dereference",
+    ))
+    def test_splats_are_found(self, line):
+        log = f"[    1.0] fine\n[    2.0] {line}\n[    2.1] after\n"
+        assert splats.find(log)[0].endswith(line)
+
+    def test_a_clean_log_is_clean(self):
+        assert not splats.find(
+            "[ 0.0] Kernel command line: root=/dev/vda panic=-1\n"
+            "[ 0.1] rcu: Hierarchical SRCU implementation.\n"
+            "[ 0.2] Run /init as init process\n"
+            "[ 0.3] kvm [59]: hypervisor extension available\n")
+
+    def test_the_log_names_the_backend(self):
+        c = "[ 0.3] kvm [59]: hypervisor extension available\n"
+        assert backend.loaded("") is None
+        assert backend.loaded(c) == "c"
+        assert backend.loaded(
+            "[ 0.3] kvm: [rust]: hypervisor extension available\n") == "rust"
+
+    def test_warnings_of_both_compilers_are_found(self):
+        log = ("/t/arch/riscv/kvm/trace_points.c:3:5: warning: unused\n"
+               "warning: unused variable: `x`\n"
+               "  --> /t/arch/riscv/kvm/mmu.rs:1:2\n"
+               "warning: unused import\n  |\n"
+               "  --> arch/riscv/kvm/vm.rs:1:2\n"
+               "../lib/other.c:1:1: warning: not ours\n"
+               "arch/riscv/kvm/fine.c:1:1: note: no warning\n")
+        assert compiler_warnings.found(log, "/t") == {
+            "arch/riscv/kvm/trace_points.c", "arch/riscv/kvm/mmu.rs",
+            "arch/riscv/kvm/vm.rs", "lib/other.c"}
+
+    def test_warnings_are_found_below_the_directory_of_the_compiler(self):
+        assert "tools/x/riscv/y.c" in compiler_warnings.found(
+            "riscv/y.c:3:5: warning: unused\n", "/t", "tools/x")
+
+    def test_unsafe_in_comments_and_strings_does_not_count(self):
+        code = stats.without_comments(
+            "// don't \" unsafe {\n/* unsafe { */ let x = \"unsafe {\";\n"
+            "let y = ['\"', '\\'']; // unsafe { \"\n")
+        assert not stats.UNSAFE_BLOCK.search(code)
+        assert stats.UNSAFE_BLOCK.search("let y = unsafe { f() };")
+
+
+def test_a_child_and_its_children_end_with_the_block(tmp_path):
+    pid = tmp_path / "pid"
+    with process.child(["sh", "-c", f"sleep 60 & echo $! >{pid}; wait"]):
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.01)
+        number = pid.read_text().strip()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", number], text=True,
+                           check=False, stdout=subprocess.PIPE).stdout
+    assert state.strip() in ("", "Z")

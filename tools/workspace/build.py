@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernel and kvm.ko, once for each backend, in object directories of their own."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import compiler_warnings, process
+from .errors import Failure
+from .settings import REPOSITORY
+from .steps import digest, say, whole, write_if_changed
+
+FRAGMENT = REPOSITORY / "tools/testing/configs/host.config"
+SYMBOL = "CONFIG_KVM_RISCV_RUST"
+OTHER = {"rust": "c", "c": "rust"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a build made."""
+
+    backend: str
+    objects: Path
+
+    @property
+    def image(self):
+        return self.objects / "arch/riscv/boot/Image"
+
+    @property
+    def vmlinux(self):
+        return self.objects / "vmlinux"
+
+    @property
+    def module(self):
+        return self.objects / "arch/riscv/kvm/kvm.ko"
+
+
+class Builder:
+    """Runs the kernel's own make in one object directory."""
+
+    def __init__(self, tree, toolchain, backend, jobs, logs, purpose=None):
+        self.tree = tree
+        self.toolchain = toolchain
+        self.backend = backend
+        self.jobs = jobs
+        self.purpose = purpose or backend
+        self.objects = tree.base / self.purpose
+        self.log = logs / f"build-{self.purpose}.log"
+
+    def make(self, what, *arguments):
+        environment = {**os.environ, **self.toolchain.environment}
+        # Of the make that runs us, nothing may reach the kernel's.
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+            environment.pop(name, None)
+        process.run(["make", "-C", self.tree.path, f"O={self.objects}",
+                     f"-j{self.jobs}", *self.toolchain.make_variables,
+                     *arguments],
+                    self.log, f"build ({self.purpose}): {what}",
+                    env=environment)
+
+    def kernel(self):
+        """Configure and build; a build with nothing to do is short."""
+        image = Kernel(self.backend, self.objects).image
+        self._begin()
+        if not image.is_file():
+            say("build", f"kernel and kvm.ko ({self.backend}), "
+                         "about 9 minutes on 2 cores")
+        self.make("kernel and kvm.ko", "Image", "modules")
+        compiler_warnings.refuse(self.log, self.tree)
+        return Kernel(self.backend, self.objects)
+
+    def check(self, targets):
+        """Compile some targets under clippy."""
+        self._begin()
+        self.make("clippy", "CLIPPY=1", *targets)
+        compiler_warnings.refuse(self.log, self.tree)
+
+    def _begin(self):
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("")
+        if not self.objects.exists():
+            self._start_from_other()
+        self._configure()
+
+    def _start_from_other(self):
+        """Begin with the objects of another build: nearly all are the same.
+
+        What is not is found by kbuild itself, which compares commands,
+        configuration and dependencies, and builds it again.
+        """
+        for backend in (self.backend, OTHER[self.backend]):
+            other = self.tree.base / backend
+            if Kernel(backend, other).image.is_file():
+                break
+        else:
+            return
+        say("build", f"{self.purpose}: starting from the objects of {backend}")
+        with whole(self.objects) as partial:
+            process.run(["cp", "-a", other, partial], self.log,
+                        f"build ({self.purpose}): copying objects")
+            (partial / "configured").unlink(missing_ok=True)
+
+    def _configure(self):
+        chosen = "y" if self.backend == "rust" else "n"
+        wanted = FRAGMENT.read_text(encoding="utf-8")
+        if chosen == "y" or self._has_rust_backend():
+            wanted += f"\n{SYMBOL}={chosen}\n"
+        kconfigs = [self.tree.path / path for path in self.tree.laid
+                    if Path(path).name.startswith("Kconfig")]
+        stamp = digest(wanted, self.tree.version, *kconfigs)
+        done = self.objects / "configured"
+        if done.is_file() and done.read_text() == stamp:
+            return
+        say("build", f"configuring ({self.backend})")
+        self.objects.mkdir(parents=True, exist_ok=True)
+        fragment = self.objects / "host.config"
+        write_if_changed(fragment, wanted.encode())
+        self.make("configuring", f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig")
+        self._check_config(wanted)
+        done.write_text(stamp)
+
+    def _has_rust_backend(self):
+        return any(Path(path).name == "Kconfig.rust" for path in self.tree.laid)
+
+    def _check_config(self, wanted):
+        """Every line of the fragment must have taken effect."""
+        config = (self.objects / ".config").read_text(encoding="utf-8")
+        there = set(config.splitlines())
+        for line in wanted.splitlines():
+            setting = re.match(r"(CONFIG_\w+)=(.*)", line)
+            if not setting:
+                continue
+            symbol, value = setting.groups()
+            if value == "n":
+                kept = not re.search(rf"^{symbol}=", config, re.M)
+            else:
+                kept = line in there
+            if not kept:
+                found = re.search(rf"^.*\b{symbol}\b.*$", config, re.M)
+                raise Failure(
+                    f"{line} was asked for and has not taken effect; the "
+                    f"configuration has: {found.group() if found else 'nothing'}",
+                    f"Look at what {symbol} depends on: its Kconfig entry, and "
+                    f"what is missing from {FRAGMENT.name}.")
+
+
+def analyzer_file(builder, kernel):
+    """The project file of rust-analyzer, beside the source it describes."""
+    builder.make("rust-analyzer", "rust-analyzer")
+    source = kernel.objects / "rust-project.json"
+    target = builder.tree.path / "rust-project.json"
+    shutil.copyfile(source, target)
+    return target

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The disk of the emulated host, and the initramfs of the guest inside it.
+
+The host's user space is Debian's riscv64 QEMU and BusyBox, unpacked and not
+installed. What changes from build to build (kernel, kvm.ko, test programs)
+is on a second, small drive, made anew for every run.
+"""
+
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import apt, pins, process
+from .settings import REPOSITORY
+from .steps import digest, remove, say, whole
+
+SCRIPTS = REPOSITORY / "tools/testing/guest"
+MOUNT_POINTS = ("dev", "etc", "payload", "proc", "run", "sys", "tmp")
+KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
+
+
+@dataclass(frozen=True)
+class HostDisk:
+    image: Path
+    initramfs: Path
+
+
+def prepare(cache, log):
+    """The host's disk and the guest's initramfs, made if they are not there."""
+    unpacked = _unpacked(cache, log)
+    scripts = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file()]
+    key = digest(unpacked.name, *scripts)
+    disk = Path(cache) / "image" / key
+    if not disk.is_dir():
+        say("image", "host disk and guest initramfs")
+        for old in disk.parent.glob("*"):
+            if old != unpacked:
+                remove(old)
+        with whole(disk) as partial:
+            partial.mkdir()
+            _host_disk(unpacked, partial, log)
+            _guest_initramfs(unpacked, partial, log)
+    return HostDisk(disk / "host.ext4", disk / "initramfs")
+
+
+def drive(directory, image, log, slack_kib=2048):
+    """An ext4 image that holds the files of a directory."""
+    size = sum(path.lstat().st_size + 4096 for path in directory.rglob("*"))
+    kib = size // 1024 * 21 // 20 + slack_kib
+    process.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-m", "0", "-F",
+                 "-O", "^has_journal", "-E", "root_owner=0:0",
+                 "-d", directory, image, f"{kib}k"],
+                log, f"image {image.name}")
+
+
+def _unpacked(cache, log):
+    """What is kept of Debian's packages; the name is what they are."""
+    key = digest(pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE,
+                 pins.GUEST_PACKAGES, KEPT)
+    root = Path(cache) / "image" / f"debian-{key}"
+    if root.is_dir():
+        return root
+    packages = " ".join(pins.GUEST_PACKAGES)
+    say("image", f"Debian's {pins.GUEST_ARCHITECTURE} {packages}")
+    state = apt.suite_state(cache, pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE)
+    state.update(log, "image: package lists")
+    files = state.download_closure(pins.GUEST_PACKAGES, log,
+                                   "image: packages")
+    with whole(root) as partial:
+        everything = partial / "everything"
+        everything.mkdir(parents=True)
+        for file in files:
+            process.run(["dpkg-deb", "-x", file, everything], log,
+                        f"image: {file.name}")
+        for kept in KEPT:
+            (partial / kept).parent.mkdir(parents=True, exist_ok=True)
+            (everything / kept).rename(partial / kept)
+        shutil.rmtree(everything)
+        (partial / "versions").write_text(
+            "".join(f"{file.name}\n" for file in files), encoding="utf-8")
+    return root
+
+
+def _host_disk(unpacked, directory, log):
+    root = directory / "root"
+    shutil.copytree(unpacked, root, symlinks=True)
+    for name in MOUNT_POINTS:
+        (root / name).mkdir()
+    for name in ("bin", "lib"):
+        (root / name).symlink_to(f"usr/{name}")
+    _install(SCRIPTS / "host-init", root / "init")
+    _install(SCRIPTS / "guest", root / "usr/bin/guest")
+    drive(root, directory / "host.ext4", log)
+    shutil.rmtree(root)
+
+
+def _guest_initramfs(unpacked, directory, log):
+    root = directory / "guest"
+    for name in ("bin", "dev", "proc", "sys"):
+        (root / name).mkdir(parents=True)
+    shutil.copy2(unpacked / "usr/bin/busybox", root / "bin/busybox")
+    _install(SCRIPTS / "guest-init", root / "init")
+    process.run(["sh", "-c", "find . | sort | cpio -o -H newc -R 0:0 >../initramfs"],
+                log, "image: guest initramfs", cwd=root)
+    shutil.rmtree(root)
+
+
+def _install(source, target):
+    shutil.copyfile(source, target)
+    target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

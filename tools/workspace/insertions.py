@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The lines that upstream files need, inserted from one readable table."""
+
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+from .errors import Failure
+
+TABLE = Path(__file__).with_name("insertions.toml")
+FIELDS = {"why", "file", "after", "before", "text"}
+
+
+def read(table=TABLE):
+    """{file: its entries}, each entry checked."""
+    with open(table, "rb") as file:
+        try:
+            entries = tomllib.load(file).get("insert", [])
+        except tomllib.TOMLDecodeError as error:
+            raise Failure(f"{table}: {error}") from error
+    files = defaultdict(list)
+    for number, entry in enumerate(entries, 1):
+        where = f"{table.name}, entry {number}"
+        unknown = set(entry) - FIELDS
+        if unknown:
+            raise Failure(f"{where}: unknown {', '.join(sorted(unknown))}.")
+        if not entry.get("file") or not entry.get("text"):
+            raise Failure(f"{where}: `file` and `text` must be given.")
+        if ("after" in entry) == ("before" in entry):
+            raise Failure(f"{where}: one of `after` and `before` must be given.")
+        files[entry["file"]].append(entry)
+    return files
+
+
+def apply(text, entries, kernel_version):
+    """`text`, an upstream file as it is upstream, with the entries inserted."""
+    lines = text.splitlines(keepends=True)
+    bare = [line.rstrip("\n") for line in lines]
+    after = defaultdict(str)
+    before = defaultdict(str)
+    for entry in entries:
+        side = after if "after" in entry else before
+        anchor = entry.get("after", entry.get("before"))
+        found = [number for number, line in enumerate(bare) if line == anchor]
+        if len(found) != 1:
+            raise Failure(
+                f"{entry['file']} of Linux {kernel_version} has the line\n"
+                f"    {anchor}\n{len(found)} times instead of once, so that "
+                "lines cannot be inserted there.",
+                f"Give that entry of {TABLE.name} an anchor that this kernel has.")
+        side[found[0]] += entry["text"]
+    return "".join(before[number] + line + after[number]
+                   for number, line in enumerate(lines))

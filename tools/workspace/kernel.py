@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the kernel's source comes from: Debian, a tarball or a tree."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import apt, pins, process
+from .errors import Failure
+from .steps import digest, say
+
+PACKAGE = f"linux-source-{pins.KERNEL_SERIES}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the kernel. `identity` changes when its files may have."""
+
+    identity: str
+    path: Path
+
+    @property
+    def is_tree(self):
+        return self.path.is_dir()
+
+    def unpack(self, directory, log):
+        """Unpack a package or a tarball into `directory`."""
+        say("kernel", f"unpacking {self.path.name}")
+        if self.path.suffix == ".deb":
+            # The package holds nothing else of use than the tarball.
+            unpack = ('dpkg-deb --fsys-tarfile "$1" | '
+                      f'tar -xO ./usr/src/{PACKAGE}.tar.xz | '
+                      'tar -xJ --strip-components=1 -C "$2"')
+        else:
+            unpack = 'tar -xf "$1" --strip-components=1 -C "$2"'
+        process.run(["bash", "-o", "pipefail", "-c", unpack, "unpack",
+                     self.path, directory],
+                    log, "kernel: unpacking",
+                    f"If {self.path} is damaged, remove it and try again.")
+
+
+def find(settings, log):
+    """The kernel's source that the settings ask for; downloaded if need be."""
+    if settings.kernel_src:
+        path = settings.kernel_src.resolve()
+        return Source(f"tree-{digest(path)}", path)
+    if settings.kernel_tarball:
+        with open(settings.kernel_tarball, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        return Source(f"tarball-{content[:16]}", settings.kernel_tarball)
+    package = _debian(settings.cache, log)
+    version = package.parent.name
+    return Source(version, package)
+
+
+def check_series(tree):
+    """Fail unless the tree is of the series that this backend is for."""
+    version = version_of(tree)
+    if not re.match(re.escape(pins.KERNEL_SERIES) + r"(\.|-|$)", version):
+        raise Failure(
+            f"The kernel is {version}, and the backend is for "
+            f"{pins.KERNEL_SERIES}.",
+            f"Point KERNEL_SRC= or KERNEL_TARBALL= at a {pins.KERNEL_SERIES} "
+            "kernel, or unset them.")
+    return version
+
+
+def version_of(tree):
+    """The version that the tree's own Makefile states."""
+    makefile = Path(tree) / "Makefile"
+    if not makefile.is_file():
+        raise Failure(f"{tree} is not a kernel tree: it has no Makefile.",
+                      "Point KERNEL_SRC= at the top of a kernel tree, or "
+                      "KERNEL_TARBALL= at a tarball of one.")
+    text = makefile.read_text(encoding="utf-8", errors="replace")[:2000]
+    fields = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)"
+                             r" *= *(\S*)", text, re.M))
+    if "VERSION" not in fields or "PATCHLEVEL" not in fields:
+        raise Failure(f"{makefile} does not state a kernel version.",
+                      "Point KERNEL_SRC= or KERNEL_TARBALL= at a kernel.")
+    return (f"{fields['VERSION']}.{fields['PATCHLEVEL']}"
+            f".{fields.get('SUBLEVEL', '0')}{fields.get('EXTRAVERSION', '')}")
+
+
+def _debian(cache, log):
+    """Debian's package of the source: an earlier download, or the newest."""
+    downloads = Path(cache) / "downloads" / PACKAGE
+    for package in sorted(downloads.glob("*/*.deb")):
+        return package
+    offers = {}
+    for suite in pins.KERNEL_SUITES:
+        say("kernel", f"looking for {PACKAGE} in {suite}")
+        state = apt.suite_state(cache, suite)
+        state.update(log, f"kernel: lists of {suite}")
+        offers[suite] = state.versions(r"^linux-source-[0-9.]+$")
+        version = offers[suite].get(PACKAGE)
+        if version:
+            say("kernel", f"downloading {PACKAGE} {version}, about 170 MB")
+            return state.download(PACKAGE, downloads / version, log,
+                                  "kernel: download")
+    raise Failure(
+        f"Debian's archive does not offer {PACKAGE} now. It offers:\n"
+        + "\n".join(f"    {suite}: {_names(found)}"
+                    for suite, found in offers.items()),
+        f"Get a {pins.KERNEL_SERIES}.x tarball from kernel.org and run: "
+        f"make run KERNEL_TARBALL=/path/to/linux-{pins.KERNEL_SERIES}.tar.xz\n"
+        f"If the archive could not be reached: the log is {log}")
+
+
+def _names(found):
+    return " ".join(f"{name} ({version})"
+                    for name, version in sorted(found.items())) or "nothing"

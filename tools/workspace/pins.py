@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every version and package name that the workspace asks for, in one place."""
+
+KERNEL_SERIES = "7.3"
+
+# Suites that may carry the kernel's source package, in the order tried.
+KERNEL_SUITES = ("trixie-backports", "forky", "forky-backports", "sid")
+
+# Where the emulated host's user space comes from, and what is unpacked of it.
+GUEST_SUITE = "trixie"
+GUEST_ARCHITECTURE = "riscv64"
+GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
+
+BINDGEN_VERSION = "0.72.1"
+
+# Oldest versions that can build this kernel and run it with the H extension.
+MINIMUM = {
+    "rustc": (1, 85),
+    "bindgen": (0, 71, 1),
+    "clang": (17,),
+    "qemu": (10, 0),
+}
+
+COMMON_PACKAGES = (
+    "bc", "bison", "ca-certificates", "cpio", "e2fsprogs", "flex", "gcc",
+    "gcc-riscv64-linux-gnu", "kmod", "libc6-dev", "libc6-dev-riscv64-cross",
+    "libelf-dev", "libssl-dev", "make", "perl", "python3-pexpect",
+    "python3-pytest", "rsync", "xz-utils",
+)
+
+# For the drawing that a benchmark ends with, and nothing else.
+BENCH_PACKAGES = ("python3-matplotlib",)
+
+# What differs from one Debian release to another: the toolchain's packages,
+# the suffix that the kernel's LLVM= takes, and the suite that has a recent
+# enough QEMU when the release itself does not.
+RELEASES = {
+    "bookworm": {
+        "packages": (
+            "clang-19", "lld-19", "llvm-19", "libclang-19-dev",
+            "rustc-web", "rust-web-src", "rust-web-clippy", "rustfmt-web",
+        ),
+        "qemu_packages": (
+            "qemu-system-riscv", "qemu-system-common", "qemu-system-data",
+            "opensbi",
+        ),
+        "llvm": "-19",
+        "qemu_suite": "bookworm-backports",
+        "cargo_package": "cargo-web",
+    },
+}
+NEWER_RELEASE = {
+    "packages": (
+        "clang", "lld", "llvm", "libclang-dev",
+        "rustc", "rust-src", "rust-clippy", "rustfmt", "bindgen",
+    ),
+    "qemu_packages": ("qemu-system-riscv", "opensbi"),
+    "llvm": "1",
+    "qemu_suite": None,
+    "cargo_package": "cargo",
+}
+
+# Debian's names for its suites: an apt source that uses one of them is
+# taken for a mirror of Debian.
+SUITE_NAMES = ("bookworm", "trixie", "forky", "sid", "oldstable", "stable",
+               "testing", "unstable")

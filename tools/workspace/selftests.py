@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's kvm selftests, upstream's and the project's, for the host."""
+
+import os
+from pathlib import Path
+
+from . import compiler_warnings, process
+from .settings import REPOSITORY
+from .steps import digest, say
+from .toolchain import CROSS_COMPILE
+
+SUITE = "tools/testing/selftests/kvm"
+UPSTREAM = (
+    "guest_print_test",
+    "kvm_binary_stats_test",
+    "kvm_create_max_vcpus",
+    "riscv/ebreak_test",
+    "set_memory_region_test",
+)
+
+
+def ours():
+    """The names of the project's own test programs."""
+    return tuple(sorted(
+        str(path.relative_to(REPOSITORY / SUITE).with_suffix(""))
+        for path in (REPOSITORY / SUITE / "riscv").glob("*.c")))
+
+
+def names():
+    return (*UPSTREAM, *ours())
+
+
+def prepare(tree, toolchain, jobs, log):
+    """Build the test programs; return the directory that has them, stripped."""
+    base = tree.base / "selftests"
+    objects = base / "objects"
+    headers = base / "headers"
+    ready = base / "programs"
+    log = Path(log)
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("MAKE") and name != "MFLAGS"}
+    base.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    stamp = base / "headers-made"
+    made = digest(tree.version, *_header_sources(tree))
+    if not stamp.is_file() or stamp.read_text() != made:
+        say("selftests", "kernel headers")
+        process.run(["make", "-C", tree.path, f"O={headers}", f"-j{jobs}",
+                     *toolchain.make_variables, "headers"],
+                    log, "selftests: kernel headers", env=environment)
+        stamp.write_text(made)
+    objects.mkdir(exist_ok=True)
+    process.run(["make", "-C", tree.path / SUITE, f"-j{jobs}", "ARCH=riscv",
+                 f"CROSS_COMPILE={CROSS_COMPILE}", "LDFLAGS=-static",
+                 f"OUTPUT={objects}",
+                 f"KHDR_INCLUDES=-isystem {headers}/usr/include",
+                 f"TEST_GEN_PROGS_riscv={' '.join(names())}"],
+                log, "selftests: build", env=environment)
+    compiler_warnings.refuse(log, tree, SUITE)
+    for name in names():
+        _strip(objects / name, ready / name, log)
+    return ready
+
+
+def _header_sources(tree):
+    """The project's own files that user space may include."""
+    return [tree.path / path for path in tree.laid if "/uapi/" in path]
+
+
+def _strip(program, target, log):
+    if target.is_file() and target.stat().st_mtime >= program.stat().st_mtime:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    process.run([f"{CROSS_COMPILE}strip", "-o", target, program], log,
+                f"selftests: {target.name}")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The settings that a command was given, checked before anything is done."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import Failure
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = REPOSITORY / "build"
+BACKENDS = ("rust", "c")
+CPUS = ("rv64", "max")
+MAX_HARTS = 8
+
+DEFAULTS = {
+    "BACKEND": "rust",
+    "SMP": "1",
+    "HOST_SMP": "2",
+    "CPU": "rv64",
+    "MACHINE": "virt",
+    "KERNEL_SRC": "",
+    "KERNEL_TARBALL": "",
+    "CACHE": "~/.cache/kvm-riscv-rust",
+    "JOBS": str(os.cpu_count() or 1),
+    "TIMEOUT_FACTOR": "1",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    backend: str
+    only_backends: tuple
+    smp: int
+    host_smp: int
+    cpu: str
+    machine: str
+    kernel_src: Path | None
+    kernel_tarball: Path | None
+    cache: Path
+    jobs: int
+    timeout_factor: float
+
+    @classmethod
+    def from_environment(cls, environment=None):
+        environment = os.environ if environment is None else environment
+
+        def value(name):
+            return environment.get(name, "").strip() or DEFAULTS[name]
+
+        settings = cls(
+            backend=_one_of("BACKEND", value("BACKEND"), BACKENDS),
+            # Tests compare the backends, unless one of them is asked for.
+            only_backends=tuple(filter(None, [environment.get("BACKEND")])),
+            smp=_count("SMP", value("SMP"), MAX_HARTS),
+            host_smp=_count("HOST_SMP", value("HOST_SMP"), MAX_HARTS),
+            cpu=_one_of("CPU", value("CPU"), CPUS),
+            machine=_machine(value("MACHINE")),
+            kernel_src=_path("KERNEL_SRC", value("KERNEL_SRC"), Path.is_dir),
+            kernel_tarball=_path("KERNEL_TARBALL", value("KERNEL_TARBALL"),
+                                 Path.is_file),
+            cache=Path(value("CACHE")).expanduser().absolute(),
+            jobs=_count("JOBS", value("JOBS"), 1024),
+            timeout_factor=_factor(value("TIMEOUT_FACTOR")),
+        )
+        if settings.kernel_src and settings.kernel_tarball:
+            raise Failure("KERNEL_SRC and KERNEL_TARBALL are both set.",
+                          "Set one of them, or neither for Debian's source.")
+        return settings
+
+
+def _one_of(name, value, valid):
+    if value not in valid:
+        raise Failure(f"{name}={value} is not known.",
+                      f"Valid: {name}={'|'.join(valid)}")
+    return value
+
+
+def _count(name, value, limit):
+    if not re.fullmatch(r"[1-9]\d{0,4}", value) or int(value) > limit:
+        raise Failure(f"{name}={value} is not a number from 1 to {limit}.",
+                      f"Valid: {name}=1 to {name}={limit}")
+    return int(value)
+
+
+def _machine(value):
+    # QEMU itself says which machines it has; here, only what cannot be one.
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*(,[a-z0-9._=-]+)*", value):
+        raise Failure(f"MACHINE={value} is not a QEMU machine.",
+                      "Valid: MACHINE=virt, with options: MACHINE=virt,aia=aplic")
+    return value
+
+
+def _path(name, value, exists):
+    if not value:
+        return None
+    path = Path(value).expanduser().absolute()
+    if not exists(path):
+        kind = "directory" if exists is Path.is_dir else "file"
+        raise Failure(f"{name}={value}: there is no such {kind}.",
+                      f"Point {name}= at an existing {kind}.")
+    return path
+
+
+def _factor(value):
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor <= 1000:
+        raise Failure(f"TIMEOUT_FACTOR={value} is not a positive number.",
+                      "Valid: TIMEOUT_FACTOR=1, 2.5, ... up to 1000")
+    return factor

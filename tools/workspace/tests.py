@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""All tests: logic on this machine, then everything that needs a host."""
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+
+from . import packages, process
+from .errors import Failure
+from .settings import BACKENDS, REPOSITORY
+from .steps import say
+from .workspace import LOGS, prepared
+
+LOGIC = REPOSITORY / "tools/testing/logic"
+TESTS = REPOSITORY / "tools/testing/tests"
+CARGO_SUMMARY = re.compile(
+    r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self):
+        return (f"{self.passed} passed, {self.failed} failed, "
+                f"{self.skipped} skipped")
+
+    @property
+    def status(self):
+        """A run that tested nothing is no success."""
+        return 1 if self.failed or not self.passed else 0
+
+
+def run(settings):
+    """Run all tests; the last line is the tally. Return the exit status."""
+    tally = Tally()
+    backends = settings.only_backends or BACKENDS
+    with prepared(settings, backends, with_programs=True) as artifacts:
+        logic(tally)
+        _in_hosts(settings, artifacts, tally)
+    print(f"\n{tally}")
+    return tally.status
+
+
+def logic_alone(settings):
+    packages.prepare(settings.cache, LOGS / "packages.log")
+    tally = Tally()
+    logic(tally)
+    print(f"\n{tally}")
+    return tally.status
+
+
+def logic(tally):
+    """Run the crate that tests the backend's logic on this machine."""
+    log = LOGS / "logic.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    say("logic", "cargo test")
+    start = time.monotonic()
+    target = REPOSITORY / "build/logic"
+    status = process.run(
+        [shutil.which("cargo"), "test", "--offline", "--no-fail-fast",
+         "--target-dir", target], log, "logic: cargo test", check=False,
+        cwd=LOGIC)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    counted = [[int(number) for number in numbers]
+               for numbers in CARGO_SUMMARY.findall(text)]
+    passed, failed, ignored = (sum(column) for column in zip(*counted)) \
+        if counted else (0, 0, 0)
+    # A crate that does not build, or a test that kills its runner, counts.
+    failed = failed or int(status != 0)
+    say("logic", f"{passed} passed, {failed} failed, {ignored} ignored, "
+                 f"{time.monotonic() - start:.1f} s")
+    if ignored:
+        print("    skipped: tests that their source marks as ignored")
+    if failed:
+        print(f"{process.last_lines(log, 40)}\n    The whole log: {log}")
+    tally.passed += passed
+    tally.failed += failed
+    tally.skipped += ignored
+
+
+def _in_hosts(settings, artifacts, tally):
+    import pytest
+
+    from harness.report import Report
+
+    report = Report(settings, artifacts)
+    status = pytest.main(
+        [str(TESTS), "-s", "-p", "no:cacheprovider",
+         "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS)],
+        plugins=[report])
+    if status == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise Failure(f"pytest could not run the tests (status {status}).")
+    tally.passed += report.counts["passed"]
+    tally.failed += report.counts["failed"]
+    tally.skipped += report.counts["skipped"]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0
+"""All steps in order, under one lock; and what a run takes away from them."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import build, image, packages, selftests, stats, toolchain, tree
+from .settings import BUILD
+from .steps import lock, remove, say
+
+LOGS = BUILD / "logs"
+
+
+@dataclass(frozen=True)
+class Built:
+    """The files of one backend."""
+
+    kernel: Path
+    module: Path
+    vmlinux: Path
+    sources: dict
+
+
+@dataclass
+class Artifacts:
+    """Files to run: a run's own, which no other run changes or removes."""
+
+    directory: Path
+    disk: Path
+    initramfs: Path
+    backends: dict = field(default_factory=dict)
+    programs: dict = field(default_factory=dict)
+
+
+class Workspace:
+    """The steps, each run once, on demand."""
+
+    def __init__(self, settings, extra_packages=()):
+        self.settings = settings
+        self.extra_packages = extra_packages
+        self._release = None
+        self._toolchain = None
+        self._tree = None
+
+    def release(self):
+        if not self._release:
+            self._release = packages.prepare(self.settings.cache,
+                                             LOGS / "packages.log",
+                                             self.extra_packages)
+        return self._release
+
+    def toolchain(self):
+        if not self._toolchain:
+            self._toolchain = toolchain.prepare(
+                self.settings.cache, self.release(), LOGS / "toolchain.log")
+        return self._toolchain
+
+    def tree(self):
+        if not self._tree:
+            self._tree = tree.prepare(self.settings, self.toolchain(),
+                                      LOGS / "tree.log")
+            link = BUILD / "tree"
+            remove(link)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self._tree.path)
+        return self._tree
+
+    def builder(self, backend):
+        return build.Builder(self.tree(), self.toolchain(), backend,
+                             self.settings.jobs, LOGS)
+
+    def disk(self):
+        self.release()
+        return image.prepare(self.settings.cache, LOGS / "image.log")
+
+    def programs(self):
+        return selftests.prepare(self.tree(), self.toolchain(),
+                                 self.settings.jobs, LOGS / "selftests.log")
+
+    def locked(self):
+        return lock(self.settings.cache / "lock")
+
+
+@contextlib.contextmanager
+def prepared(settings, backends, with_programs=False, extra_packages=()):
+    """Everything that is needed to run the given backends, up to date.
+
+    The lock is held while it is made; what is run is then a copy (of links,
+    where the files are never changed in place), so that a run that lasts does
+    not stop others from building.
+    """
+    workspace = Workspace(settings, extra_packages)
+    with workspace.locked():
+        runs = settings.cache / "run"
+        _remove_dead(runs)
+        disk = workspace.disk()
+        built = {backend: workspace.builder(backend).kernel()
+                 for backend in backends}
+        programs = workspace.programs() if with_programs else None
+        runs.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
+        try:
+            artifacts = _take(directory, disk, built, programs)
+        except BaseException:
+            remove(directory)
+            raise
+    try:
+        yield artifacts
+    finally:
+        remove(directory)
+
+
+def _take(directory, disk, built, programs):
+    artifacts = Artifacts(directory, directory / "host.ext4",
+                          directory / "initramfs")
+    os.link(disk.image, artifacts.disk)
+    os.link(disk.initramfs, artifacts.initramfs)
+    for backend, kernel in built.items():
+        target = directory / backend
+        target.mkdir()
+        shutil.copyfile(kernel.image, target / "Image")
+        shutil.copyfile(kernel.module, target / "kvm.ko")
+        artifacts.backends[backend] = Built(target / "Image", target / "kvm.ko",
+                                            kernel.vmlinux,
+                                            stats.linked_sources(kernel.objects))
+    if programs:
+        for name in selftests.names():
+            target = directory / "programs" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(programs / name, target)
+            artifacts.programs[name] = target
+    return artifacts
+
+
+def _remove_dead(runs):
+    """Remove what runs have left that were killed without a chance to."""
+    for directory in runs.glob("*-*"):
+        process = directory.name.split("-")[0]
+        if not Path(f"/proc/{process}").exists():
+            say("workspace", f"removing what run {process} left behind")
+            remove(directory)
