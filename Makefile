@@ -10,6 +10,7 @@ WORKSPACE := $(PYTHON) -m workspace
 .NOTPARALLEL:
 
 WORKSPACE_TARGETS := run shell test logic tree rust-analyzer stats lint \
+		     disassemble \
 		     clean distclean
 .PHONY: help bench $(WORKSPACE_TARGETS)
 
@@ -31,6 +32,7 @@ help:
 	@echo '  bench          what an exit costs, Rust against C'
 	@echo '  stats          how much of the backend may be unsafe; what kvm.ko is linked from'
 	@echo '  lint           formatting and clippy'
+	@echo '  disassemble    the world switch as the hart executes it'
 	@echo '  tree           the kernel source with the project laid over it: build/tree'
 	@echo '  rust-analyzer  the project file for editors, at the top of that tree'
 	@echo '  clean          remove what was built; keep what was downloaded'

@@ -64,6 +64,15 @@ def stats_(settings):
         stats.show(workspace.builder("rust").kernel())
 
 
+def disassemble(settings):
+    from . import disassembly
+
+    workspace = Workspace(settings)
+    with workspace.locked():
+        disassembly.show(workspace.builder("rust").kernel(),
+                         workspace.toolchain().llvm)
+
+
 def lint(settings):
     from . import lint as checks
 
@@ -98,6 +107,7 @@ def distclean(settings):
 COMMANDS = {
     "run": run, "test": test, "shell": shell, "tree": tree, "logic": logic,
     "rust-analyzer": rust_analyzer, "stats": stats_, "lint": lint,
+    "disassemble": disassemble,
     "clean": clean, "distclean": distclean,
 }
 

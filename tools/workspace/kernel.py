@@ -37,14 +37,14 @@ class Source:
         process.run(["bash", "-o", "pipefail", "-c", unpack, "unpack",
                      self.path, directory],
                     log, "kernel: unpacking",
-                    f"If {self.path} is damaged, remove it and try again.")
+                    f"If {self.path} is damaged, get it again.")
 
 
 def find(settings, log):
     """The kernel's source that the settings ask for; downloaded if need be."""
     if settings.kernel_src:
         path = settings.kernel_src.resolve()
-        return Source(f"tree-{digest(path)}", path)
+        return Source(f"tree-{digest(str(path))}", path)
     if settings.kernel_tarball:
         with open(settings.kernel_tarball, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

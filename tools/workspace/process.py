@@ -103,6 +103,7 @@ def run(argv, log, what, advice=None, check=True, **options):
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as sink:
+        begin = sink.tell()
         sink.write(f"$ {_shown(argv)}\n".encode())
         sink.flush()
         progress = Progress(what)
@@ -118,13 +119,16 @@ def run(argv, log, what, advice=None, check=True, **options):
     if check and status:
         raise Failure(
             f"{what} failed: `{_shown(argv)}` exited with status {status}.\n"
-            f"{last_lines(log)}\nThe whole log: {log}", advice)
+            f"{last_lines(log, begin=begin)}\nThe whole log: {log}", advice)
     return status
 
 
-def last_lines(path, count=LAST_LINES):
+def last_lines(path, count=LAST_LINES, begin=0):
+    """How a log ends, from the offset `begin` on at most."""
     try:
-        lines = Path(path).read_text(errors="replace").splitlines()
+        with open(path, "rb") as file:
+            file.seek(begin)
+            lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return "    (no log was written)"
     return "\n".join(f"    {line}" for line in lines[-count:])

@@ -49,16 +49,24 @@ def prepare(settings, toolchain, log):
         pristine = source.path
     else:
         if not path.is_dir():
-            with whole(path) as partial:
-                partial.mkdir()
-                source.unpack(partial, log)
-                kernel.check_series(partial)
+            _unpack(source, path, log)
         version = kernel.check_series(path)
         pristine = base / "pristine"
     changed = lay_over(REPOSITORY, path, pristine, manifest, version)
     if changed:
         say("tree", f"{changed} files laid over Linux {version}")
     return Tree(base, version, tuple(sorted(project_files(REPOSITORY))))
+
+
+def _unpack(source, path, log):
+    try:
+        with whole(path) as partial:
+            partial.mkdir()
+            source.unpack(partial, log)
+            kernel.check_series(partial)
+    except BaseException:
+        path.parent.rmdir()
+        raise
 
 
 def project_files(repository):

@@ -61,7 +61,7 @@
 
 /* Registers by number, as in the names of the ABI. */
 enum {
-	X_T0 = 5, X_T1 = 6, X_S1 = 9, X_A0 = 10, X_A1 = 11, X_A6 = 16,
+	X_T0 = 5, X_T1 = 6, X_A0 = 10, X_A1 = 11, X_A6 = 16,
 	X_A7 = 17, X_S4 = 20, X_T6 = 31, NR_X = 32,
 };
 
