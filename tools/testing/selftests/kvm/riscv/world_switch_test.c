@@ -31,6 +31,8 @@
  *	SSCRATCH, TP, STVEC or SSTATUS of the host left as the guest had them:
  *	the first interrupt after an exit then brings the host down. HSTATUS not
  *	swapped back: the next return to user space enters a guest.
+ *  no_vector
+ *	The vector unit left on for a guest that has none.
  *  float
  *	Floating-point registers of host or guest lost or mixed, also when a
  *	third owner of them runs in between.
@@ -888,6 +890,32 @@ TEST_F(world_switch, privilege)
 
 	vcpu_run(vcpu);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+}
+
+static void guest_no_vector(void)
+{
+	csr_write(CSR_SCAUSE, 0);
+	csr_set(CSR_SSTATUS, SR_VS_INITIAL);
+	asm volatile("	la	t0, 1f\n"
+		     "	csrw	stvec, t0\n"
+		     "	csrr	t0, " __stringify(CSR_VLENB) "\n"
+		     "	.balign	4\n"
+		     "1:\n"
+		     : : : "t0", "memory");
+	GUEST_ASSERT_EQ(csr_read(CSR_SCAUSE), EXC_INST_ILLEGAL);
+	GUEST_DONE();
+}
+
+/* The vector unit has what the host left in it: not for a guest without V. */
+TEST_F(world_switch, no_vector)
+{
+	const u64 vector = RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_V);
+
+	if (__vcpu_has_ext(self->vcpu[0], vector))
+		vcpu_set_reg(self->vcpu[0], vector, 0);
+	vcpu_arch_set_entry_point(self->vcpu[0], guest_no_vector);
+	vcpu_run(self->vcpu[0]);
+	TEST_ASSERT(guest_is_done(self->vcpu[0]), "not reached");
 }
 
 static void guest_no_counters(void)
