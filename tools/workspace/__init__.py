@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The workspace: packages, kernel tree, builds and images behind the Makefile."""
+"""The workspace behind the Makefile: packages, kernel, builds, images."""

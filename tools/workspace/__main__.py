@@ -27,8 +27,8 @@ def run(settings):
             backend = guest.require_backend(host, settings.backend)
             say("run", f"kvm.ko ({backend}) is loaded; starting the guest")
             started = guest.boot(host, settings.smp)
-        print(f"guest: up in {started.seconds:.1f} s under kvm.ko ({backend}), "
-              f"{started}")
+        print(f"guest: up in {started.seconds:.1f} s "
+              f"under kvm.ko ({backend}), {started}")
 
 
 def shell(settings):
@@ -93,7 +93,8 @@ def clean(settings):
         for name in BUILT:
             remove(settings.cache / name)
         remove(BUILD)
-    print(f"Kept: downloads in {settings.cache}. `make distclean` removes them.")
+    print(f"Kept: downloads in {settings.cache}. "
+          "`make distclean` removes them.")
 
 
 def distclean(settings):

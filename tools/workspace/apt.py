@@ -15,6 +15,8 @@ from .errors import Failure
 from .steps import digest, say, whole, write_if_changed
 
 APT_DIRECTORY = Path("/etc/apt")
+ONE_LINE = re.compile(
+    r"\s*deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]+)")
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class State:
         versions = {}
         for line in names.splitlines():
             name = line.split(" ")[0]
-            shown = process.output(
-                ["apt-cache", *self.options, "show", "--no-all-versions", name])
+            shown = process.output(["apt-cache", *self.options, "show",
+                                    "--no-all-versions", name])
             version = re.search(r"^Version: (\S+)", shown, re.M)
             if version:
                 versions[name] = version.group(1)
@@ -214,11 +216,10 @@ def _stanzas(text):
 
 def _one_lines(text):
     for line in text.splitlines():
-        match = re.match(r"\s*deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]+)",
-                         line)
+        match = ONE_LINE.match(line)
         if not match:
             continue
         options, uri, suite, components = match.groups()
-        signed_by = re.search(r"signed-by=(\S+)", options or "")
+        key = re.search(r"signed-by=(\S+)", options or "")
         yield Source((uri,), (suite,), tuple(components.split()),
-                     signed_by.group(1).replace(",", " ") if signed_by else None)
+                     key.group(1).replace(",", " ") if key else None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kernel and kvm.ko, once for each backend, in object directories of their own."""
+"""Kernel and kvm.ko, for each backend in a directory of its own."""
 
 import os
 import re
@@ -50,15 +50,11 @@ class Builder:
         self.log = logs / f"build-{self.purpose}.log"
 
     def make(self, what, *arguments):
-        environment = {**os.environ, **self.toolchain.environment}
-        # Of the make that runs us, nothing may reach the kernel's.
-        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
-            environment.pop(name, None)
         process.run(["make", "-C", self.tree.path, f"O={self.objects}",
                      f"-j{self.jobs}", *self.toolchain.make_variables,
                      *arguments],
                     self.log, f"build ({self.purpose}): {what}",
-                    env=environment)
+                    env={**os.environ, **self.toolchain.environment})
 
     def kernel(self):
         """Configure and build; a build with nothing to do is short."""
@@ -117,12 +113,14 @@ class Builder:
         self.objects.mkdir(parents=True, exist_ok=True)
         fragment = self.objects / "host.config"
         write_if_changed(fragment, wanted.encode())
-        self.make("configuring", f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig")
+        self.make("configuring", f"KCONFIG_ALLCONFIG={fragment}",
+                  "allnoconfig")
         self._check_config(wanted)
         done.write_text(stamp)
 
     def _has_rust_backend(self):
-        return any(Path(path).name == "Kconfig.rust" for path in self.tree.laid)
+        return any(Path(path).name == "Kconfig.rust"
+                   for path in self.tree.laid)
 
     def _check_config(self, wanted):
         """Every line of the fragment must have taken effect."""
@@ -139,11 +137,12 @@ class Builder:
                 kept = line in there
             if not kept:
                 found = re.search(rf"^.*\b{symbol}\b.*$", config, re.M)
+                instead = found.group() if found else "nothing"
                 raise Failure(
                     f"{line} was asked for and has not taken effect; the "
-                    f"configuration has: {found.group() if found else 'nothing'}",
-                    f"Look at what {symbol} depends on: its Kconfig entry, and "
-                    f"what is missing from {FRAGMENT.name}.")
+                    f"configuration has: {instead}",
+                    f"Look at what {symbol} depends on: its Kconfig entry, "
+                    f"and what is missing from {FRAGMENT.name}.")
 
 
 def analyzer_file(builder, kernel):

@@ -9,7 +9,7 @@ SHOWN = 20
 
 
 def refuse(log, tree, directory=""):
-    """Fail if a compiler run from `directory` of the tree warned of our files."""
+    """Fail if a compiler, run in `directory`, warned of our files."""
     text = log.read_text(encoding="utf-8", errors="replace")
     files = found(text, tree.path, directory)
     mine = {path for path in files if path in tree.laid or path == "kvm.ko"}
@@ -26,7 +26,8 @@ def found(text, tree, directory=""):
     """The files, relative to the tree, that a build's log has warnings for."""
     text = text.replace(f"{tree}/", "./")
     names = re.findall(r"^([^\s:]+):\d+(?::\d+)?: warning:", text, re.M)
-    names += re.findall(r"^warning\b.*\n(?:.*\n)?\s*--> ([^\s:]+):\d+", text, re.M)
+    names += re.findall(r"^warning\b.*\n(?:.*\n)?\s*--> ([^\s:]+):\d+",
+                        text, re.M)
     files = set()
     for name in names:
         plain = re.sub(r"^(\.{1,2}/)+", "", name)

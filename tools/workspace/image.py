@@ -7,7 +7,6 @@ is on a second, small drive, made anew for every run.
 """
 
 import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,7 @@ class HostDisk:
 
 
 def prepare(cache, log):
-    """The host's disk and the guest's initramfs, made if they are not there."""
+    """The host's disk and the guest's initramfs, made if need be."""
     unpacked = _unpacked(cache, log)
     scripts = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file()]
     key = digest(unpacked.name, *scripts)
@@ -101,11 +100,11 @@ def _guest_initramfs(unpacked, directory, log):
         (root / name).mkdir(parents=True)
     shutil.copy2(unpacked / "usr/bin/busybox", root / "bin/busybox")
     _install(SCRIPTS / "guest-init", root / "init")
-    process.run(["sh", "-c", "find . | sort | cpio -o -H newc -R 0:0 >../initramfs"],
-                log, "image: guest initramfs", cwd=root)
+    archive = "find . | sort | cpio -o -H newc -R 0:0 >../initramfs"
+    process.run(["sh", "-c", archive], log, "image: guest initramfs", cwd=root)
     shutil.rmtree(root)
 
 
 def _install(source, target):
     shutil.copyfile(source, target)
-    target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    target.chmod(0o755)

@@ -27,13 +27,13 @@ def read(table=TABLE):
         if not entry.get("file") or not entry.get("text"):
             raise Failure(f"{where}: `file` and `text` must be given.")
         if ("after" in entry) == ("before" in entry):
-            raise Failure(f"{where}: one of `after` and `before` must be given.")
+            raise Failure(f"{where}: one of `after` and `before` is needed.")
         files[entry["file"]].append(entry)
     return files
 
 
 def apply(text, entries, kernel_version):
-    """`text`, an upstream file as it is upstream, with the entries inserted."""
+    """`text`, a file as it is upstream, with the entries inserted."""
     lines = text.splitlines(keepends=True)
     bare = [line.rstrip("\n") for line in lines]
     after = defaultdict(str)
@@ -47,7 +47,8 @@ def apply(text, entries, kernel_version):
                 f"{entry['file']} of Linux {kernel_version} has the line\n"
                 f"    {anchor}\n{len(found)} times instead of once, so that "
                 "lines cannot be inserted there.",
-                f"Give that entry of {TABLE.name} an anchor that this kernel has.")
+                f"Give that entry of {TABLE.name} an anchor that this kernel "
+                "has.")
         side[found[0]] += entry["text"]
     return "".join(before[number] + line + after[number]
                    for number, line in enumerate(lines))

@@ -53,6 +53,9 @@ def _missing(packages):
 
 
 def _install(state, packages, log):
+    # What an interrupted run has left half-installed would stop apt.
+    process.run([*_as_root(), "dpkg", "--configure", "-a"], log,
+                "packages: dpkg --configure -a")
     process.run(
         [*_as_root(), "env", "DEBIAN_FRONTEND=noninteractive",
          "apt-get", *state.lists, "install", "-y", "--no-remove",

@@ -68,8 +68,8 @@ def _signal_group(process, number):
 def output(argv, **options):
     """What a short command prints."""
     try:
-        done = subprocess.run([str(arg) for arg in argv], check=True, text=True,
-                              stdin=subprocess.DEVNULL,
+        done = subprocess.run([str(arg) for arg in argv], check=True,
+                              text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               **options)
     except FileNotFoundError as error:
@@ -113,7 +113,8 @@ def run(argv, log, what, advice=None, check=True, **options):
                 _follow(process, sink, progress)
                 status = process.wait()
         except FileNotFoundError as error:
-            raise Failure(f"{what}: {argv[0]} is not there.", advice) from error
+            raise Failure(f"{what}: {argv[0]} is not there.",
+                          advice) from error
         finally:
             progress.clear()
     if check and status:

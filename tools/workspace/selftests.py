@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's kvm selftests, upstream's and the project's, for the host."""
 
-import os
 from pathlib import Path
 
 from . import compiler_warnings, process
@@ -31,14 +30,12 @@ def names():
 
 
 def prepare(tree, toolchain, jobs, log):
-    """Build the test programs; return the directory that has them, stripped."""
+    """Build the test programs; return the directory that has them."""
     base = tree.base / "selftests"
     objects = base / "objects"
     headers = base / "headers"
     ready = base / "programs"
     log = Path(log)
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("MAKE") and name != "MFLAGS"}
     base.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
@@ -48,15 +45,15 @@ def prepare(tree, toolchain, jobs, log):
         say("selftests", "kernel headers")
         process.run(["make", "-C", tree.path, f"O={headers}", f"-j{jobs}",
                      *toolchain.make_variables, "headers"],
-                    log, "selftests: kernel headers", env=environment)
+                    log, "selftests: kernel headers")
         stamp.write_text(made)
     objects.mkdir(exist_ok=True)
     process.run(["make", "-C", tree.path / SUITE, f"-j{jobs}", "ARCH=riscv",
-                 f"CROSS_COMPILE={CROSS_COMPILE}", "LDFLAGS=-static",
+                 f"CROSS_COMPILE={CROSS_COMPILE}", "LLVM=", "LDFLAGS=-static",
                  f"OUTPUT={objects}",
                  f"KHDR_INCLUDES=-isystem {headers}/usr/include",
                  f"TEST_GEN_PROGS_riscv={' '.join(names())}"],
-                log, "selftests: build", env=environment)
+                log, "selftests: build")
     compiler_warnings.refuse(log, tree, SUITE)
     for name in names():
         _strip(objects / name, ready / name, log)

@@ -88,7 +88,8 @@ def _machine(value):
     # QEMU itself says which machines it has; here, only what cannot be one.
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*(,[a-z0-9._=-]+)*", value):
         raise Failure(f"MACHINE={value} is not a QEMU machine.",
-                      "Valid: MACHINE=virt, with options: MACHINE=virt,aia=aplic")
+                      "Valid: MACHINE=virt, or with options: "
+                      "MACHINE=virt,aia=aplic")
     return value
 
 

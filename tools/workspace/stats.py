@@ -28,9 +28,10 @@ def sources():
 
 
 def denies_unsafe(path):
-    """Whether a module denies unsafe code: by itself, or by the one it is in."""
+    """Whether a module, or one that it is in, denies unsafe code."""
     while path.is_file():
-        level = LEVEL.search(without_comments(path.read_text(encoding="utf-8")))
+        code = without_comments(path.read_text(encoding="utf-8"))
+        level = LEVEL.search(code)
         if level:
             return level.group(1) in ("deny", "forbid")
         path = path.parent.with_suffix(".rs")
@@ -45,7 +46,8 @@ def without_comments(text):
 def show(kernel):
     _show_unsafe()
     sources = linked_sources(kernel.objects)
-    print(f"\nkvm.ko ({kernel.backend}) is linked from {len(sources)} objects:")
+    print(f"\nkvm.ko ({kernel.backend}) is linked from {len(sources)} "
+          "objects:")
     for name, source in sources.items():
         print(f"    {name:44} {source.name}")
     wrong = upstream_c(sources)
@@ -76,7 +78,7 @@ def _show_unsafe():
 
 
 def linked_sources(objects):
-    """{object: its source} of kvm.ko, as the linker and compilers were told."""
+    """{object: its source} of kvm.ko, as kbuild recorded them."""
     listed = objects / BACKEND / "kvm.mod"
     if not listed.is_file():
         raise Failure(f"{listed} is not there: kvm.ko was not linked.",
@@ -87,7 +89,7 @@ def linked_sources(objects):
 
 
 def upstream_c(sources):
-    """The objects of the backend that are compiled from C, trace points apart."""
+    """The backend's objects that come from C, trace points apart."""
     return [name for name, source in sources.items()
             if name.startswith(f"{BACKEND}/") and source.suffix == ".c"
             and name != TRACE_POINTS]

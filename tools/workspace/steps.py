@@ -16,7 +16,8 @@ _start = time.monotonic()
 
 def say(step, text):
     """One line of progress, with the time since the command began."""
-    print(f"[{clock(time.monotonic() - _start):>5}] {step}: {text}", flush=True)
+    elapsed = clock(time.monotonic() - _start)
+    print(f"[{elapsed:>5}] {step}: {text}", flush=True)
 
 
 @contextlib.contextmanager
@@ -30,7 +31,8 @@ def lock(path, step="workspace"):
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            say(step, f"waiting for another run (process {owner}) to let go of {path}")
+            say(step, f"waiting for another run (process {owner}) to let go "
+                      f"of {path}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -75,7 +77,7 @@ def remove(path):
 
 
 def write_if_changed(path, data):
-    """Write `data`, unless it is there already: equal files keep their mtime."""
+    """Write `data`, unless it is there already: then the mtime stays."""
     path = Path(path)
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return False

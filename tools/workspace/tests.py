@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from . import packages, process
 from .errors import Failure
-from .settings import BACKENDS, REPOSITORY
-from .steps import say
+from .settings import BACKENDS, BUILD, REPOSITORY
+from .steps import lock, say
 from .workspace import LOGS, prepared
 
 LOGIC = REPOSITORY / "tools/testing/logic"
@@ -56,16 +56,17 @@ def logic_alone(settings):
 def logic(tally):
     """Run the crate that tests the backend's logic on this machine."""
     log = LOGS / "logic.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("")
-    say("logic", "cargo test")
-    start = time.monotonic()
-    target = REPOSITORY / "build/logic"
-    status = process.run(
-        [shutil.which("cargo"), "test", "--offline", "--no-fail-fast",
-         "--target-dir", target], log, "logic: cargo test", check=False,
-        cwd=LOGIC)
-    text = log.read_text(encoding="utf-8", errors="replace")
+    target = BUILD / "logic"
+    with lock(BUILD / "logic.lock", "logic"):
+        say("logic", "cargo test")
+        start = time.monotonic()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        status = process.run(
+            [shutil.which("cargo"), "test", "--offline", "--no-fail-fast",
+             "--target-dir", target], log, "logic: cargo test", check=False,
+            cwd=LOGIC)
+        text = log.read_text(encoding="utf-8", errors="replace")
     counted = [[int(number) for number in numbers]
                for numbers in CARGO_SUMMARY.findall(text)]
     passed, failed, ignored = (sum(column) for column in zip(*counted)) \

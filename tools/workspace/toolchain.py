@@ -87,11 +87,12 @@ def _bindgen(cache, release, log):
 def _checked(name, program, option):
     line = first_line(program, option)
     found = re.search(r"\d+(\.\d+)+", line)
-    version = tuple(int(part) for part in found.group().split(".")) if found else ()
+    version = tuple(map(int, found.group().split("."))) if found else ()
     minimum = pins.MINIMUM[name]
     if version < minimum:
         wanted = ".".join(str(part) for part in minimum)
-        raise Failure(f"{program} says `{line}`; {name} must be {wanted} or newer.",
+        raise Failure(f"{program} says `{line}`; {name} must be {wanted} "
+                      "or newer.",
                       "Update it from Debian's archive (on Debian 12: the "
                       "security and backports suites), then try again.")
     return line

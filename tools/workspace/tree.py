@@ -103,7 +103,7 @@ class Manifest:
 
 
 def lay_over(repository, tree, pristine, manifest, version):
-    """Make `tree` upstream's plus the project; return how many files changed."""
+    """Lay the project over `tree`; return how many files changed."""
     wanted = {path: file.read_bytes()
               for path, file in project_files(repository).items()}
     inserted = {}
@@ -137,7 +137,7 @@ def lay_over(repository, tree, pristine, manifest, version):
 
 
 def _upstream(path, tree, pristine, manifest, version):
-    """The upstream content of a file; a copy is kept before the first change."""
+    """The upstream content of a file; a copy of it is kept."""
     copy = pristine / path
     if not copy.is_file():
         original = tree / path
@@ -153,8 +153,8 @@ def _refuse_upstream(path, tree, pristine, inserted, manifest, version):
     is_upstream = (path in inserted or (pristine / path).exists()
                    or ((tree / path).exists() and path not in manifest.files))
     if is_upstream:
-        raise Failure(f"{path} is a file of Linux {version}, which the project "
-                      "may not replace.",
+        raise Failure(f"{path} is a file of Linux {version}, which the "
+                      "project may not replace.",
                       "Give the project's file another name; lines that an "
                       "upstream file needs belong into insertions.toml.")
 

@@ -124,9 +124,9 @@ def _take(directory, disk, built, programs):
         target.mkdir()
         shutil.copyfile(kernel.image, target / "Image")
         shutil.copyfile(kernel.module, target / "kvm.ko")
-        artifacts.backends[backend] = Built(target / "Image", target / "kvm.ko",
-                                            kernel.vmlinux,
-                                            stats.linked_sources(kernel.objects))
+        artifacts.backends[backend] = Built(
+            target / "Image", target / "kvm.ko", kernel.vmlinux,
+            stats.linked_sources(kernel.objects))
     if programs:
         for name in selftests.names():
             target = directory / "programs" / name

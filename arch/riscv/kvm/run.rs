@@ -54,7 +54,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
         let mut srcu = vcpu.srcu_read_lock();
         loop {
             vcpu.handle_work()?;
-            if vcpu.request_pending() && handle_requests(vcpu, &mut srcu) == Next::Return {
+            if vcpu.request_pending() && handle_requests(vcpu, &mut srcu)? == Next::Return {
                 return Ok(());
             }
             let Some(trap) = enter(vcpu, &mut srcu)? else {
@@ -69,7 +69,14 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
 
 /// Handles the requests that may sleep or that take the vCPU off the hart. Those that need it there
 /// are handled in [`prepare_hart`].
-fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Next {
+fn handle_requests(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &mut SrcuGuard<'_, Riscv>,
+) -> Result<Next> {
+    // The request that tells so is never taken back.
+    if vcpu.vm().is_dead() {
+        return Err(EIO);
+    }
     let power = &vcpu.shared().power;
     if vcpu.take_request(power::SLEEP) {
         vcpu.wait_until(srcu, || !power.is_stopped());
@@ -84,9 +91,9 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
         vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, [hartid, start.opaque]));
     }
     if vcpu.dirty_ring_full() {
-        return Next::Return;
+        return Ok(Next::Return);
     }
-    Next::Enter
+    Ok(Next::Enter)
 }
 
 /// Enters the guest. Returns [`None`] if there is something to do first.

@@ -88,6 +88,13 @@ impl<B: Backend> Vm<B> {
         (0..self.online_vcpus()).filter_map(|i| self.vcpu(i))
     }
 
+    /// Returns whether the core has given the VM up: no vCPU of it may run any more.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        // SAFETY: The VM is valid; the flag is only ever set.
+        unsafe { (&raw const (*self.as_raw()).vm_dead).read_volatile() }
+    }
+
     /// Makes a request to all vCPUs, and interrupts those that are in the guest.
     #[inline]
     pub fn request_all(&self, request: Request) {

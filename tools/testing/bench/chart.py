@@ -24,7 +24,8 @@ def draw(comparison, path):
         1, 3, figsize=(12, 4.8), layout="constrained",
         width_ratios=[max(len(comparison.cases), 3), 1.1, 1.1])
     _bars(axes[0], comparison.cases, 1, "{:.0f}")
-    axes[0].set_title(f"Host instructions for one exit (-cpu {comparison.cpu})")
+    axes[0].set_title(
+        f"Host instructions for one exit (-cpu {comparison.cpu})")
     axes[0].set_ylabel("instructions")
     _bars(axes[1], [comparison.boot], 1e6, "{:.0f}")
     axes[1].set_title("Million instructions")

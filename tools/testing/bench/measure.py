@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Measurements of one backend, in a host whose time is counted instructions."""
+"""Measurements of one backend, in a host that counts instructions as time."""
 
 import re
 from dataclasses import dataclass

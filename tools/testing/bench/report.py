@@ -45,8 +45,9 @@ class Comparison:
     def of(cls, cpu, c, rust):
         names = [case.name for case in c.cases]
         if names != [case.name for case in rust.cases]:
-            raise Failure("The backends were not measured by the same program.",
-                          "Run `make bench` again from a clean build directory.")
+            raise Failure(
+                "The backends were not measured by the same program.",
+                "Remove the build directory and run `make bench` again.")
         return cls(
             cpu,
             tuple(Pair(one.name, one.title, one.instructions,
@@ -70,7 +71,8 @@ class Comparison:
 
     def table(self):
         rows = [("Host instructions for one exit", "C", "Rust", "Rust/C", "")]
-        rows += [_row(pair, pair.c, pair.rust, "{:.1f}") for pair in self.cases]
+        rows += [_row(pair, pair.c, pair.rust, "{:.1f}")
+                 for pair in self.cases]
         rows.append(_row(self.boot, self.boot.c / 1e6, self.boot.rust / 1e6,
                          "{:.1f}", ", million instructions"))
         rows.append(_row(self.text, self.text.c / 1024, self.text.rust / 1024,

@@ -28,7 +28,8 @@ def main():
     parser.add_argument("--cpu", default=settings.cpu)
     parser.add_argument("--harts", type=int, default=settings.host_smp)
     parser.add_argument("--guest-smp", type=int, default=settings.smp)
-    parser.add_argument("--append", default="", help="for the kernel's command line")
+    parser.add_argument("--append", default="",
+                        help="for the kernel's command line")
     parser.add_argument("--guest-append", default="",
                         help="for the guest kernel's command line")
     parser.add_argument("--qemu", action="append", default=[],
@@ -40,7 +41,8 @@ def main():
     parser.add_argument("--shell", action="store_true",
                         help="a shell on the host instead")
     parser.add_argument("--timeout", type=float, default=guest.TIMEOUT)
-    parser.add_argument("--name", default="boot", help="of the logs in build/logs")
+    parser.add_argument("--name", default="boot",
+                        help="of the logs in build/logs")
     arguments = parser.parse_args()
 
     disk = image.prepare(settings.cache, BUILD / "logs/image.log")

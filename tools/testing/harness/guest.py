@@ -11,8 +11,8 @@ from . import splats
 TIMEOUT = 120
 UP = re.compile(r"^guest: up, (\d+) CPUs, Linux (\S+)", re.M)
 GOOD = re.compile(r"^guest: good: every CPU ran", re.M)
-ENDED = re.compile(r"^guest: qemu status (\d+), ended by ([a-z-]+), (\d+) exits",
-                   re.M)
+ENDED = re.compile(
+    r"^guest: qemu status (\d+), ended by ([a-z-]+), (\d+) exits", re.M)
 # Tests that are hostile to KVM see this; a guest that behaves must not.
 EXIT_ERROR = re.compile(r"VCPU exit error.*")
 

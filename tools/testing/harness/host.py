@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The emulated host: a RISC-V kernel with kvm.ko, under QEMU's TCG."""
 
-import os
-import re
+import fcntl
+import itertools
 import shutil
 import tempfile
 import time
@@ -75,13 +75,10 @@ class Host:
 
     def __post_init__(self):
         _check_machine(self.machine.machine)
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.log = self.logs / f"{self.name}.log"
-        self.kernel_log = self.logs / f"{self.name}.kernel.log"
+        self._claim_logs()
         self._judged = 0
         self._process = None
         self._work = None
-        self._transcript = None
 
     def __enter__(self):
         try:
@@ -125,7 +122,8 @@ class Host:
         """Run one line of shell that must succeed; return what it prints."""
         result = self.run(command, timeout)
         if result.status:
-            raise self.failure(f"`{command}` exited with status {result.status}")
+            raise self.failure(
+                f"`{command}` exited with status {result.status}")
         return result.output
 
     def load_kvm(self):
@@ -197,10 +195,25 @@ class Host:
         finally:
             self._stop()
 
+    def _claim_logs(self):
+        """Open logs that no other run is writing to."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for name in itertools.chain(
+                [self.name], (f"{self.name}.{n}" for n in itertools.count(2))):
+            self.log = self.logs / f"{name}.log"
+            self.kernel_log = self.logs / f"{name}.kernel.log"
+            self._transcript = open(self.log, "a", encoding="utf-8")
+            try:
+                fcntl.flock(self._transcript, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._transcript.close()
+                continue
+            self._transcript.truncate(0)
+            self.kernel_log.write_text("")
+            return
+
     def _start(self, mode):
         self._make_payload()
-        self.kernel_log.write_text("")
-        self._transcript = open(self.log, "w", encoding="utf-8")
         argv = self.argv(mode)
         self._transcript.write(f"$ {' '.join(argv)}\n")
         try:
@@ -254,8 +267,7 @@ class Host:
         if self._process:
             self._process.close(force=True)
             self._process = None
-        if self._transcript:
-            self._transcript.close()
+        self._transcript.close()
         if self._work:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None

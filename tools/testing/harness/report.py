@@ -26,7 +26,7 @@ class Report:
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session):
-        self._say(f"hosts: {len(session.items)} tests")
+        self._say(f"pytest: {len(session.items)} tests")
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -66,7 +66,8 @@ class Report:
         self._say(line)
 
     def _say(self, line):
-        print(f"[{clock(time.monotonic() - self._start):>5}] {line}", flush=True)
+        elapsed = clock(time.monotonic() - self._start)
+        print(f"[{elapsed:>5}] {line}", flush=True)
 
     @staticmethod
     def _indent(text):

@@ -14,7 +14,7 @@ HARTS = 2
 
 @dataclass
 class Slot:
-    """A host that is booted when first asked for, and again after a failure."""
+    """A host, booted when first asked for and again after a failure."""
 
     report: object
     backend: str
@@ -105,5 +105,6 @@ def host(request, slot):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    # What judges the results of others comes last.
-    items.sort(key=lambda item: "verdicts" in item.name)
+    """What needs no host comes first, what judges other results last."""
+    items.sort(key=lambda item: ("verdicts" in item.name,
+                                 "host" in item.fixturenames))

@@ -14,7 +14,8 @@ def test_verdicts_are_equal(report, verdicts):
     assert verdicts, "no selftest was run"
     different = [f"{program} on {cpu}: {found}"
                  for (cpu, program), found in verdicts.items()
-                 if set(found) != set(backends) or len(set(found.values())) > 1]
+                 if set(found) != set(backends)
+                 or len(set(found.values())) > 1]
     if different:
         raise Failure("The backends differ:\n" + "\n".join(different))
 

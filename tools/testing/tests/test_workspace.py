@@ -7,7 +7,8 @@ import time
 import pytest
 
 from harness import backend, splats
-from workspace import apt, compiler_warnings, insertions, process, settings, stats, tree
+from workspace import (apt, compiler_warnings, insertions, process, settings,
+                       stats, tree)
 from workspace.errors import Failure
 
 UPSTREAM = "one\ntwo\nthree\n"
