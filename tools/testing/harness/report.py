@@ -61,6 +61,10 @@ class Report:
     def pytest_internalerror(self, excrepr):
         self._indent(excrepr)
 
+    def skip_part(self, name, reason):
+        """Count a part of a test that could not run where the rest of it did."""
+        self._count("skipped", f"skip  {name}: {reason}")
+
     def _count(self, kind, line):
         self.counts[kind] += 1
         self._say(line)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's kvm selftests, upstream's and the project's own."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,29 +11,48 @@ TIMEOUT = 240
 # The exit status of a kselftest that cannot run where it is.
 SKIP = 4
 VERDICTS = {0: "pass", SKIP: "skip"}
+# A case of a program that cannot run where it is, in kselftest's format.
+SKIPPED_PART = re.compile(r"^ok \d+ (\S+) # SKIP (.*)$", re.M)
 EXCEPTIONS = Path(__file__).with_name("selftests.toml")
 
 
-@pytest.fixture(scope="session")
-def only():
-    """{program: its entry} of the programs that one backend alone can run."""
+def exceptions():
     with open(EXCEPTIONS, "rb") as file:
-        entries = tomllib.load(file).get("only", [])
-    return {entry["program"]: entry for entry in entries}
+        return tomllib.load(file).get("only", [])
 
 
-def test_selftest(host, slot, report, verdicts, only, program):
-    exception = only.get(program)
-    if exception and exception["backend"] != slot.backend:
-        pytest.skip(f"only under {exception['backend']}: {exception['why']}")
-    if not exception:
-        kept = verdicts.setdefault((slot.cpu, program), {})
-        kept[slot.backend] = "fail"
+def left_out(program, backend):
+    """The entries that keep something of a program from a backend."""
+    return [entry for entry in exceptions()
+            if entry["program"] == program and entry["backend"] != backend]
+
+
+@pytest.mark.parametrize("entry", exceptions(), ids=lambda e: e["program"])
+def test_exception(report, entry):
+    """An exception must be of this project, and is reported as a skip."""
+    assert entry["program"] in report.artifacts.programs
+    what = ", ".join(entry.get("tests", [])) or "all of it"
+    pytest.skip(f"{what} only under {entry['backend']}: {entry['why']}")
+
+
+def test_selftest(host, slot, report, verdicts, program):
+    entries = left_out(program, slot.backend)
+    for entry in entries:
+        if "tests" not in entry:
+            pytest.skip(f"only under {entry['backend']}: {entry['why']}")
+    # The option of kselftest's harness that leaves a test out.
+    options = "".join(f" -T {test}" for entry in entries
+                      for test in entry["tests"])
+    compared = all("tests" in entry for entry in exceptions()
+                   if entry["program"] == program)
+    kept = verdicts.setdefault((slot.cpu, program), {}) if compared else {}
+    kept[slot.backend] = "fail"
     name = report.artifacts.programs[program].name
-    result = host.run(f"cd /tmp && /payload/{name}", TIMEOUT)
+    result = host.run(f"cd /tmp && /payload/{name}{options}", TIMEOUT)
     host.judge()
-    if not exception:
-        kept[slot.backend] = VERDICTS.get(result.status, "fail")
+    kept[slot.backend] = VERDICTS.get(result.status, "fail")
+    for part, reason in SKIPPED_PART.findall(result.output):
+        report.skip_part(f"{slot.backend}-{slot.cpu}-{part}", reason.strip())
     if result.status == SKIP:
         pytest.skip(_last_line(result.output))
     if result.status:
