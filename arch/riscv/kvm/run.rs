@@ -69,10 +69,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
 
 /// Handles the requests that may sleep or that take the vCPU off the hart. Those that need it there
 /// are handled in [`prepare_hart`].
-fn handle_requests(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &mut SrcuGuard<'_, Riscv>,
-) -> Result<Next> {
+fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Next> {
     // The request that tells so is never taken back.
     if vcpu.vm().is_dead() {
         return Err(EIO);
