@@ -10,7 +10,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from workspace import image, process
+from workspace import image, pins, process
 from workspace.errors import Failure
 from workspace.settings import BACKENDS, BUILD, Settings
 
@@ -28,7 +28,8 @@ def to_measure(settings, arguments):
              for backend in BACKENDS}
     paths = [path for pair in given.values() for path in pair]
     if not any(paths):
-        with prepared(settings, BACKENDS) as artifacts:
+        with prepared(settings, BACKENDS,
+                      extra_packages=pins.BENCH_PACKAGES) as artifacts:
             yield {backend: _files(built.kernel, built.module, artifacts.disk,
                                    artifacts.initramfs)
                    for backend, built in artifacts.backends.items()}
