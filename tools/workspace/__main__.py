@@ -3,7 +3,7 @@
 
 import sys
 
-from . import build, process, stats
+from . import build, disassembly, lint, process, stats, tests
 from .errors import Failure
 from .settings import BUILD, Settings
 from .steps import lock, remove, say
@@ -39,8 +39,6 @@ def shell(settings):
 
 
 def test(settings):
-    from . import tests
-
     sys.exit(tests.run(settings))
 
 
@@ -65,25 +63,19 @@ def stats_(settings):
 
 
 def disassemble(settings):
-    from . import disassembly
-
     workspace = Workspace(settings)
     with workspace.locked():
         disassembly.show(workspace.builder("rust").kernel(),
                          workspace.toolchain().llvm)
 
 
-def lint(settings):
-    from . import lint as checks
-
+def lint_(settings):
     workspace = Workspace(settings)
     with workspace.locked():
-        checks.run(workspace)
+        lint.run(workspace)
 
 
 def logic(settings):
-    from . import tests
-
     sys.exit(tests.logic_alone(settings))
 
 
@@ -107,7 +99,7 @@ def distclean(settings):
 
 COMMANDS = {
     "run": run, "test": test, "shell": shell, "tree": tree, "logic": logic,
-    "rust-analyzer": rust_analyzer, "stats": stats_, "lint": lint,
+    "rust-analyzer": rust_analyzer, "stats": stats_, "lint": lint_,
     "disassemble": disassemble,
     "clean": clean, "distclean": distclean,
 }

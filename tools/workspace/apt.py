@@ -117,7 +117,6 @@ class State:
         options = [
             *self.lists,
             "-o", f"Dir::State={self.directory}/state",
-            "-o", f"Dir::State::lists={self.directory}/lists",
             "-o", f"Dir::State::status={self.empty}",
             "-o", f"Dir::Cache={self.directory}/cache",
         ]
@@ -129,8 +128,8 @@ class State:
     def update(self, log, what):
         """Fetch the lists. One dead source is no reason to give up: whether
         the wanted packages can be had is what the caller finds out."""
-        return process.run(["apt-get", *self.options, "update"], log, what,
-                           check=False)
+        process.run(["apt-get", *self.options, "update"], log, what,
+                    check=False)
 
     def versions(self, pattern):
         """{name: newest version} of the packages whose name matches."""

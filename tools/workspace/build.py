@@ -29,10 +29,6 @@ class Kernel:
         return self.objects / "arch/riscv/boot/Image"
 
     @property
-    def vmlinux(self):
-        return self.objects / "vmlinux"
-
-    @property
     def module(self):
         return self.objects / "arch/riscv/kvm/kvm.ko"
 
@@ -58,14 +54,14 @@ class Builder:
 
     def kernel(self):
         """Configure and build; a build with nothing to do is short."""
-        image = Kernel(self.backend, self.objects).image
+        kernel = Kernel(self.backend, self.objects)
         self._begin()
-        if not image.is_file():
+        if not kernel.image.is_file():
             say("build", f"kernel and kvm.ko ({self.backend}), "
                          "about 9 minutes on 2 cores")
         self.make("kernel and kvm.ko", "Image", "modules")
         compiler_warnings.refuse(self.log, self.tree)
-        return Kernel(self.backend, self.objects)
+        return kernel
 
     def check(self, targets):
         """Compile some targets under clippy."""
@@ -74,8 +70,7 @@ class Builder:
         compiler_warnings.refuse(self.log, self.tree)
 
     def _begin(self):
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.log.write_text("")
+        process.new_log(self.log)
         if not self.objects.exists():
             self._start_from_other()
         self._configure()
@@ -101,8 +96,7 @@ class Builder:
     def _configure(self):
         chosen = "y" if self.backend == "rust" else "n"
         wanted = FRAGMENT.read_text(encoding="utf-8")
-        if chosen == "y" or self._has_rust_backend():
-            wanted += f"\n{SYMBOL}={chosen}\n"
+        wanted += f"\n{SYMBOL}={chosen}\n"
         kconfigs = [self.tree.path / path for path in self.tree.laid
                     if Path(path).name.startswith("Kconfig")]
         stamp = digest(wanted, self.tree.version, *kconfigs)
@@ -117,10 +111,6 @@ class Builder:
                   "allnoconfig")
         self._check_config(wanted)
         done.write_text(stamp)
-
-    def _has_rust_backend(self):
-        return any(Path(path).name == "Kconfig.rust"
-                   for path in self.tree.laid)
 
     def _check_config(self, wanted):
         """Every line of the fragment must have taken effect."""

@@ -5,6 +5,7 @@ import re
 
 from . import process
 from .errors import Failure
+from .toolchain import llvm_program
 
 SYMBOL = re.compile(r"^<\S*10enter_exit10enter_exit>:$", re.M)
 # Where a static key is looked at, the code has a nop until it is patched.
@@ -16,11 +17,10 @@ CALLS = ["rust_helper_guest_state_enter_irqoff", "__kvm_riscv_rust_switch_to",
 
 
 def show(kernel, llvm):
-    """Print enter_exit(); fail if its path without NACL has a call too many."""
-    suffix = "" if llvm == "1" else llvm
+    """Print enter_exit(); fail if its path without NACL calls too much."""
     listing = process.output(
-        [f"llvm-objdump{suffix}", "-d", "-r", "--no-show-raw-insn",
-         "--no-leading-addr", "--section=.noinstr.text",
+        [llvm_program("llvm-objdump", llvm), "-d", "-r",
+         "--no-show-raw-insn", "--no-leading-addr", "--section=.noinstr.text",
          kernel.objects / "arch/riscv/kvm/kvm_riscv.o"])
     begin = SYMBOL.search(listing)
     if not begin:

@@ -3,12 +3,10 @@
 
 from . import process
 from .build import Builder
-from .errors import Failure
-from .settings import REPOSITORY
+from .settings import LOGS
 from .steps import say
-from .workspace import LOGS
+from .tests import LOGIC
 
-LOGIC = REPOSITORY / "tools/testing/logic"
 TARGETS = ("rust/kernel.o", "arch/riscv/kvm/kvm_riscv.o")
 
 
@@ -25,8 +23,7 @@ def _format(tree):
     files += sorted(path for path in LOGIC.rglob("*.rs")
                     if "target" not in path.parts)
     log = LOGS / "rustfmt.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("")
+    process.new_log(log)
     process.run(["/usr/bin/rustfmt", "--check", "--edition", "2021",
                  "--config-path", tree.path / ".rustfmt.toml", *files],
                 log, "lint: rustfmt",
@@ -34,8 +31,6 @@ def _format(tree):
 
 
 def _clippy(tree, workspace):
-    if "arch/riscv/kvm/Kconfig.rust" not in tree.laid:
-        raise Failure("The repository has no Rust backend to check.")
     say("lint", "clippy, in objects of its own: it compiles the crates anew")
     builder = Builder(tree, workspace.toolchain(), "rust",
                       workspace.settings.jobs, LOGS, "clippy")

@@ -53,11 +53,12 @@ def _missing(packages):
 
 
 def _install(state, packages, log):
+    root = _as_root()
     # What an interrupted run has left half-installed would stop apt.
-    process.run([*_as_root(), "dpkg", "--configure", "-a"], log,
+    process.run([*root, "dpkg", "--configure", "-a"], log,
                 "packages: dpkg --configure -a")
     process.run(
-        [*_as_root(), "env", "DEBIAN_FRONTEND=noninteractive",
+        [*root, "env", "DEBIAN_FRONTEND=noninteractive",
          "apt-get", *state.lists, "install", "-y", "--no-remove",
          "--no-install-recommends", *packages],
         log, "packages: install",

@@ -124,6 +124,12 @@ def run(argv, log, what, advice=None, check=True, **options):
     return status
 
 
+def new_log(log):
+    """Empty the log that the commands of a step are going to share."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+
+
 def last_lines(path, count=LAST_LINES, begin=0):
     """How a log ends, from the offset `begin` on at most."""
     try:
@@ -142,20 +148,20 @@ class Progress:
         self.what = what
         self.start = time.monotonic()
         self.live = sys.stdout.isatty()
-        self.next = self.start + (0.2 if self.live else QUIET_INTERVAL)
+        self.interval = 0.2 if self.live else QUIET_INTERVAL
+        self.next = self.start + self.interval
 
     def show(self, line):
         now = time.monotonic()
         if now < self.next:
             return
+        self.next = now + self.interval
         text = f"  {self.what} {clock(now - self.start)}  {line.strip()}"
         if self.live:
             width = os.get_terminal_size(sys.stdout.fileno()).columns
             print(f"\r\033[K{text[:max(width - 1, 20)]}", end="", flush=True)
-            self.next = now + 0.2
         else:
             print(text[:110], flush=True)
-            self.next = now + QUIET_INTERVAL
 
     def clear(self):
         if self.live:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's kvm selftests, upstream's and the project's, for the host."""
 
-from pathlib import Path
-
 from . import compiler_warnings, process
 from .settings import REPOSITORY
 from .steps import digest, say
@@ -35,10 +33,8 @@ def prepare(tree, toolchain, jobs, log):
     objects = base / "objects"
     headers = base / "headers"
     ready = base / "programs"
-    log = Path(log)
     base.mkdir(parents=True, exist_ok=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("")
+    process.new_log(log)
     stamp = base / "headers-made"
     made = digest(tree.version, *_header_sources(tree))
     if not stamp.is_file() or stamp.read_text() != made:

@@ -10,6 +10,7 @@ from .errors import Failure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build"
+LOGS = BUILD / "logs"
 BACKENDS = ("rust", "c")
 CPUS = ("rv64", "max")
 MAX_HARTS = 8
@@ -31,7 +32,7 @@ DEFAULTS = {
 @dataclass(frozen=True)
 class Settings:
     backend: str
-    only_backends: tuple
+    tested_backends: tuple
     smp: int
     host_smp: int
     cpu: str
@@ -46,13 +47,17 @@ class Settings:
     def from_environment(cls, environment=None):
         environment = os.environ if environment is None else environment
 
-        def value(name):
-            return environment.get(name, "").strip() or DEFAULTS[name]
+        def given(name):
+            return environment.get(name, "").strip()
 
+        def value(name):
+            return given(name) or DEFAULTS[name]
+
+        backend = _one_of("BACKEND", value("BACKEND"), BACKENDS)
         settings = cls(
-            backend=_one_of("BACKEND", value("BACKEND"), BACKENDS),
+            backend=backend,
             # Tests compare the backends, unless one of them is asked for.
-            only_backends=tuple(filter(None, [environment.get("BACKEND")])),
+            tested_backends=(backend,) if given("BACKEND") else BACKENDS,
             smp=_count("SMP", value("SMP"), MAX_HARTS),
             host_smp=_count("HOST_SMP", value("HOST_SMP"), MAX_HARTS),
             cpu=_one_of("CPU", value("CPU"), CPUS),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What kvm.ko is made of, and how much of the backend may be unsafe."""
 
+import os
 import re
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def linked_sources(objects):
     if not listed.is_file():
         raise Failure(f"{listed} is not there: kvm.ko was not linked.",
                       "Run `make run` first.")
-    names = sorted(_normal(name)
+    names = sorted(os.path.normpath(name)
                    for name in listed.read_text(encoding="utf-8").split())
     return {name: _source(objects / name) for name in names}
 
@@ -109,13 +110,3 @@ def _source(path):
     if not sources:
         raise Failure(f"{command} does not name a source.")
     return Path(sources[-1])
-
-
-def _normal(name):
-    parts = []
-    for part in Path(name).parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return "/".join(parts)

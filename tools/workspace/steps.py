@@ -81,7 +81,6 @@ def write_if_changed(path, data):
     path = Path(path)
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:
         partial.write_bytes(data)
         if path.is_file():

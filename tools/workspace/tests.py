@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from . import packages, process
 from .errors import Failure
-from .settings import BACKENDS, BUILD, REPOSITORY
+from .settings import BUILD, LOGS, REPOSITORY
 from .steps import lock, say
-from .workspace import LOGS, prepared
+from .workspace import prepared
 
 LOGIC = REPOSITORY / "tools/testing/logic"
 TESTS = REPOSITORY / "tools/testing/tests"
@@ -37,8 +37,8 @@ class Tally:
 def run(settings):
     """Run all tests; the last line is the tally. Return the exit status."""
     tally = Tally()
-    backends = settings.only_backends or BACKENDS
-    with prepared(settings, backends, with_programs=True) as artifacts:
+    with prepared(settings, settings.tested_backends,
+                  with_programs=True) as artifacts:
         logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")
@@ -60,8 +60,7 @@ def logic(tally):
     with lock(BUILD / "logic.lock", "logic"):
         say("logic", "cargo test")
         start = time.monotonic()
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
+        process.new_log(log)
         status = process.run(
             [shutil.which("cargo"), "test", "--offline", "--no-fail-fast",
              "--target-dir", target], log, "logic: cargo test", check=False,

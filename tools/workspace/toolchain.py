@@ -51,16 +51,20 @@ class Toolchain:
 
 def prepare(cache, release, log):
     llvm = release["llvm"]
-    clang = "clang" + (llvm if llvm.startswith("-") else "")
     bindgen = _bindgen(cache, release, log)
     versions = [
         _checked("rustc", RUSTC, "-V"),
-        _checked("clang", clang, "--version"),
+        _checked("clang", llvm_program("clang", llvm), "--version"),
         _checked("bindgen", bindgen, "--version"),
     ]
     _checked("qemu", "qemu-system-riscv64", "--version")
     versions.append(first_line(f"{CROSS_COMPILE}gcc", "--version"))
     return Toolchain(llvm, bindgen, "\n".join(versions))
+
+
+def llvm_program(name, llvm):
+    """A program of LLVM as this release names it; `llvm` is kbuild's LLVM=."""
+    return name if llvm == "1" else f"{name}{llvm}"
 
 
 def first_line(program, option):

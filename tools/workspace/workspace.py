@@ -2,6 +2,7 @@
 """All steps in order, under one lock; and what a run takes away from them."""
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -9,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import build, image, packages, selftests, stats, toolchain, tree
-from .settings import BUILD
+from .settings import BUILD, LOGS
 from .steps import lock, remove, say
-
-LOGS = BUILD / "logs"
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,6 @@ class Built:
 
     kernel: Path
     module: Path
-    vmlinux: Path
     sources: dict
 
 
@@ -29,7 +27,6 @@ class Built:
 class Artifacts:
     """Files to run: a run's own, which no other run changes or removes."""
 
-    directory: Path
     disk: Path
     initramfs: Path
     backends: dict = field(default_factory=dict)
@@ -42,32 +39,26 @@ class Workspace:
     def __init__(self, settings, extra_packages=()):
         self.settings = settings
         self.extra_packages = extra_packages
-        self._release = None
-        self._toolchain = None
-        self._tree = None
 
+    @functools.cache
     def release(self):
-        if not self._release:
-            self._release = packages.prepare(self.settings.cache,
-                                             LOGS / "packages.log",
-                                             self.extra_packages)
-        return self._release
+        return packages.prepare(self.settings.cache, LOGS / "packages.log",
+                                self.extra_packages)
 
+    @functools.cache
     def toolchain(self):
-        if not self._toolchain:
-            self._toolchain = toolchain.prepare(
-                self.settings.cache, self.release(), LOGS / "toolchain.log")
-        return self._toolchain
+        return toolchain.prepare(self.settings.cache, self.release(),
+                                 LOGS / "toolchain.log")
 
+    @functools.cache
     def tree(self):
-        if not self._tree:
-            self._tree = tree.prepare(self.settings, self.toolchain(),
-                                      LOGS / "tree.log")
-            link = BUILD / "tree"
-            remove(link)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(self._tree.path)
-        return self._tree
+        laid_over = tree.prepare(self.settings, self.toolchain(),
+                                 LOGS / "tree.log")
+        link = BUILD / "tree"
+        remove(link)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(laid_over.path)
+        return laid_over
 
     def builder(self, backend):
         return build.Builder(self.tree(), self.toolchain(), backend,
@@ -115,8 +106,7 @@ def prepared(settings, backends, with_programs=False, extra_packages=()):
 
 
 def _take(directory, disk, built, programs):
-    artifacts = Artifacts(directory, directory / "host.ext4",
-                          directory / "initramfs")
+    artifacts = Artifacts(directory / "host.ext4", directory / "initramfs")
     os.link(disk.image, artifacts.disk)
     os.link(disk.initramfs, artifacts.initramfs)
     for backend, kernel in built.items():
@@ -125,7 +115,7 @@ def _take(directory, disk, built, programs):
         shutil.copyfile(kernel.image, target / "Image")
         shutil.copyfile(kernel.module, target / "kvm.ko")
         artifacts.backends[backend] = Built(
-            target / "Image", target / "kvm.ko", kernel.vmlinux,
+            target / "Image", target / "kvm.ko",
             stats.linked_sources(kernel.objects))
     if programs:
         for name in selftests.names():

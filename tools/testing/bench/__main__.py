@@ -12,7 +12,8 @@ from pathlib import Path
 
 from workspace import image, pins, process
 from workspace.errors import Failure
-from workspace.settings import BACKENDS, BUILD, Settings
+from workspace.settings import BACKENDS, BUILD, LOGS, Settings
+from workspace.workspace import prepared
 
 RESULTS = BUILD / "bench"
 
@@ -20,9 +21,6 @@ RESULTS = BUILD / "bench"
 @contextlib.contextmanager
 def to_measure(settings, arguments):
     """{backend: the Files of a host}, for as long as they are needed."""
-    # The workspace installs what these stand on.
-    from workspace.workspace import prepared
-
     given = {backend: (getattr(arguments, f"image_{backend}"),
                        getattr(arguments, f"module_{backend}"))
              for backend in BACKENDS}
@@ -30,27 +28,28 @@ def to_measure(settings, arguments):
     if not any(paths):
         with prepared(settings, BACKENDS,
                       extra_packages=pins.BENCH_PACKAGES) as artifacts:
-            yield {backend: _files(built.kernel, built.module, artifacts.disk,
-                                   artifacts.initramfs)
-                   for backend, built in artifacts.backends.items()}
+            built = {backend: (files.kernel, files.module)
+                     for backend, files in artifacts.backends.items()}
+            yield _hosts(built, artifacts.disk, artifacts.initramfs)
         return
     for path in paths:
         if not path or not path.is_file():
             raise Failure(f"{path or 'An image or a module'} is not there.",
                           "Give --image-c, --module-c, --image-rust and "
                           "--module-rust, or none of them.")
-    disk = image.prepare(settings.cache, BUILD / "logs/image.log")
-    yield {backend: _files(*pair, disk.image, disk.initramfs)
-           for backend, pair in given.items()}
+    disk = image.prepare(settings.cache, LOGS / "image.log")
+    yield _hosts(given, disk.image, disk.initramfs)
 
 
-def _files(kernel, module, disk, initramfs):
+def _hosts(pairs, disk, initramfs):
+    # The libraries that these stand on may just have been installed.
     from harness.host import Files
 
     from .measure import compile_programs
 
     programs = compile_programs(Path(__file__).parent, RESULTS)
-    return Files(kernel, module, disk, initramfs, programs)
+    return {backend: Files(kernel, module, disk, initramfs, programs)
+            for backend, (kernel, module) in pairs.items()}
 
 
 def compare(settings, arguments):

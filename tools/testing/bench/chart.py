@@ -23,13 +23,13 @@ def draw(comparison, path):
     figure, axes = pyplot.subplots(
         1, 3, figsize=(12, 4.8), layout="constrained",
         width_ratios=[max(len(comparison.cases), 3), 1.1, 1.1])
-    _bars(axes[0], comparison.cases, 1, "{:.0f}")
+    _bars(axes[0], comparison.cases, 1)
     axes[0].set_title(
         f"Host instructions for one exit (-cpu {comparison.cpu})")
     axes[0].set_ylabel("instructions")
-    _bars(axes[1], [comparison.boot], 1e6, "{:.0f}")
+    _bars(axes[1], [comparison.boot], 1e6)
     axes[1].set_title("Million instructions")
-    _bars(axes[2], [comparison.text], 1024, "{:.0f}")
+    _bars(axes[2], [comparison.text], 1024)
     axes[2].set_title("KiB")
     axes[0].legend(handles=[
         pyplot.Rectangle((0, 0), 1, 1, color=C_COLOUR, label="C"),
@@ -42,14 +42,14 @@ def draw(comparison, path):
     pyplot.close(figure)
 
 
-def _bars(axis, pairs, unit, form):
+def _bars(axis, pairs, unit):
     limited = len(pairs) > 1
     highest = 0
     for place, pair in enumerate(pairs):
         for offset, value, colour in ((-WIDTH / 2, pair.c, C_COLOUR),
                                       (WIDTH / 2, pair.rust, RUST_COLOUR)):
             bar = axis.bar(place + offset, value / unit, WIDTH, color=colour)
-            axis.bar_label(bar, [form.format(value / unit)], color="white",
+            axis.bar_label(bar, [f"{value / unit:.0f}"], color="white",
                            label_type="center", fontsize=9)
             highest = max(highest, value / unit)
         if limited:

@@ -124,7 +124,8 @@ static int vm, vcpu;
 static struct kvm_run *run;
 static void *data;
 
-static int must_ioctl(int fd, unsigned long request, void *arg, const char *what)
+static int must_ioctl(int fd, unsigned long request, void *arg,
+		      const char *what)
 {
 	int ret = ioctl(fd, request, arg);
 

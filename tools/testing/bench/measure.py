@@ -8,7 +8,7 @@ from harness import guest
 from harness.host import Host, Machine
 from workspace.errors import Failure
 from workspace.process import output, run
-from workspace.settings import BUILD
+from workspace.settings import LOGS
 from workspace.steps import say
 from workspace.toolchain import CROSS_COMPILE
 
@@ -50,7 +50,7 @@ class Measurements:
 
 def compile_programs(sources, directory):
     """Build the programs that run in the host; return their paths."""
-    log = BUILD / "logs/bench-build.log"
+    log = LOGS / "bench-build.log"
     directory.mkdir(parents=True, exist_ok=True)
     programs = []
     for name in PROGRAMS:

@@ -71,12 +71,11 @@ class Comparison:
 
     def table(self):
         rows = [("Host instructions for one exit", "C", "Rust", "Rust/C", "")]
-        rows += [_row(pair, pair.c, pair.rust, "{:.1f}")
-                 for pair in self.cases]
+        rows += [_row(pair, pair.c, pair.rust) for pair in self.cases]
         rows.append(_row(self.boot, self.boot.c / 1e6, self.boot.rust / 1e6,
-                         "{:.1f}", ", million instructions"))
+                         ", million instructions"))
         rows.append(_row(self.text, self.text.c / 1024, self.text.rust / 1024,
-                         "{:.1f}", ", KiB"))
+                         ", KiB"))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  "
                  f"{row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}{row[4]}"
@@ -92,7 +91,7 @@ class Comparison:
         return f"Above {LIMIT} of C: {names}."
 
 
-def _row(pair, c, rust, form, unit=""):
+def _row(pair, c, rust, unit=""):
     mark = "  <-- above the limit" if not unit and pair.too_dear else ""
-    return (pair.title + unit, form.format(c), form.format(rust),
+    return (pair.title + unit, f"{c:.1f}", f"{rust:.1f}",
             f"{pair.ratio:.3f}", mark)

@@ -30,9 +30,9 @@ class Guest:
         return f"{self.vcpus} vCPU{plural}, {self.exits} exits"
 
 
-def boot(host, vcpus, options="", append="", timeout=TIMEOUT):
+def boot(host, vcpus, append="", timeout=TIMEOUT):
     """Boot a guest; fail unless it says itself that all is well."""
-    command = f"guest {vcpus} check {options}".strip()
+    command = f"guest {vcpus} check"
     if append:
         command = f"GUEST_APPEND='{append}' {command}"
     before = len(host.kernel_text())

@@ -14,7 +14,7 @@ import pexpect
 from workspace import image, process
 from workspace.errors import Failure
 from workspace.process import last_lines
-from workspace.settings import BUILD
+from workspace.settings import LOGS
 
 from . import backend, splats
 
@@ -51,7 +51,6 @@ class Machine:
 class Result:
     """What a command in the host printed, and how it ended."""
 
-    command: str
     status: int
     output: str
     seconds: float
@@ -71,7 +70,6 @@ class Host:
     files: Files
     machine: Machine = field(default_factory=Machine)
     timeout_factor: float = 1.0
-    logs: Path = BUILD / "logs"
 
     def __post_init__(self):
         _check_machine(self.machine.machine)
@@ -82,8 +80,9 @@ class Host:
 
     def __enter__(self):
         try:
-            self._start("agent")
-            self._wait("@@ready@@\r*\n", BOOT_TIMEOUT, "The host did not boot")
+            self._start()
+            self._wait("@@ready@@\r*\n", BOOT_TIMEOUT * self.timeout_factor,
+                       "The host did not boot")
         except BaseException:
             self._stop()
             raise
@@ -108,14 +107,14 @@ class Host:
         patterns = [STATUS, mark] if mark else [STATUS]
         while True:
             left = timeout * self.timeout_factor - (time.monotonic() - start)
-            found = self._wait(patterns, max(left, 0.1) / self.timeout_factor,
+            found = self._wait(patterns, max(left, 0.1),
                                f"`{command}` did not end within {timeout} s")
             text += self._process.before
             if found == 0:
                 break
             marked = marked or time.monotonic() - start
             text += self._process.after
-        return Result(command, int(self._process.match.group(1)),
+        return Result(int(self._process.match.group(1)),
                       text.replace("\r", ""), time.monotonic() - start, marked)
 
     def check(self, command, timeout=COMMAND_TIMEOUT):
@@ -197,11 +196,11 @@ class Host:
 
     def _claim_logs(self):
         """Open logs that no other run is writing to."""
-        self.logs.mkdir(parents=True, exist_ok=True)
+        LOGS.mkdir(parents=True, exist_ok=True)
         for name in itertools.chain(
                 [self.name], (f"{self.name}.{n}" for n in itertools.count(2))):
-            self.log = self.logs / f"{name}.log"
-            self.kernel_log = self.logs / f"{name}.kernel.log"
+            self.log = LOGS / f"{name}.log"
+            self.kernel_log = LOGS / f"{name}.kernel.log"
             self._transcript = open(self.log, "a", encoding="utf-8")
             try:
                 fcntl.flock(self._transcript, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -212,9 +211,9 @@ class Host:
             self.kernel_log.write_text("")
             return
 
-    def _start(self, mode):
+    def _start(self):
         self._make_payload()
-        argv = self.argv(mode)
+        argv = self.argv("agent")
         self._transcript.write(f"$ {' '.join(argv)}\n")
         try:
             self._process = pexpect.spawn(
@@ -237,10 +236,9 @@ class Host:
             shutil.copy(program, root / Path(program).name)
         image.drive(root, self._work / "payload.ext4", self._work / "log")
 
-    def _wait(self, pattern, timeout, what):
-        timeout *= self.timeout_factor
+    def _wait(self, pattern, seconds, what):
         try:
-            return self._process.expect(pattern, timeout)
+            return self._process.expect(pattern, seconds)
         except pexpect.TIMEOUT:
             self._transcript.flush()
             raise self.failure(what) from None
@@ -253,11 +251,8 @@ class Host:
 
     def _power_off(self):
         self._process.sendline("poweroff -f")
-        try:
-            self._process.expect(pexpect.EOF,
-                                 COMMAND_TIMEOUT * self.timeout_factor)
-        except pexpect.TIMEOUT:
-            raise self.failure("The host did not power off") from None
+        self._wait(pexpect.EOF, COMMAND_TIMEOUT * self.timeout_factor,
+                   "The host did not power off")
         self._process.close()
         if self._process.exitstatus:
             raise self.failure(

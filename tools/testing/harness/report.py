@@ -62,7 +62,7 @@ class Report:
         self._indent(excrepr)
 
     def skip_part(self, name, reason):
-        """Count a part of a test that could not run where the rest of it did."""
+        """Count a part of a test that could not run where the rest did."""
         self._count("skipped", f"skip  {name}: {reason}")
 
     def _count(self, kind, line):

@@ -13,21 +13,18 @@ SKIP = 4
 VERDICTS = {0: "pass", SKIP: "skip"}
 # A case of a program that cannot run where it is, in kselftest's format.
 SKIPPED_PART = re.compile(r"^ok \d+ (\S+) # SKIP (.*)$", re.M)
-EXCEPTIONS = Path(__file__).with_name("selftests.toml")
-
-
-def exceptions():
-    with open(EXCEPTIONS, "rb") as file:
-        return tomllib.load(file).get("only", [])
+EXCEPTIONS = tomllib.loads(
+    Path(__file__).with_name("selftests.toml").read_text(encoding="utf-8")
+).get("only", [])
 
 
 def left_out(program, backend):
     """The entries that keep something of a program from a backend."""
-    return [entry for entry in exceptions()
+    return [entry for entry in EXCEPTIONS
             if entry["program"] == program and entry["backend"] != backend]
 
 
-@pytest.mark.parametrize("entry", exceptions(), ids=lambda e: e["program"])
+@pytest.mark.parametrize("entry", EXCEPTIONS, ids=lambda e: e["program"])
 def test_exception(report, entry):
     """An exception must be of this project, and is reported as a skip."""
     assert entry["program"] in report.artifacts.programs
@@ -43,7 +40,7 @@ def test_selftest(host, slot, report, verdicts, program):
     # The option of kselftest's harness that leaves a test out.
     options = "".join(f" -T {test}" for entry in entries
                       for test in entry["tests"])
-    compared = all("tests" in entry for entry in exceptions()
+    compared = all("tests" in entry for entry in EXCEPTIONS
                    if entry["program"] == program)
     kept = verdicts.setdefault((slot.cpu, program), {}) if compared else {}
     kept[slot.backend] = "fail"

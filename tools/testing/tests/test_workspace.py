@@ -202,6 +202,10 @@ class TestSettings:
         found = self.read()
         assert (found.backend, found.smp, found.cpu) == ("rust", 1, "rv64")
 
+    def test_both_backends_are_tested_unless_one_is_asked_for(self):
+        assert self.read().tested_backends == settings.BACKENDS
+        assert self.read(BACKEND="c").tested_backends == ("c",)
+
     @pytest.mark.parametrize("name, value", (
         ("BACKEND", "go"), ("SMP", "0"), ("SMP", "9"), ("SMP", "two"),
         ("HOST_SMP", "-1"), ("CPU", "rv32"), ("MACHINE", "virt -bios x"),
