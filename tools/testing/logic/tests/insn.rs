@@ -678,20 +678,11 @@ fn which_csr_instructions_read_and_write() {
 
     for op in [CsrOp::Write, CsrOp::Set, CsrOp::Clear] {
         for rd in [Gpr::ZERO, gpr("ra")] {
-            for [none, some] in [regs, imms] {
-                let csr = 0x100;
-                let none = CsrInsn {
-                    csr,
+            for operands in [regs, imms] {
+                let [none, some] = operands.map(|operand| CsrInsn {
                     rd,
-                    op,
-                    operand: none,
-                };
-                let some = CsrInsn {
-                    csr,
-                    rd,
-                    op,
-                    operand: some,
-                };
+                    ..csr_insn(op, operand)
+                });
 
                 assert!(some.writes());
                 assert_eq!(none.writes(), op == CsrOp::Write);

@@ -340,15 +340,14 @@ fn ids_are_those_of_the_uapi_header() {
 
 #[test]
 fn extensions_are_those_of_the_uapi_header() {
-    let isa: Vec<_> = IsaExtId::all()
-        .map(|id| format!("{id:?}").to_uppercase())
-        .collect();
-    let sbi: Vec<_> = SbiExtId::all()
-        .map(|id| format!("{id:?}").to_uppercase())
-        .collect();
+    fn names<E: Numbered + std::fmt::Debug>() -> Vec<String> {
+        E::all()
+            .map(|id| format!("{id:?}").to_uppercase())
+            .collect()
+    }
 
-    assert_eq!(isa, ISA_EXTENSIONS);
-    assert_eq!(sbi, SBI_EXTENSIONS);
+    assert_eq!(names::<IsaExtId>(), ISA_EXTENSIONS);
+    assert_eq!(names::<SbiExtId>(), SBI_EXTENSIONS);
 }
 
 /// Every register that there is, with each size that an id can have for a vector register.

@@ -109,11 +109,6 @@ FIXTURE_TEARDOWN(mmio)
 	kvm_vm_free(self->vm);
 }
 
-static u64 core_reg(int i)
-{
-	return __kvm_reg_id(KVM_REG_RISCV_CORE, 0, i, KVM_REG_SIZE_ULONG);
-}
-
 /* Byte by byte, since an instruction may lie across two pages. */
 static void write_code(struct kvm_vm *vm, u64 gva, u32 insn, u32 len)
 {
@@ -335,7 +330,7 @@ TEST_F(mmio, compressed_stack)
 				.insn = encode_c_load_sp(funct3, reg, imm, len) });
 		}
 		/* The destination of a load is never x0, the source of a store may be. */
-		for (reg = 1; reg < NR_X; reg++) {
+		for (reg = 0; reg < NR_X; reg++) {
 			imm = reg * len;
 			try_access(self, (struct access){
 				.name = len == 4 ? "c.swsp" : "c.sdsp", .insn_len = 2,

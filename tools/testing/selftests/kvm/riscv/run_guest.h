@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Running a vCPU to its end, in this thread or in one of its own.
+ * Running a vCPU to its end, in this thread or in one of its own; and what else
+ * more than one of the tests needs to know of a guest.
  */
 #ifndef SELFTEST_KVM_RISCV_RUN_GUEST_H
 #define SELFTEST_KVM_RISCV_RUN_GUEST_H
@@ -114,5 +115,32 @@ static inline void vcpu_thread_stop(struct vcpu_thread *t)
 	pthread_join(t->thread, NULL);
 	WRITE_ONCE(t->vcpu->run->immediate_exit, 0);
 }
+
+/* The id of x1 to x31, by number. */
+static inline u64 core_reg(int i)
+{
+	return __kvm_reg_id(KVM_REG_RISCV_CORE, 0, i, KVM_REG_SIZE_ULONG);
+}
+
+/* The entry of the guest's own page tables that maps `gva`. */
+static inline u64 *pte_of(struct kvm_vm *vm, gva_t gva)
+{
+	gpa_t table = vm->mmu.pgd;
+	u64 *pte;
+	int level;
+
+	for (level = vm->mmu.pgtable_levels - 1; ; level--) {
+		pte = addr_gpa2hva(vm, table);
+		pte += (gva >> (PGTBL_PAGE_SIZE_SHIFT + 9 * level)) & 511;
+		if (!level)
+			return pte;
+		table = (*pte & PGTBL_PTE_ADDR_MASK) >> PGTBL_PTE_ADDR_SHIFT
+			<< PGTBL_PAGE_SIZE_SHIFT;
+	}
+}
+
+/* Instructions that a test writes into its guest's memory: li a0, n; ret. */
+#define LI_A0(n)	(0x00000513 | (n) << 20)
+#define RET		0x00008067
 
 #endif /* SELFTEST_KVM_RISCV_RUN_GUEST_H */

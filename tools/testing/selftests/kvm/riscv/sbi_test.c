@@ -547,39 +547,22 @@ static void guest_fence(void)
 	GUEST_DONE();
 }
 
-static u64 *pte_of(struct kvm_vm *vm, gva_t gva, gpa_t *table)
-{
-	u64 *pte;
-	int level;
-
-	*table = vm->mmu.pgd;
-	for (level = vm->mmu.pgtable_levels - 1; ; level--) {
-		pte = addr_gpa2hva(vm, *table);
-		pte += (gva >> (PGTBL_PAGE_SIZE_SHIFT + 9 * level)) & 511;
-		if (!level)
-			return pte;
-		*table = (*pte & PGTBL_PTE_ADDR_MASK) >> PGTBL_PTE_ADDR_SHIFT
-			 << PGTBL_PAGE_SIZE_SHIFT;
-	}
-}
-
 static void prepare_fence_page(struct kvm_vm *vm)
 {
 	const gva_t table_gva = 0x50000000;
 	gva_t pages = vm_alloc_pages(vm, 2);
-	gpa_t table;
-	u64 *pte;
+	gpa_t pte;
 	int i;
 
 	fence_gva = pages;
 	for (i = 0; i < 2; i++) {
-		fence_ptes[i] = *pte_of(vm, pages + i * 4096, &table);
+		fence_ptes[i] = *pte_of(vm, pages + i * 4096);
 		fence_values[i] = 0x1111111111111111UL * (i + 1);
 		*(u64 *)addr_gva2hva(vm, pages + i * 4096) = fence_values[i];
 	}
-	pte = pte_of(vm, fence_gva, &table);
-	virt_pg_map(vm, table_gva, table);
-	guest_pte = (u64 *)(table_gva + ((unsigned long)pte & 4095));
+	pte = addr_hva2gpa(vm, pte_of(vm, fence_gva));
+	virt_pg_map(vm, table_gva, pte & ~4095UL);
+	guest_pte = (u64 *)(table_gva + (pte & 4095));
 	sync_global_to_guest(vm, fence_gva);
 	sync_global_to_guest(vm, fence_ptes);
 	sync_global_to_guest(vm, fence_values);
@@ -603,9 +586,6 @@ TEST_F(sbi, fence)
 
 /* A function of two instructions that another hart rewrites: li a0, N; ret. */
 static u32 *guest_code_page;
-
-#define LI_A0(n)	(0x00000513 | (n) << 20)
-#define RET		0x00008067
 
 /*
  * Calls it only when asked: code that one hart runs while another writes it
@@ -1035,9 +1015,8 @@ TEST_F(sbi, system_reset_bad_type)
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
 		u64 sp = vcpu_get_reg(self->vcpu[0], RISCV_CORE_REG(regs.sp));
 
-		vcpu_arch_set_entry_point(self->vcpu[0], guest_reset);
 		vcpu_args_set(self->vcpu[0], 2, types[i], 0UL);
-		run_until_done(self->vcpu[0]);
+		run_guest(self->vcpu[0], guest_reset);
 		vcpu_set_reg(self->vcpu[0], RISCV_CORE_REG(regs.sp), sp);
 	}
 }

@@ -480,11 +480,6 @@ static void start(struct kvm_vcpu *vcpu, void *guest, int me, int rounds)
 	vcpu_args_set(vcpu, 2, me, rounds);
 }
 
-static u64 core_reg(int i)
-{
-	return __kvm_reg_id(KVM_REG_RISCV_CORE, 0, i, KVM_REG_SIZE_ULONG);
-}
-
 /* At an exit to user space, each GPR has the guest's value. */
 static void check_core_regs(struct kvm_vcpu *vcpu, struct area *a)
 {
@@ -538,28 +533,30 @@ static bool step(FIXTURE_DATA(world_switch) *self, int i)
 	return !guest_is_done(vcpu);
 }
 
-TEST_F(world_switch, sbi_call)
+/* Runs the first vCPU to the guest's end. */
+static void run_alone(FIXTURE_DATA(world_switch) *self, void *guest, int rounds)
 {
-	start(self->vcpu[0], guest_sbi_call, 0, 10 * ROUNDS);
+	start(self->vcpu[0], guest, 0, rounds);
 	while (step(self, 0))
 		;
+}
+
+TEST_F(world_switch, sbi_call)
+{
+	run_alone(self, guest_sbi_call, 10 * ROUNDS);
 	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) >= 10 * ROUNDS,
 		    "the SBI calls did not exit");
 }
 
 TEST_F(world_switch, sbi_forward)
 {
-	start(self->vcpu[0], guest_sbi_forward, 0, ROUNDS);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_sbi_forward, ROUNDS);
 	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
 }
 
 TEST_F(world_switch, mmio)
 {
-	start(self->vcpu[0], guest_mmio, 0, ROUNDS);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_mmio, ROUNDS);
 	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], mmio_exit_user), 2 * ROUNDS);
 }
 
@@ -567,17 +564,13 @@ TEST_F(world_switch, csr_exit)
 {
 	if (!__vcpu_has_isa_ext(self->vcpu[0], KVM_RISCV_ISA_EXT_ZKR))
 		SKIP(return, "the hart has no Zkr, and SEED is the only CSR that KVM leaves to user space");
-	start(self->vcpu[0], guest_csr_exit, 0, ROUNDS);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_csr_exit, ROUNDS);
 	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
 }
 
 TEST_F(world_switch, wfi)
 {
-	start(self->vcpu[0], guest_wfi, 0, ROUNDS);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_wfi, ROUNDS);
 	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], wfi_exit_stat), ROUNDS);
 }
 
@@ -585,9 +578,7 @@ TEST_F(world_switch, page_fault)
 {
 	guest_page_gva = vm_alloc_pages(self->vm, ROUNDS);
 	sync_global_to_guest(self->vm, guest_page_gva);
-	start(self->vcpu[0], guest_page_fault, 0, ROUNDS);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_page_fault, ROUNDS);
 	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) >= ROUNDS,
 		    "the first touch of a page did not exit");
 }
@@ -595,9 +586,7 @@ TEST_F(world_switch, page_fault)
 TEST_F(world_switch, host_interrupt)
 {
 	/* A round takes some milliseconds; the host's tick is 1 to 10 ms. */
-	start(self->vcpu[0], guest_spin, 0, 20);
-	while (step(self, 0))
-		;
+	run_alone(self, guest_spin, 20);
 	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) > 3,
 		    "no interrupt of the host hit the guest");
 }
@@ -840,16 +829,7 @@ static void guest_privilege(void)
 /* libkvm maps for the kernel only. */
 static void make_user_page(struct kvm_vm *vm, gva_t gva)
 {
-	u64 table = vm->mmu.pgd, *pte = NULL;
-	int level;
-
-	for (level = vm->mmu.pgtable_levels - 1; level >= 0; level--) {
-		pte = addr_gpa2hva(vm, table);
-		pte += (gva >> (PGTBL_PAGE_SIZE_SHIFT + 9 * level)) & 511;
-		table = (*pte & PGTBL_PTE_ADDR_MASK) >> PGTBL_PTE_ADDR_SHIFT
-			<< PGTBL_PAGE_SIZE_SHIFT;
-	}
-	*pte |= PGTBL_PTE_USER_MASK;
+	*pte_of(vm, gva) |= PGTBL_PTE_USER_MASK;
 }
 
 static u64 mmio_exit_mode(struct kvm_vcpu *vcpu)
@@ -864,13 +844,12 @@ static u64 mmio_exit_mode(struct kvm_vcpu *vcpu)
 TEST_F(world_switch, privilege)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[0];
-	gva_t mmio_user = MMIO_GVA;
 
 	guest_user_page = vm_alloc_page(self->vm);
 	memcpy(addr_gva2hva(self->vm, guest_user_page), user_code,
 	       user_code_end - user_code);
 	make_user_page(self->vm, guest_user_page);
-	make_user_page(self->vm, mmio_user);
+	make_user_page(self->vm, MMIO_GVA);
 	sync_global_to_guest(self->vm, guest_user_page);
 
 	vcpu_arch_set_entry_point(vcpu, guest_privilege);
@@ -1029,29 +1008,29 @@ static void float_fill(struct floats *f, u64 seed)
 	f->load[NR_F - 1] = (seed % 5) << 5 | seed % 32;
 }
 
-static int float_mismatch(struct floats *f)
+static void float_check(struct floats *f, const char *whose)
 {
 	int i;
 
 	for (i = 0; i < NR_F; i++)
-		if (READ_ONCE(f->load[i]) != READ_ONCE(f->saved[i]))
-			return i;
-	return -1;
+		TEST_ASSERT(f->saved[i] == f->load[i], "%s f%d was 0x%lx and is 0x%lx",
+			    whose, i, f->load[i], f->saved[i]);
 }
 
 static void guest_float(int rounds)
 {
 	struct floats f;
 	u64 seed, spin;
-	int bad;
+	int i;
 
 	csr_set(CSR_SSTATUS, SR_FS_INITIAL);
 	for (seed = 0; seed < rounds; seed++) {
 		float_fill(&f, seed);
 		float_ecall(&f, seed & 1 ? SBI_EXT_BASE : FORWARD_EXT, 0, 0);
-		bad = float_mismatch(&f);
-		__GUEST_ASSERT(bad < 0, "guest's f%d was 0x%lx and is 0x%lx", bad,
-			       f.load[bad], f.saved[bad]);
+		for (i = 0; i < NR_F; i++)
+			__GUEST_ASSERT(f.saved[i] == f.load[i],
+				       "guest's f%d was 0x%lx and is 0x%lx", i,
+				       f.load[i], f.saved[i]);
 		/* Time for the other thread to be scheduled. */
 		for (spin = 0; spin < 20000; spin++)
 			barrier();
@@ -1063,15 +1042,12 @@ static void *float_thread(void *unused)
 {
 	struct floats f;
 	u64 seed;
-	int bad;
 
 	pin_self_to_cpu(0);
 	for (seed = 5000; !READ_ONCE(stop); seed++) {
 		float_fill(&f, seed);
 		float_ecall(&f, SYS_sched_yield, 0, 0);
-		bad = float_mismatch(&f);
-		TEST_ASSERT(bad < 0, "the other thread's f%d was 0x%lx and is 0x%lx",
-			    bad, f.load[bad], f.saved[bad]);
+		float_check(&f, "the other thread's");
 	}
 	return NULL;
 }
@@ -1083,7 +1059,7 @@ TEST_F(world_switch, float)
 	struct floats f;
 	pthread_t other;
 	u64 seed;
-	int i, bad;
+	int i;
 
 	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_D))
 		SKIP(return, "the hart has no D extension");
@@ -1096,9 +1072,7 @@ TEST_F(world_switch, float)
 	for (seed = 0; ; seed++) {
 		float_fill(&f, 9000 + seed);
 		TEST_ASSERT_EQ(float_ecall(&f, SYS_ioctl, vcpu->fd, KVM_RUN), 0);
-		bad = float_mismatch(&f);
-		TEST_ASSERT(bad < 0, "the host's f%d was 0x%lx and is 0x%lx", bad,
-			    f.load[bad], f.saved[bad]);
+		float_check(&f, "the host's");
 
 		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_RISCV_SBI);
 		if (run->riscv_sbi.extension_id != FORWARD_EXT)
