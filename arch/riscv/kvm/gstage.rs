@@ -9,7 +9,8 @@ use crate::{
         Access,
         Level,
         Mode,
-        Pte, //
+        Pte,
+        PAGE_SHIFT, //
     },
     pt_mem::{
         Entry,
@@ -102,13 +103,13 @@ impl GStage {
 
     /// Returns the number of tables that a mapping may need, the root not counted.
     pub(crate) fn max_new_tables(&self) -> usize {
-        let mut level = self.mode().root_level();
-        let mut n = 0;
-        while let Some(below) = level.below() {
-            level = below;
-            n += 1;
-        }
-        n
+        self.mode().root_level().levels_below()
+    }
+
+    /// Returns the first frame behind those that the scheme translates.
+    #[inline]
+    pub(crate) fn end(&self) -> Gfn {
+        Gfn(1 << (self.mode().gpa_bits() - PAGE_SHIFT))
     }
 
     /// Returns the lowest entry for `gpa`: a leaf, or an empty one.
@@ -123,6 +124,22 @@ impl GStage {
                 Node::Empty => return (entry, None),
             }
         }
+    }
+
+    /// Returns the lowest entries that translate `gfns`, as [`walk`](Self::walk) finds them. Each is
+    /// looked up when its turn comes, so the tree may change between two.
+    #[inline]
+    fn entries(&self, gfns: GfnRange) -> impl Iterator<Item = (Entry<'_>, Option<Pte>)> {
+        let end = gfns.end.min(self.end());
+        let mut gfn = gfns.start;
+        core::iter::from_fn(move || {
+            if gfn >= end {
+                return None;
+            }
+            let (entry, leaf) = self.walk(gfn.gpa());
+            gfn = Gfn(entry.level().first(gfn.0) + entry.level().pages());
+            Some((entry, leaf))
+        })
     }
 
     /// Maps a page. The cache holds [`max_new_tables`](Self::max_new_tables) pages.
@@ -178,16 +195,12 @@ impl GStage {
         may_yield: bool,
     ) -> bool {
         let mut found = false;
-        let mut gfn = self.clamp(gfns.start);
-        let end = self.clamp(gfns.end);
-        while gfn < end {
-            let (entry, leaf) = self.walk(gfn.gpa());
+        for (entry, leaf) in self.entries(gfns) {
             if let Some(old) = leaf {
                 // A leaf that is mapped in part goes whole: the rest faults in again.
                 entry.clear_leaf(old);
                 found = true;
             }
-            gfn = next(gfn, entry.level());
             if may_yield {
                 mmu.yield_if_needed();
             }
@@ -207,75 +220,32 @@ impl GStage {
 
     /// Returns whether any of `gfns` has been accessed since [`age`](Self::age).
     pub(crate) fn is_young(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-        let mut gfn = self.clamp(gfns.start);
-        let end = self.clamp(gfns.end);
-        while gfn < end {
-            let (entry, leaf) = self.walk(gfn.gpa());
-            if leaf.is_some_and(Pte::is_young) {
-                return true;
-            }
-            gfn = next(gfn, entry.level());
-        }
-        false
+        self.entries(gfns)
+            .any(|(_, leaf)| leaf.is_some_and(Pte::is_young))
     }
 
     /// Gives the permission to write back to a page that has been write-protected to log that it is
     /// dirty. Returns `false` if there is no such page.
     pub(crate) fn make_page_writable(&self, _: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
-        loop {
-            let (entry, leaf) = self.walk(gfn.gpa());
-            let Some(old) = leaf.filter(|_| entry.level() == Level::PAGE) else {
-                return false;
-            };
-            let Some(new) = old.made_writable() else {
-                return false;
-            };
-            if old == new || entry.replace_leaf(Some(old), new) {
-                return true;
-            }
-        }
+        let (entry, _) = self.walk(gfn.gpa());
+        entry.level() == Level::PAGE && entry.update_leaf(Pte::made_writable)
     }
 
     /// Replaces leaves of `gfns` as `f` says. Returns whether any was replaced.
     #[inline]
     fn update(&self, gfns: GfnRange, f: impl Fn(Pte) -> Option<Pte>) -> bool {
         let mut changed = false;
-        let mut gfn = self.clamp(gfns.start);
-        let end = self.clamp(gfns.end);
-        while gfn < end {
-            let (entry, leaf) = self.walk(gfn.gpa());
-            if let Some(old) = leaf {
-                if let Some(new) = f(old) {
-                    if !entry.replace_leaf(Some(old), new) {
-                        // The hart has set a bit meanwhile: look again.
-                        continue;
-                    }
-                    changed = true;
-                }
-            }
-            gfn = next(gfn, entry.level());
+        for (entry, _) in self.entries(gfns) {
+            changed |= entry.update_leaf(&f);
         }
         changed
-    }
-
-    /// Returns `gfn`, or the end of what the scheme translates if that is less.
-    #[inline]
-    fn clamp(&self, gfn: Gfn) -> Gfn {
-        let end = 1 << (self.mode().gpa_bits() - crate::gstage_pte::PAGE_SHIFT);
-        gfn.min(Gfn(end))
     }
 }
 
 /// Returns the leaf of `level` that maps the page of `mapping`.
 #[inline]
 fn leaf(mapping: &Mapping, level: Level) -> Pte {
-    Pte::leaf(mapping.pfn.0 & !(level.pages() - 1), mapping.access)
-}
-
-/// Returns the first frame behind what an entry of `level` translates together with `gfn`.
-#[inline]
-fn next(gfn: Gfn, level: Level) -> Gfn {
-    Gfn((gfn.0 | (level.pages() - 1)) + 1)
+    Pte::leaf(level.first(mapping.pfn.0), mapping.access)
 }
 
 /// Puts `wanted` in the place of the leaf `old`.

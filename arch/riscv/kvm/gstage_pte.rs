@@ -130,6 +130,19 @@ impl Level {
         self.size() >> PAGE_SHIFT
     }
 
+    /// Returns how many levels there are below.
+    #[inline]
+    pub const fn levels_below(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Returns the first frame of those that an entry of this level translates together with
+    /// `frame`.
+    #[inline]
+    pub const fn first(self, frame: u64) -> u64 {
+        frame & !(self.pages() - 1)
+    }
+
     /// Returns which entry of a table of `entries` entries translates `gpa`. `entries` is a power
     /// of two.
     #[inline]

@@ -217,8 +217,9 @@ pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<crate::gstage_pte::Mode>, u
         |mode: Mode| Hgatp::from_raw(0).with_mode(Bounded::from_expr(mode.hgatp_mode()));
 
     // A write of a mode that the hart does not have has no effect on the register.
-    let mode = [Mode::Sv57x4, Mode::Sv48x4, Mode::Sv39x4]
+    let mode = Mode::ALL
         .into_iter()
+        .rev()
         .find(|mode| try_hgatp(with_mode(*mode)).mode().get() == mode.hgatp_mode());
     let vmid_bits = mode.map_or(0, |mode| {
         let all_ones = with_mode(mode).with_vmid(Bounded::from_expr((1 << 14) - 1));

@@ -120,9 +120,9 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, write: bool) 
         Flush::None => {}
         Flush::Local => fence_page(vcpu, gfn),
         Flush::Remote => {
-            let pages = Level::of_leaf(2).pages();
-            let start = gfn.0 & !(pages - 1);
-            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + pages)));
+            let level = Level::of_leaf(2);
+            let start = level.first(gfn.0);
+            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
         }
     }
     Ok(Next::Enter)
@@ -153,7 +153,7 @@ fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Le
     let host_page = slot.userspace_addr().0 as u64 >> gstage_pte::PAGE_SHIFT;
     let fits = |level: Level| {
         let mask = level.pages() - 1;
-        let first = gfn.0 & !mask;
+        let first = level.first(gfn.0);
         (gfns.start.0 & mask) == (host_page & mask)
             && first >= gfns.start.0
             && first + level.pages() <= gfns.end.0

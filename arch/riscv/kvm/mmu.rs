@@ -6,7 +6,6 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    gstage_pte::PAGE_SHIFT,
     hfence::{
         Fence,
         Span, //
@@ -32,9 +31,8 @@ use kernel::{
 impl MmuOps for Riscv {
     fn unmap_all(vm: &Vm<Self>) {
         let gstage = &vm.backend().gstage;
-        let everything = Gfn(0)..Gfn(1 << (gstage.mode().gpa_bits() - PAGE_SHIFT));
         // No vCPU runs any more, and none will. Tables go with the VM.
-        let _ = gstage.unmap(&mut vm.mmu_write_lock(), everything, true);
+        let _ = gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
     }
 
     fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>) {
@@ -52,8 +50,7 @@ impl MmuOps for Riscv {
         let (Some(new), false) = (new, change == MemoryChange::Delete) else {
             return Ok(());
         };
-        let gpa_bits = vm.backend().gstage.mode().gpa_bits();
-        if new.gfns().end.0 > 1 << (gpa_bits - PAGE_SHIFT) {
+        if new.gfns().end > vm.backend().gstage.end() {
             return Err(EFAULT);
         }
         new.try_for_each_vma(vm, |vma| {
@@ -110,8 +107,7 @@ impl MmuOps for Riscv {
     }
 
     fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange) {
-        let start = gfns.start.0 << PAGE_SHIFT;
-        let end = gfns.end.0 << PAGE_SHIFT;
+        let (start, end) = (gfns.start.gpa().0, gfns.end.gpa().0);
         let span = Span::new(start, end.saturating_sub(start));
         tlb::request_fence_of(vm, HartMask::all(), Fence::Gpa(span));
     }

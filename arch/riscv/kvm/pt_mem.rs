@@ -188,6 +188,20 @@ impl<'a> Entry<'a> {
             .is_ok()
     }
 
+    /// Replaces the leaf as `f` says, if there is one. Returns whether it was replaced.
+    ///
+    /// `f` may be called again: the hart, or somebody who holds the lock for reading, may have set
+    /// a bit meanwhile.
+    #[inline]
+    pub(crate) fn update_leaf(&self, f: impl Fn(Pte) -> Option<Pte>) -> bool {
+        self.pte
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |raw| {
+                let leaf = Some(Pte::from_raw(raw)).filter(|pte| pte.is_leaf())?;
+                f(leaf).map(Pte::into_raw)
+            })
+            .is_ok()
+    }
+
     /// Takes the leaf `old` away.
     #[inline]
     pub(crate) fn clear_leaf(&self, old: Pte) {

@@ -50,6 +50,27 @@ fn the_narrowest_scheme_that_is_wide_enough() {
 }
 
 #[test]
+fn a_scheme_has_as_many_levels_below_its_root_as_can_be_gone_down() {
+    for (mode, expected) in [(Mode::Sv39x4, 2), (Mode::Sv48x4, 3), (Mode::Sv57x4, 4)] {
+        let mut level = mode.root_level();
+        assert_eq!(level.levels_below(), expected);
+        for left in (0..expected).rev() {
+            level = level.below().unwrap();
+            assert_eq!(level.levels_below(), left);
+        }
+        assert_eq!(level, Level::PAGE);
+    }
+}
+
+#[test]
+fn an_entry_begins_at_a_multiple_of_its_size() {
+    assert_eq!(Level::PAGE.first(0x1_2345), 0x1_2345);
+    assert_eq!(Level::of_leaf(1).first(0x1_2345), 0x1_2200);
+    assert_eq!(Level::of_leaf(1).first(0x1_2200), 0x1_2200);
+    assert_eq!(Level::of_leaf(2).first(0x5_ffff), 0x4_0000);
+}
+
+#[test]
 fn levels_translate_4k_2m_and_1g() {
     let sizes: Vec<_> = (0..3).map(|n| Level::of_leaf(n).size()).collect();
     assert_eq!(sizes, [4 << 10, 2 << 20, 1 << 30]);
