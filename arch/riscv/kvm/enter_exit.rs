@@ -27,7 +27,10 @@ use crate::{
     },
     exit::Trap,
     features,
-    nacl,
+    nacl::{
+        self,
+        SharedMemory, //
+    },
     regs::Regs,
     Riscv, //
 };
@@ -118,11 +121,8 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
     let host = if nacl::autoswap_csr() {
         shmem.set_autoswap(guest);
         0
-    } else if nacl::sync_csr() {
-        shmem.swap_csr::<{ csr::HSTATUS }>(guest)
     } else {
-        // SAFETY: As in `switch_by_sret()`.
-        unsafe { csr::swap::<{ csr::HSTATUS }>(guest) }
+        swap_hstatus(shmem, guest)
     };
 
     shmem.write_sret_context(|n| regs.x(n));
@@ -134,11 +134,8 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
 
     let guest = if nacl::autoswap_csr() {
         shmem.take_autoswap()
-    } else if nacl::sync_csr() {
-        shmem.swap_csr::<{ csr::HSTATUS }>(host)
     } else {
-        // SAFETY: As in `switch_by_sret()`.
-        unsafe { csr::swap::<{ csr::HSTATUS }>(host) }
+        swap_hstatus(shmem, host)
     };
 
     if error != 0 {
@@ -149,6 +146,17 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
         shmem.read_csr::<{ csr::HTVAL }>(),
         shmem.read_csr::<{ csr::HTINST }>(),
     ))
+}
+
+/// Writes HSTATUS and returns what it held, where SYNC_SRET does not swap it.
+#[inline(always)]
+fn swap_hstatus(shmem: &SharedMemory, value: u64) -> u64 {
+    if nacl::sync_csr() {
+        shmem.swap_csr::<{ csr::HSTATUS }>(value)
+    } else {
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::swap::<{ csr::HSTATUS }>(value) }
+    }
 }
 
 /// The CSRs that VS-mode and HS-mode share under one name, so that they belong to whoever runs.

@@ -167,11 +167,9 @@ pub(crate) fn handle(
     trap: &Trap,
 ) -> Result<Next> {
     let exit = trap.decode();
-    if let Exit::Interrupt = exit {
-        return Ok(Next::Enter);
+    if !matches!(exit, Exit::Interrupt) {
+        trace::vcpu_exit(vcpu.id(), trap);
     }
-    trace::vcpu_exit(vcpu.id(), trap);
-
     let next = match exit {
         Exit::Interrupt => Ok(Next::Enter),
         Exit::Ecall => guest_sbi::handle(vcpu, srcu),

@@ -13,7 +13,6 @@ use kernel::{
 };
 
 static SMSTATEEN: StaticKey = StaticKey::new();
-static SVINVAL: StaticKey = StaticKey::new();
 static SSTC: StaticKey = StaticKey::new();
 static SSAIA: StaticKey = StaticKey::new();
 static FPU_D: StaticKey = StaticKey::new();
@@ -34,7 +33,6 @@ pub(crate) const fn letter(letter: u8) -> u32 {
 pub(crate) fn init() {
     for (ext, key) in [
         (bindings::RISCV_ISA_EXT_SMSTATEEN, &SMSTATEEN),
-        (bindings::RISCV_ISA_EXT_SVINVAL, &SVINVAL),
         (bindings::RISCV_ISA_EXT_SSTC, &SSTC),
         (bindings::RISCV_ISA_EXT_SSAIA, &SSAIA),
         (letter(b'd'), &FPU_D),

@@ -13,10 +13,6 @@ mod time;
 
 use crate::{
     exit::Next,
-    insn::{
-        Gpr,
-        InsnLen, //
-    },
     one_reg_id::{
         Numbered,
         SbiExtId, //
@@ -131,6 +127,8 @@ enum Extension {
     Srst,
     /// User space has it.
     User,
+    /// One of a range that user space has. Only user space knows which of their numbers it serves.
+    UserRange,
 }
 
 /// Returns the extension with number `eid`, if the guest has it.
@@ -145,8 +143,8 @@ fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
         ExtensionId::Standard(Standard::Srst) => (SbiExtId::Srst, Extension::Srst),
         ExtensionId::Standard(Standard::Dbcn) => (SbiExtId::Dbcn, Extension::User),
         ExtensionId::Standard(Standard::Mpxy) => (SbiExtId::Mpxy, Extension::User),
-        ExtensionId::Experimental(_) => (SbiExtId::Experimental, Extension::User),
-        ExtensionId::Vendor(_) => (SbiExtId::Vendor, Extension::User),
+        ExtensionId::Experimental(_) => (SbiExtId::Experimental, Extension::UserRange),
+        ExtensionId::Vendor(_) => (SbiExtId::Vendor, Extension::UserRange),
         _ => return None,
     };
     enabled.has(id).then_some(extension)
@@ -168,7 +166,7 @@ pub(crate) fn handle(
         Some(Extension::Rfence) => rfence::handle(&call),
         Some(Extension::Hsm) => hsm::handle(&call, srcu),
         Some(Extension::Srst) => srst::handle(&call),
-        Some(Extension::User) => Answer::AskUser,
+        Some(Extension::User | Extension::UserRange) => Answer::AskUser,
         None => Answer::error(SbiError::NotSupported),
     };
     match answer {
@@ -177,9 +175,7 @@ pub(crate) fn handle(
                 Ok(value) => (0, value),
                 Err(e) => (e.raw(), 0),
             };
-            regs.set_gpr(Gpr::new(10), error);
-            regs.set_gpr(Gpr::new(11), value);
-            regs.skip(InsnLen::Four);
+            pending::finish_sbi(regs, error, value);
             Ok(Next::Enter)
         }
         Answer::AskUser => {

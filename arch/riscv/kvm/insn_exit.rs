@@ -94,9 +94,7 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
         // Without a PMU these two stand still. The base ISA once had them, so software reads them
         // without a question.
         CYCLE | INSTRET if !access.writes() && counter_allowed(vcpu, access.csr - CYCLE) => {
-            let regs = Regs::of(vcpu);
-            regs.set_gpr(access.rd, 0);
-            regs.skip(CsrInsn::LEN);
+            pending::finish_csr(Regs::of(vcpu), access, 0);
             vcpu.count(vcpu_counter!(csr_exit_kernel));
             Next::Enter
         }

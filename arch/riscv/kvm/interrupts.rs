@@ -87,9 +87,8 @@ impl Interrupts {
 
     /// Takes all interrupts back.
     pub(crate) fn reset(&self) {
-        self.changes.store(Changes::NONE.0, Relaxed);
-        self.hvip.store(0, Relaxed);
-        self.vsie.store(0, Relaxed);
+        self.forget_changes();
+        self.snapshot(0, 0);
     }
 
     /// Forgets changes that have not been seen yet: user space sets all levels anew.

@@ -242,10 +242,10 @@ impl kernel::Module for KvmRiscv {
         vmid::init(vmid_bits, nr_cpu_ids());
 
         pr_info!("[rust]: hypervisor extension available\n");
-        if let Some(nacl) = &nacl {
+        if nacl.is_some() {
             pr_info!(
                 "[rust]: using SBI nested acceleration with {}\n",
-                nacl.features()
+                nacl::Features
             );
         }
         pr_info!(

@@ -54,11 +54,7 @@ use kernel::{
         },
         PreemptOff, //
     },
-    prelude::*,
-    sync::atomic::{
-        ordering::Relaxed,
-        AtomicFlag, //
-    },
+    prelude::*, //
 };
 
 /// Shared memory is in use.
@@ -286,10 +282,7 @@ impl SharedMemory {
 /// Reports an error of the SBI, the first time that there is one: it may come with every entry.
 #[cold]
 fn warn_once(error: SbiError) {
-    static WARNED: AtomicFlag = AtomicFlag::new(false);
-    if !WARNED.xchg(true, Relaxed) {
-        pr_err!("NACL: synchronization failed: {:?}\n", error);
-    }
+    kernel::pr_err_once!("NACL: synchronization failed: {:?}\n", error);
 }
 
 /// Returns the place of an H CSR; not compiled for another one.
@@ -305,21 +298,16 @@ const ORDER: u32 = 2;
 const _: () = assert!(SHMEM_SIZE <= kernel::page::PAGE_SIZE << ORDER);
 
 /// Features in use, for the log.
-pub(crate) struct Features {
-    sync_csr: bool,
-    sync_hfence: bool,
-    sync_sret: bool,
-    autoswap_csr: bool,
-}
+pub(crate) struct Features;
 
 impl kernel::fmt::Display for Features {
     fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
         let mut separator = "";
         for (on, name) in [
-            (self.sync_csr, "sync_csr"),
-            (self.sync_hfence, "sync_hfence"),
-            (self.sync_sret, "sync_sret"),
-            (self.autoswap_csr, "autoswap_csr"),
+            (sync_csr(), "sync_csr"),
+            (sync_hfence(), "sync_hfence"),
+            (sync_sret(), "sync_sret"),
+            (autoswap_csr(), "autoswap_csr"),
         ] {
             if on {
                 f.write_str(separator)?;
@@ -335,9 +323,7 @@ impl kernel::fmt::Display for Features {
 }
 
 /// Proof that the shared memories have been allocated. Frees them when dropped.
-pub(crate) struct Nacl {
-    features: Features,
-}
+pub(crate) struct Nacl(());
 
 impl Nacl {
     /// Looks for the extension, and allocates shared memory for all harts if it is there.
@@ -351,16 +337,8 @@ impl Nacl {
             let r = unsafe { sbi::call(nacl_abi::EID, NaclFn::ProbeFeature as u64, args) };
             matches!(r, Ok(1))
         };
-        let sync_sret = has(Feature::SyncSret);
-        let nacl = Self {
-            features: Features {
-                sync_csr: has(Feature::SyncCsr),
-                sync_hfence: has(Feature::SyncHfence),
-                sync_sret,
-                // Swapping happens on SYNC_SRET only, so it is of no use without.
-                autoswap_csr: sync_sret && has(Feature::AutoswapCsr),
-            },
-        };
+        // Frees what has been allocated when that fails half-way.
+        let nacl = Self(());
         for_each_possible_cpu(|cpu| {
             let gfp = bindings::GFP_KERNEL | bindings::__GFP_ZERO;
             // SAFETY: Always safe to call.
@@ -373,22 +351,20 @@ impl Nacl {
             Ok(())
         })?;
         AVAILABLE.enable();
-        for (on, key) in [
-            (nacl.features.sync_csr, &SYNC_CSR),
-            (nacl.features.sync_hfence, &SYNC_HFENCE),
-            (nacl.features.sync_sret, &SYNC_SRET),
-            (nacl.features.autoswap_csr, &AUTOSWAP_CSR),
+        for (feature, key) in [
+            (Feature::SyncCsr, &SYNC_CSR),
+            (Feature::SyncHfence, &SYNC_HFENCE),
+            (Feature::SyncSret, &SYNC_SRET),
         ] {
-            if on {
+            if has(feature) {
                 key.enable();
             }
         }
+        // Swapping happens on SYNC_SRET only, so it is of no use without.
+        if sync_sret() && has(Feature::AutoswapCsr) {
+            AUTOSWAP_CSR.enable();
+        }
         Ok(Some(nacl))
-    }
-
-    /// Returns the features in use.
-    pub(crate) fn features(&self) -> &Features {
-        &self.features
     }
 }
 

@@ -15,8 +15,10 @@
 
 #![deny(unsafe_code)]
 
+use crate::sbi_abi::Standard;
+
 /// The extension's number.
-pub const EID: u64 = 0x4e41_434c;
+pub const EID: u64 = Standard::Nacl.raw();
 
 /// The functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -222,23 +222,14 @@ fn read_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg) -> u64 {
     let local = vcpu.local();
     match reg {
         ConfigReg::Isa => local.isa.get().letters(),
-        ConfigReg::ZicbomBlockSize
-        | ConfigReg::ZicbozBlockSize
-        | ConfigReg::ZicbopBlockSize
-        | ConfigReg::SatpMode => of_host(reg),
-        ConfigReg::Mvendorid => local.machine.get().mvendorid,
-        ConfigReg::Marchid => local.machine.get().marchid,
-        ConfigReg::Mimpid => local.machine.get().mimpid,
-    }
-}
-
-/// Returns the value of a register that is the host's and cannot be another for a guest.
-fn of_host(reg: ConfigReg) -> u64 {
-    match reg {
+        // These are the host's, and cannot be others for a guest.
         ConfigReg::ZicbomBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM),
         ConfigReg::ZicbozBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOZ),
         ConfigReg::ZicbopBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOP),
-        _ => features::satp_mode(),
+        ConfigReg::SatpMode => features::satp_mode(),
+        ConfigReg::Mvendorid => local.machine.get().mvendorid,
+        ConfigReg::Marchid => local.machine.get().marchid,
+        ConfigReg::Mimpid => local.machine.get().mimpid,
     }
 }
 
@@ -358,7 +349,7 @@ fn write_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg, value: u64) -> Resul
         TimerReg::Time => time.set_now(value),
         TimerReg::Compare => timer.set_deadline(value),
         TimerReg::State if value == TIMER_ON => timer::switch_on(vcpu),
-        TimerReg::State => timer::switch_off(vcpu),
+        TimerReg::State => timer.switch_off(),
     }
     Ok(())
 }

@@ -13,10 +13,12 @@ use crate::{
         extend,
         CsrInsn,
         Gpr,
+        InsnLen,
         Load,
         Store, //
     },
     regs::Regs,
+    sbi_abi::SbiError,
     Riscv, //
 };
 use kernel::{
@@ -73,15 +75,12 @@ pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
         Pending::None => {}
         Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
         Pending::Store(store) => regs.skip(store.len),
-        Pending::Csr(csr) => {
-            regs.set_gpr(csr.rd, run.arch_word::<CSR_RET_VALUE>());
-            regs.skip(CsrInsn::LEN);
-        }
-        Pending::Sbi => {
-            regs.set_gpr(Gpr::new(10), run.arch_word::<SBI_RET>());
-            regs.set_gpr(Gpr::new(11), run.arch_word::<{ SBI_RET + 1 }>());
-            regs.skip(crate::insn::InsnLen::Four);
-        }
+        Pending::Csr(csr) => finish_csr(regs, csr, run.arch_word::<CSR_RET_VALUE>()),
+        Pending::Sbi => finish_sbi(
+            regs,
+            run.arch_word::<SBI_RET>(),
+            run.arch_word::<{ SBI_RET + 1 }>(),
+        ),
     }
 }
 
@@ -90,6 +89,19 @@ pub(crate) fn finish_load(regs: Regs<'_>, load: Load, data: [u8; 8]) {
     let value = extend(u64::from_le_bytes(data), load.width, load.sign_extend);
     regs.set_gpr(load.rd, value);
     regs.skip(load.len);
+}
+
+/// Gives the guest what it has read from a CSR, and moves on.
+pub(crate) fn finish_csr(regs: Regs<'_>, insn: CsrInsn, value: u64) {
+    regs.set_gpr(insn.rd, value);
+    regs.skip(CsrInsn::LEN);
+}
+
+/// Gives the guest the answer to its SBI call, and moves on.
+pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
+    regs.set_gpr(Gpr::new(10), error);
+    regs.set_gpr(Gpr::new(11), value);
+    regs.skip(InsnLen::Four);
 }
 
 /// Asks user space for a load.
@@ -119,7 +131,7 @@ pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
 pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));
-    let error = crate::sbi_abi::SbiError::NotSupported.raw();
+    let error = SbiError::NotSupported.raw();
     vcpu.run_area().exit_arch(
         bindings::KVM_EXIT_RISCV_SBI,
         [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],

@@ -19,6 +19,7 @@ use crate::{
         self,
         Stale, //
     },
+    vm,
     vmid::{
         self,
         Vmid, //
@@ -84,8 +85,8 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
     }
     if vcpu.take_request(power::RESET) {
         let start = power.start();
-        let hartid = u64::from(vcpu.id().0);
-        vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, [hartid, start.opaque]));
+        let args = [vm::hartid(vcpu), start.opaque];
+        vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, args));
     }
     if vcpu.dirty_ring_full() {
         return Ok(Next::Return);
@@ -125,7 +126,7 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Resul
         }
         Ok(None) => Ok(None),
         Err(e) => {
-            pr_err_once(e.0);
+            kernel::pr_err_once!("NACL: SYNC_SRET failed with SBI error {}\n", e.0);
             Err(EIO)
         }
     }
@@ -157,10 +158,4 @@ fn prepare_hart(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, vmid: Vmid) 
     if vcpu.request_pending() {
         tlb::handle_requests(vcpu, preempt, vmid);
     }
-}
-
-/// Reports that the SBI does not enter guests, the first time.
-#[cold]
-fn pr_err_once(error: i64) {
-    kernel::pr_err!("NACL: SYNC_SRET failed with SBI error {}\n", error);
 }

@@ -106,11 +106,16 @@ impl GuestTimer {
         })
     }
 
-    /// Switches the timer off.
+    /// Sets the timer to the state after a reset.
     pub(crate) fn reset(&self) {
+        self.switch_off();
+        self.set_deadline(NEVER);
+    }
+
+    /// Stops the timer of the host. With Sstc the guest's stays on: the deadline says it all.
+    pub(crate) fn switch_off(&self) {
         self.host.cancel();
         self.armed.store(false, Relaxed);
-        self.deadline.store(NEVER, Relaxed);
     }
 
     /// Returns when the timer expires.
@@ -175,13 +180,6 @@ pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
     if !features::sstc() {
         start(vcpu, vcpu.shared().timer.deadline());
     }
-}
-
-/// Switches the timer off, of a vCPU that may not be loaded.
-pub(crate) fn switch_off(vcpu: &Vcpu<Riscv>) {
-    let timer = &vcpu.shared().timer;
-    timer.host.cancel();
-    timer.armed.store(false, Relaxed);
 }
 
 /// Without Sstc: has the interrupt raised at `deadline`, and lowers it until then.

@@ -7,6 +7,7 @@
 
 use crate::{
     fence,
+    gstage_pte::PAGE_SHIFT,
     hart,
     hfence::{
         Fence,
@@ -20,6 +21,7 @@ use crate::{
         PageRange, //
     },
     sbi_abi::HartMask,
+    vm,
     vmid::Vmid,
     Riscv, //
 };
@@ -83,7 +85,7 @@ fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
 
 /// Returns the entry of the queue in shared memory for a fence.
 fn to_nacl(vmid: Vmid, fence: Fence) -> Option<Hfence> {
-    let pages = |span: Span| PageRange::new(span.start(), span.size(), 12).ok();
+    let pages = |span: Span| PageRange::new(span.start(), span.size(), PAGE_SHIFT).ok();
     let vmid = vmid.raw() as u16;
     Some(match fence {
         Fence::AllGpas => Hfence::GvmaVmidAll(vmid),
@@ -132,7 +134,7 @@ pub(crate) fn request_fence(vcpu: &Vcpu<Riscv>, fence: Fence) {
 
 /// Asks vCPUs for a fence, and waits until none of them is in the guest that has not done it.
 pub(crate) fn request_fence_of(vm: &Vm<Riscv>, harts: HartMask, fence: Fence) {
-    for vcpu in of_harts(vm, harts) {
+    for vcpu in vm::harts(vm, harts) {
         vcpu.shared().fences.lock().push(fence);
     }
     request_of(vm, harts, FENCES);
@@ -140,13 +142,7 @@ pub(crate) fn request_fence_of(vm: &Vm<Riscv>, harts: HartMask, fence: Fence) {
 
 /// Makes a request to vCPUs, and waits until none of them is in the guest that has not seen it.
 pub(crate) fn request_of(vm: &Vm<Riscv>, harts: HartMask, request: Request) {
-    vm.request_some(request, |vcpu| harts.contains(u64::from(vcpu.id().0)));
-}
-
-/// Returns the vCPUs that are the guest's harts with these numbers.
-fn of_harts(vm: &Vm<Riscv>, harts: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> {
-    vm.vcpus()
-        .filter(move |vcpu| harts.contains(u64::from(vcpu.id().0)))
+    vm.request_some(request, |vcpu| harts.contains(vm::hartid(vcpu)));
 }
 
 /// Forgets all guests' translations on all harts, and waits for it.

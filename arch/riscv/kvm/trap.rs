@@ -9,7 +9,10 @@ use crate::{
         self,
         Sstatus, //
     },
-    exit::Trap,
+    exit::{
+        Access,
+        Trap, //
+    },
     hcsr::{
         self,
         exception, //
@@ -44,8 +47,7 @@ impl Exception {
     }
 
     /// The guest has accessed something that is neither memory nor a device.
-    pub(crate) fn access_fault(access: crate::exit::Access, stval: u64) -> Self {
-        use crate::exit::Access;
+    pub(crate) fn access_fault(access: Access, stval: u64) -> Self {
         Self {
             scause: match access {
                 Access::Load => exception::LOAD_ACCESS,

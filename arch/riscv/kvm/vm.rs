@@ -7,6 +7,7 @@
 use crate::{
     gstage::GStage,
     gstage_pte::Mode,
+    sbi_abi::HartMask,
     timer::GuestTime,
     vcpu::Stale,
     vmid::VmVmid,
@@ -15,7 +16,10 @@ use crate::{
 use kernel::{
     bindings,
     cpu::nr_cpu_ids,
-    kvm::Vm,
+    kvm::{
+        Vcpu,
+        Vm, //
+    },
     prelude::*,
     sync::{
         atomic::{
@@ -87,6 +91,17 @@ impl VmState {
             last.store(vcpu, Relaxed);
         }
     }
+}
+
+/// Returns the number that the guest knows a vCPU's hart by.
+#[inline]
+pub(crate) fn hartid(vcpu: &Vcpu<Riscv>) -> u64 {
+    u64::from(vcpu.id().0)
+}
+
+/// Returns the vCPUs that are the harts of a mask.
+pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> {
+    vm.vcpus().filter(move |vcpu| mask.contains(hartid(vcpu)))
 }
 
 /// Handles `KVM_CHECK_EXTENSION`.

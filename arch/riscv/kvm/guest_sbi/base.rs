@@ -11,7 +11,6 @@ use super::{
 use crate::sbi_abi::{
     spec_version,
     BaseFn,
-    ExtensionId,
     SbiError,
     IMPL_ID_KVM, //
 };
@@ -28,10 +27,8 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
         BaseFn::GetImplId => IMPL_ID_KVM,
         BaseFn::GetImplVersion => u64::from(bindings::LINUX_VERSION_CODE),
         BaseFn::ProbeExtension => {
-            let eid = call.arg(0);
-            let found = find(local.sbi.get(), eid);
-            if found == Some(Extension::User) && is_range(eid) {
-                // Only user space knows which of these numbers it serves.
+            let found = find(local.sbi.get(), call.arg(0));
+            if found == Some(Extension::UserRange) {
                 return Answer::AskUser;
             }
             u64::from(found.is_some())
@@ -40,12 +37,4 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
         BaseFn::GetMarchid => machine.marchid,
         BaseFn::GetMimpid => machine.mimpid,
     }))
-}
-
-/// Returns whether `eid` is one of a range of extensions that user space has together.
-fn is_range(eid: u64) -> bool {
-    matches!(
-        ExtensionId::from_eid(eid),
-        Some(ExtensionId::Experimental(_) | ExtensionId::Vendor(_))
-    )
 }

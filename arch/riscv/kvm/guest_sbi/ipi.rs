@@ -14,6 +14,7 @@ use crate::{
         IpiFn,
         SbiError, //
     },
+    vm, //
 };
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
@@ -26,11 +27,9 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
 /// Raises the software interrupt of the harts that there are; an error tells of the others.
 fn send(call: &Call<'_>, harts: HartMask) -> Answer {
     let mut sent = 0;
-    for vcpu in call.vcpu.vm().vcpus() {
-        if harts.contains(u64::from(vcpu.id().0)) {
-            interrupts::set(vcpu, VsInterrupt::Software, true);
-            sent += 1;
-        }
+    for vcpu in vm::harts(call.vcpu.vm(), harts) {
+        interrupts::set(vcpu, VsInterrupt::Software, true);
+        sent += 1;
     }
     match harts.count() {
         Some(count) if count != sent => Answer::error(SbiError::InvalidParam),
