@@ -26,6 +26,7 @@ DEFAULTS = {
     "CACHE": "~/.cache/kvm-riscv-rust",
     "JOBS": str(os.cpu_count() or 1),
     "TIMEOUT_FACTOR": "1",
+    "FULL": "0",
 }
 
 
@@ -42,6 +43,7 @@ class Settings:
     cache: Path
     jobs: int
     timeout_factor: float
+    full: bool
 
     @classmethod
     def from_environment(cls, environment=None):
@@ -68,6 +70,7 @@ class Settings:
             cache=Path(value("CACHE")).expanduser().absolute(),
             jobs=_count("JOBS", value("JOBS"), 1024),
             timeout_factor=_factor(value("TIMEOUT_FACTOR")),
+            full=_one_of("FULL", value("FULL"), ("0", "1")) == "1",
         )
         if settings.kernel_src and settings.kernel_tarball:
             raise Failure("KERNEL_SRC and KERNEL_TARBALL are both set.",
