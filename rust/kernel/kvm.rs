@@ -85,6 +85,7 @@ pub use self::{
         VcpuTimerRestart, //
     },
     vcpu::{
+        with_running,
         LoadedVcpu,
         LockedVcpu,
         NewVcpu,

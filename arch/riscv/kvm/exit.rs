@@ -7,6 +7,7 @@
 use crate::{
     guest_sbi,
     hcsr::exception,
+    insn::Htinst,
     insn_exit,
     memory_fault,
     regs::Regs,
@@ -130,6 +131,19 @@ pub(crate) struct PageFault {
     pub(crate) gva: Gva,
     /// What the hart tells of the instruction.
     pub(crate) htinst: u64,
+}
+
+impl PageFault {
+    /// Returns whether the guest's memory was to be written: by a store, or by the walk of a page
+    /// table of the guest's on behalf of any access, to set an accessed or dirty bit.
+    #[inline]
+    pub(crate) fn writes(&self) -> bool {
+        self.access == Access::Store
+            || matches!(
+                Htinst::decode(self.htinst),
+                Htinst::PageTableWalk { write: true }
+            )
+    }
 }
 
 /// Why the guest stopped.

@@ -17,6 +17,7 @@ static SSTC: StaticKey = StaticKey::new();
 static SSAIA: StaticKey = StaticKey::new();
 static FPU_D: StaticKey = StaticKey::new();
 static FPU_F: StaticKey = StaticKey::new();
+static SVINVAL: StaticKey = StaticKey::new();
 
 /// Returns whether all harts of the host have an extension, `RISCV_ISA_EXT_*`.
 pub(crate) fn host_has(ext: u32) -> bool {
@@ -37,6 +38,7 @@ pub(crate) fn init() {
         (bindings::RISCV_ISA_EXT_SSAIA, &SSAIA),
         (letter(b'd'), &FPU_D),
         (letter(b'f'), &FPU_F),
+        (bindings::RISCV_ISA_EXT_SVINVAL, &SVINVAL),
     ] {
         if host_has(ext) {
             key.enable();
@@ -72,6 +74,12 @@ pub(crate) fn fpu_d() -> bool {
 #[inline(always)]
 pub(crate) fn fpu_f() -> bool {
     static_key_enabled!(FPU_F)
+}
+
+/// Fences of several pages can be split into invalidations and what orders them.
+#[inline(always)]
+pub(crate) fn svinval() -> bool {
+    static_key_enabled!(SVINVAL)
 }
 
 /// Returns the block size of an extension for cache-block operations, in bytes; 0 without it.

@@ -7,6 +7,7 @@
 //! Encodings: privileged specification, "Hypervisor Memory-Management Fence Instructions" and
 //! "Svinval". `HFENCE.VVMA` acts on the VMID that is in `hgatp`.
 
+use crate::features;
 use core::arch::asm;
 
 /// Forgets all G-stage translations, of all VMIDs.
@@ -25,7 +26,7 @@ pub(crate) fn hfence_gvma_vmid(vmid: u64) {
 
 /// Forgets the G-stage translation of `gpa` by `vmid`.
 #[inline]
-pub(crate) fn hfence_gvma_vmid_gpa(vmid: u64, gpa: u64) {
+fn hfence_gvma_vmid_gpa(vmid: u64, gpa: u64) {
     // The instruction takes the address shifted right by two bits.
     // SAFETY: A fence.
     unsafe {
@@ -49,18 +50,91 @@ pub(crate) fn hfence_vvma_asid(asid: u64) {
 
 /// Forgets the VS-stage translation of `gva`.
 #[inline]
-pub(crate) fn hfence_vvma_gva(gva: u64) {
+fn hfence_vvma_gva(gva: u64) {
     // SAFETY: A fence.
     unsafe { asm!(".insn r 0x73, 0, 0x11, x0, {}, x0", in(reg) gva, options(nostack)) };
 }
 
 /// Forgets the VS-stage translation of `gva` by `asid`.
 #[inline]
-pub(crate) fn hfence_vvma_asid_gva(asid: u64, gva: u64) {
+fn hfence_vvma_asid_gva(asid: u64, gva: u64) {
     // SAFETY: A fence.
     unsafe {
         asm!(".insn r 0x73, 0, 0x11, x0, {}, {}", in(reg) gva, in(reg) asid, options(nostack))
     };
+}
+
+/// Forgets the G-stage translations by `vmid` of the pages that begin at `gpas`.
+#[inline]
+pub(crate) fn hfence_gvma_vmid_gpas(vmid: u64, gpas: impl Iterator<Item = u64>) {
+    if !features::svinval() {
+        return gpas.for_each(|gpa| hfence_gvma_vmid_gpa(vmid, gpa));
+    }
+    sfence_w_inval();
+    for gpa in gpas {
+        // HINVAL.GVMA
+        // SAFETY: A fence.
+        unsafe {
+            asm!(
+                ".insn r 0x73, 0, 0x33, x0, {}, {}",
+                in(reg) gpa >> 2,
+                in(reg) vmid,
+                options(nostack)
+            )
+        };
+    }
+    sfence_inval_ir();
+}
+
+/// Forgets the VS-stage translations of the pages that begin at `gvas`.
+#[inline]
+pub(crate) fn hfence_vvma_gvas(gvas: impl Iterator<Item = u64>) {
+    if !features::svinval() {
+        return gvas.for_each(hfence_vvma_gva);
+    }
+    sfence_w_inval();
+    for gva in gvas {
+        // HINVAL.VVMA
+        // SAFETY: A fence.
+        unsafe { asm!(".insn r 0x73, 0, 0x13, x0, {}, x0", in(reg) gva, options(nostack)) };
+    }
+    sfence_inval_ir();
+}
+
+/// Forgets the VS-stage translations by `asid` of the pages that begin at `gvas`.
+#[inline]
+pub(crate) fn hfence_vvma_asid_gvas(asid: u64, gvas: impl Iterator<Item = u64>) {
+    if !features::svinval() {
+        return gvas.for_each(|gva| hfence_vvma_asid_gva(asid, gva));
+    }
+    sfence_w_inval();
+    for gva in gvas {
+        // HINVAL.VVMA
+        // SAFETY: A fence.
+        unsafe {
+            asm!(
+                ".insn r 0x73, 0, 0x13, x0, {}, {}",
+                in(reg) gva,
+                in(reg) asid,
+                options(nostack)
+            )
+        };
+    }
+    sfence_inval_ir();
+}
+
+/// Orders earlier stores ahead of the invalidations that follow.
+#[inline]
+fn sfence_w_inval() {
+    // SAFETY: A fence.
+    unsafe { asm!(".insn r 0x73, 0, 0x0c, x0, x0, x0", options(nostack)) };
+}
+
+/// Orders earlier invalidations ahead of the walks that follow.
+#[inline]
+fn sfence_inval_ir() {
+    // SAFETY: A fence.
+    unsafe { asm!(".insn r 0x73, 0, 0x0c, x0, x0, x1", options(nostack)) };
 }
 
 /// Makes this hart fetch instructions that were written before.

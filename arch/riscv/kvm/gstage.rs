@@ -15,7 +15,8 @@ use crate::{
     pt_mem::{
         Entry,
         Node,
-        Root, //
+        Root,
+        Unlinked, //
     },
     vmid::Vmid,
     Riscv, //
@@ -40,7 +41,6 @@ use kernel::{
 
 /// What a change to the page table wants of the TLBs.
 #[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// Nothing.
     None,
@@ -48,6 +48,8 @@ pub(crate) enum Flush {
     Local,
     /// All vCPUs have to forget what was there before.
     Remote,
+    /// The same, and then the table that was there before is to be freed.
+    RemoteAndFree(Unlinked),
 }
 
 /// A page to be mapped.
@@ -157,7 +159,13 @@ impl GStage {
             let level = entry.level();
             let wanted = leaf(&mapping, level);
             table = match entry.read() {
-                Node::Table(below) => below,
+                Node::Table(below) if level > mapping.max_level => below,
+                // Smaller pages were mapped here: the host did not have the large one yet, or dirty
+                // pages were logged.
+                Node::Table(_) => {
+                    let table = entry.replace_table(wanted, mmu).ok_or(EINVAL)?;
+                    return Ok(Flush::RemoteAndFree(table));
+                }
                 Node::Empty if level <= mapping.max_level => {
                     return if entry.replace_leaf(None, wanted) {
                         Ok(flush)
@@ -206,6 +214,11 @@ impl GStage {
             }
         }
         found
+    }
+
+    /// Returns whether `gfn` is, or has been, mapped by a page of 4K.
+    pub(crate) fn is_small(&self, _: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
+        self.walk(gfn.gpa()).0.level() == Level::PAGE
     }
 
     /// Takes the permission to write away from `gfns`. Returns whether there was any.

@@ -7,12 +7,17 @@
 mod base;
 mod hsm;
 mod ipi;
+mod legacy;
 mod rfence;
 mod srst;
 mod time;
 
 use crate::{
-    exit::Next,
+    exit::{
+        Next,
+        Trap, //
+    },
+    memory_fault,
     one_reg_id::{
         Numbered,
         SbiExtId, //
@@ -21,6 +26,7 @@ use crate::{
     regs::Regs,
     sbi_abi::{
         ExtensionId,
+        Legacy,
         SbiError,
         Standard, //
     },
@@ -39,6 +45,10 @@ use kernel::{
 enum Answer {
     /// It returns a value, or an error.
     Return(Result<u64, SbiError>),
+    /// It returns a value in `a0` alone, as those of SBI v0.1 do.
+    Legacy(u64),
+    /// What it has to read in the guest's memory cannot be read.
+    ReadFailed(Trap),
     /// User space serves it.
     AskUser,
     /// The guest does not go on for now; the run area tells user space why.
@@ -110,6 +120,7 @@ pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
         | SbiExtId::Hsm
         | SbiExtId::Experimental
         | SbiExtId::Vendor => Some(true),
+        SbiExtId::V01 if cfg!(CONFIG_RISCV_SBI_V01) => Some(true),
         // They are of no use before user space is ready to serve them.
         SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
         SbiExtId::V01 | SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
@@ -119,6 +130,7 @@ pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
 /// The extension that serves a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extension {
+    Legacy(Legacy),
     Base,
     Time,
     Ipi,
@@ -134,6 +146,7 @@ enum Extension {
 /// Returns the extension with number `eid`, if the guest has it.
 fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
     let (id, extension) = match ExtensionId::from_eid(eid)? {
+        ExtensionId::Legacy(function) => (SbiExtId::V01, Extension::Legacy(function)),
         // The one that every SBI has.
         ExtensionId::Standard(Standard::Base) => return Some(Extension::Base),
         ExtensionId::Standard(Standard::Time) => (SbiExtId::Time, Extension::Time),
@@ -160,6 +173,7 @@ pub(crate) fn handle(
     let call = Call { vcpu, fid, regs };
 
     let answer = match find(vcpu.local().sbi.get(), eid) {
+        Some(Extension::Legacy(function)) => legacy::handle(&call, function),
         Some(Extension::Base) => base::handle(&call),
         Some(Extension::Time) => time::handle(&call),
         Some(Extension::Ipi) => ipi::handle(&call),
@@ -178,6 +192,11 @@ pub(crate) fn handle(
             pending::finish_sbi(regs, error, value);
             Ok(Next::Enter)
         }
+        Answer::Legacy(value) => {
+            pending::finish_legacy_sbi(regs, value);
+            Ok(Next::Enter)
+        }
+        Answer::ReadFailed(trap) => memory_fault::handle_read(vcpu, srcu, &trap),
         Answer::AskUser => {
             vcpu.count(vcpu_counter!(ecall_exit_stat));
             pending::ask_sbi(vcpu);

@@ -5,8 +5,8 @@
  * for as long as it lasts. The caller has disabled interrupts and has put the
  * guest's HSTATUS in place (HSTATUS.SPVP is the privilege of the access).
  *
- * The function returns the value read. If the read trapped, it returns 0 and
- * fills in struct kvm_cpu_trap; otherwise it leaves that alone, so the caller
+ * The functions return the value read. If the read trapped, they return 0 and
+ * fill in struct kvm_cpu_trap; otherwise they leave that alone, so the caller
  * sets `scause` to zero first and looks at it afterwards (zero is instruction
  * address misaligned, which no load can raise).
  */
@@ -36,6 +36,13 @@
 	erratum_fence
 .endm
 
+	/* HLV.D \rd, (\rs1) */
+.macro hlv_d rd, rs1
+	erratum_fence
+	.insn	r 0x73, 4, 0x36, \rd, \rs1, x0
+	erratum_fence
+.endm
+
 /*
  * unsigned long __kvm_riscv_rust_fetch(unsigned long gva, struct kvm_cpu_trap *trap)
  *
@@ -60,6 +67,20 @@ SYM_FUNC_START(__kvm_riscv_rust_fetch)
 	mv	a0, t1
 	ret
 SYM_FUNC_END(__kvm_riscv_rust_fetch)
+
+/*
+ * unsigned long __kvm_riscv_rust_read(unsigned long gva, struct kvm_cpu_trap *trap)
+ *
+ * Reads eight bytes at gva.
+ */
+SYM_FUNC_START(__kvm_riscv_rust_read)
+	la	t0, guest_read_trap
+	csrrw	t0, CSR_STVEC, t0
+	hlv_d	t1, a0
+	csrw	CSR_STVEC, t0
+	mv	a0, t1
+	ret
+SYM_FUNC_END(__kvm_riscv_rust_read)
 
 	/*
 	 * A read trapped: keep what the hardware tells about it, and return to

@@ -164,6 +164,12 @@ pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
     }
 }
 
+/// Returns whether an interrupt of a loaded vCPU is pending.
+pub(crate) fn is_pending(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
+    vcpu.shared().interrupts.flush(vcpu);
+    hcsr::read::<{ csr::HVIP }>(vcpu) & irq.bit() != 0
+}
+
 /// Keeps what [`Interrupts::pending`] needs of a vCPU that is about to sleep while it is loaded.
 pub(crate) fn snapshot_loaded(vcpu: &LoadedVcpu<'_, Riscv>) {
     let interrupts = &vcpu.shared().interrupts;

@@ -15,6 +15,7 @@ use crate::{
         IsaExtId,
         Numbered, //
     },
+    vector,
 };
 use kernel::bindings;
 
@@ -111,7 +112,7 @@ impl IsaSet {
     }
 }
 
-const LETTERS: [(IsaExtId, u8); 7] = [
+const LETTERS: [(IsaExtId, u8); 8] = [
     (IsaExtId::A, b'a'),
     (IsaExtId::C, b'c'),
     (IsaExtId::D, b'd'),
@@ -119,6 +120,7 @@ const LETTERS: [(IsaExtId, u8); 7] = [
     (IsaExtId::H, b'h'),
     (IsaExtId::I, b'i'),
     (IsaExtId::M, b'm'),
+    (IsaExtId::V, b'v'),
 ];
 
 const fn letter_bit(letter: u8) -> u64 {
@@ -140,6 +142,10 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::H => features::letter(b'h'),
         IsaExtId::I => features::letter(b'i'),
         IsaExtId::M => features::letter(b'm'),
+        IsaExtId::V => features::letter(b'v'),
+        // Smnpm masks pointers of VS-mode. To the host, which configures it in `henvcfg`, that is a
+        // part of Ssnpm.
+        IsaExtId::Smnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
@@ -193,27 +199,24 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zksh => bindings::RISCV_ISA_EXT_ZKSH,
         IsaExtId::Zkt => bindings::RISCV_ISA_EXT_ZKT,
         IsaExtId::Ztso => bindings::RISCV_ISA_EXT_ZTSO,
-        // State that is not switched yet: vectors, the AIA, the PMU, and what needs SBI FWFT.
-        IsaExtId::V
-        | IsaExtId::Zvbb
-        | IsaExtId::Zvbc
-        | IsaExtId::Zvfbfmin
-        | IsaExtId::Zvfbfwma
-        | IsaExtId::Zvfh
-        | IsaExtId::Zvfhmin
-        | IsaExtId::Zvkb
-        | IsaExtId::Zvkg
-        | IsaExtId::Zvkned
-        | IsaExtId::Zvknha
-        | IsaExtId::Zvknhb
-        | IsaExtId::Zvksed
-        | IsaExtId::Zvksh
-        | IsaExtId::Zvkt
-        | IsaExtId::Ssaia
-        | IsaExtId::Sscofpmf
-        | IsaExtId::Smnpm
-        | IsaExtId::Zicfilp
-        | IsaExtId::Zicfiss => return None,
+        IsaExtId::Zvbb => bindings::RISCV_ISA_EXT_ZVBB,
+        IsaExtId::Zvbc => bindings::RISCV_ISA_EXT_ZVBC,
+        IsaExtId::Zvfbfmin => bindings::RISCV_ISA_EXT_ZVFBFMIN,
+        IsaExtId::Zvfbfwma => bindings::RISCV_ISA_EXT_ZVFBFWMA,
+        IsaExtId::Zvfh => bindings::RISCV_ISA_EXT_ZVFH,
+        IsaExtId::Zvfhmin => bindings::RISCV_ISA_EXT_ZVFHMIN,
+        IsaExtId::Zvkb => bindings::RISCV_ISA_EXT_ZVKB,
+        IsaExtId::Zvkg => bindings::RISCV_ISA_EXT_ZVKG,
+        IsaExtId::Zvkned => bindings::RISCV_ISA_EXT_ZVKNED,
+        IsaExtId::Zvknha => bindings::RISCV_ISA_EXT_ZVKNHA,
+        IsaExtId::Zvknhb => bindings::RISCV_ISA_EXT_ZVKNHB,
+        IsaExtId::Zvksed => bindings::RISCV_ISA_EXT_ZVKSED,
+        IsaExtId::Zvksh => bindings::RISCV_ISA_EXT_ZVKSH,
+        IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
+        // State that is not switched yet: the AIA, the PMU, and what needs SBI FWFT.
+        IsaExtId::Ssaia | IsaExtId::Sscofpmf | IsaExtId::Zicfilp | IsaExtId::Zicfiss => {
+            return None
+        }
     })
 }
 
@@ -223,6 +226,7 @@ pub(crate) fn may_enable(ext: IsaExtId) -> bool {
         // There is no nested virtualization.
         IsaExtId::H => false,
         IsaExtId::Svadu => features::hardware_updates_ad(),
+        IsaExtId::V => vector::allowed(),
         _ => true,
     }
 }
@@ -233,9 +237,11 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         IsaExtId::D
         | IsaExtId::F
         | IsaExtId::H
+        | IsaExtId::Smnpm
         | IsaExtId::Smstateen
         | IsaExtId::Svadu
         | IsaExtId::Svpbmt
+        | IsaExtId::V
         | IsaExtId::Zclsd
         | IsaExtId::Zicbom
         | IsaExtId::Zicboz

@@ -29,6 +29,7 @@ mod pt_mem;
 mod regs;
 mod sbi;
 mod trace;
+mod vector;
 
 // Everything else.
 mod exit;
@@ -134,7 +135,7 @@ impl VcpuOps for Riscv {
     fn create(
         vcpu: &NewVcpu<'_, Self>,
     ) -> Result<(impl PinInit<vcpu::Shared, Error>, vcpu::Local)> {
-        Ok((vcpu::Shared::new(vcpu), vcpu::Local::new()))
+        Ok((vcpu::Shared::new(vcpu), vcpu::Local::new()?))
     }
 
     fn created(vcpu: &LockedVcpu<'_, Self>) {
@@ -213,6 +214,7 @@ kernel::sync::global_lock! {
 struct KvmRiscv {
     // Dropped in this order, the reverse of that in `init()`.
     _core: kernel::kvm::Registration,
+    _vector: Option<vector::FlushCallback>,
     _cpu_pm: Pin<KBox<cpu_pm::CpuPmNotifier>>,
     _nacl: Option<nacl::Nacl>,
 }
@@ -255,8 +257,10 @@ impl kernel::Module for KvmRiscv {
         pr_info!("[rust]: VMID {} bits available\n", vmid_bits);
 
         let cpu_pm = KBox::pin_init(cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
+        let vector = vector::FlushCallback::register();
         Ok(Self {
             _core: kernel::kvm::Registration::new(module)?,
+            _vector: vector,
             _cpu_pm: cpu_pm,
             _nacl: nacl,
         })

@@ -7,8 +7,10 @@
 use crate::{
     exit::{
         Access,
+        Exit,
         Next,
-        PageFault, //
+        PageFault,
+        Trap, //
     },
     gstage::{
         Flush,
@@ -24,6 +26,10 @@ use crate::{
     },
     mmio,
     tlb,
+    trap::{
+        inject,
+        Exception, //
+    },
     Riscv, //
 };
 use kernel::{
@@ -49,13 +55,32 @@ pub(crate) fn handle(
     fault: &PageFault,
 ) -> Result<Next> {
     let gfn = fault.gpa.gfn();
-    let write = fault.access == Access::Store;
+    let write = fault.writes();
     match srcu.memslot(gfn) {
         // User space is about to replace the slot. The guest tries until it has.
         Some(slot) if slot.is_going() => Ok(Next::Enter),
         Some(slot) if !(write && slot.is_read_only()) => map(vcpu, &slot, gfn, write),
         _ => mmio::handle(vcpu, srcu, fault),
     }
+}
+
+/// Handles a trap of a read that the backend does in the guest's memory on its behalf: has the page
+/// there when the guest tries again, or raises what the guest itself would have got.
+pub(crate) fn handle_read(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &SrcuGuard<'_, Riscv>,
+    trap: &Trap,
+) -> Result<Next> {
+    let exception = match trap.decode() {
+        Exit::GuestPageFault(fault) => match srcu.memslot(fault.gpa.gfn()) {
+            Some(slot) if slot.is_going() => return Ok(Next::Enter),
+            Some(slot) => return map(vcpu, &slot, fault.gpa.gfn(), false),
+            None => Exception::access_fault(Access::Load, trap.stval),
+        },
+        _ => Exception::of_trap(trap),
+    };
+    inject(vcpu, exception);
+    Ok(Next::Enter)
 }
 
 /// Maps a page of a memslot. If something comes in between, the guest faults once more.
@@ -116,14 +141,15 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, write: bool) 
     page.release_mapped(&mmu);
     drop(mmu);
 
+    // What a leaf of any size that was there has translated.
+    let largest = Level::of_leaf(2);
+    let first = largest.first(gfn.0);
+    let around = Gfn(first)..Gfn(first + largest.pages());
     match flush {
         Flush::None => {}
         Flush::Local => fence_page(vcpu, gfn),
-        Flush::Remote => {
-            let level = Level::of_leaf(2);
-            let start = level.first(gfn.0);
-            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
-        }
+        Flush::Remote => vm.flush_remote_tlbs(&around),
+        Flush::RemoteAndFree(table) => table.free(vm, &around),
     }
     Ok(Next::Enter)
 }
@@ -148,7 +174,7 @@ fn fence_page(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
 
 /// Returns how large a leaf may be that maps `gfn`: the host has to have a page as large, and it has
 /// to lie in the memslot, at the same offset in both address spaces.
-fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Level {
+pub(crate) fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Level {
     let gfns = slot.gfns();
     let host_page = slot.userspace_addr().0 as u64 >> gstage_pte::PAGE_SHIFT;
     let fits = |level: Level| {

@@ -6,10 +6,12 @@
 #![deny(unsafe_code)]
 
 use crate::{
+    gstage_pte::Level,
     hfence::{
         Fence,
         Span, //
     },
+    memory_fault::max_level,
     sbi_abi::HartMask,
     tlb,
     Riscv, //
@@ -27,6 +29,28 @@ use kernel::{
     mm::virt::flags,
     prelude::*, //
 };
+
+/// Unmaps what the guest has in pages of 4K and the host has in larger ones, so that the next access
+/// maps it by those.
+fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
+    let gstage = &vm.backend().gstage;
+    let gfns = slot.gfns();
+    let block = Level::of_leaf(1).pages();
+    let mut found = false;
+
+    let mut mmu = vm.mmu_write_lock();
+    for start in (gfns.start.0.next_multiple_of(block)..gfns.end.0).step_by(block as usize) {
+        let gfn = Gfn(start);
+        if gstage.is_small(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
+            found |= gstage.unmap(&mut mmu, gfn..Gfn(start + block), true);
+        }
+        mmu.yield_if_needed();
+    }
+    drop(mmu);
+    if found {
+        vm.flush_remote_tlbs(&gfns);
+    }
+}
 
 impl MmuOps for Riscv {
     fn unmap_all(vm: &Vm<Self>) {
@@ -69,6 +93,10 @@ impl MmuOps for Riscv {
         let (Some(new), false) = (new, change == MemoryChange::Delete) else {
             return;
         };
+        if change == MemoryChange::Flags && !new.logs_dirty_pages() {
+            // Logging has ended.
+            return unmap_split_pages(vm, new);
+        }
         // From here on, writes are noticed because they fault; unless all pages are dirty to start
         // with, and user space has each protected when it clears it.
         if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {

@@ -25,10 +25,14 @@ use crate::{
         IsaExtId,
         Numbered,
         Reg,
+        RegNum,
         RegType,
         SbiExtId,
+        Size,
         SmstateenCsr,
         TimerReg,
+        VectorCsr,
+        VectorReg,
         MODE_S,
         MODE_U,
         TIMER_OFF,
@@ -40,6 +44,7 @@ use crate::{
         self,
         Csrs, //
     },
+    vector,
     Riscv, //
 };
 use kernel::{
@@ -55,6 +60,11 @@ use kernel::{
 /// Handles `KVM_GET_ONE_REG`: `value` is where user space wants the value.
 pub(crate) fn get(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Result {
     let reg = decode(vcpu, id)?;
+    if let Reg::Vector(VectorReg::V { num, size }) = reg {
+        let mut writer = UserSlice::new(value, size.bytes()).writer();
+        let mut words = vcpu.local().vector.register(num).iter();
+        return words.try_for_each(|word| writer.write(&word.get()));
+    }
     let bytes = read(vcpu, reg)?.to_le_bytes();
     let size = reg.size().bytes();
     UserSlice::new(value, size)
@@ -67,6 +77,11 @@ pub(crate) fn set(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Resu
     let reg = decode(vcpu, id)?;
     if let (Reg::SbiExt(_), true) = (reg, vcpu.local().has_run.get()) {
         return Err(EBUSY);
+    }
+    if let Reg::Vector(VectorReg::V { num, size }) = reg {
+        let mut reader = UserSlice::new(value, size.bytes()).reader();
+        let mut words = vcpu.local().vector.register(num).iter();
+        return words.try_for_each(|word| reader.read().map(|value| word.set(value)));
     }
     let mut bytes = [0; size_of::<u64>()];
     let size = reg.size().bytes();
@@ -109,6 +124,14 @@ fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) 
     TimerReg::all().map(Reg::Timer).try_for_each(&mut each)?;
     FpReg::all().map(Reg::FpF).try_for_each(&mut each)?;
     FpReg::all().map(Reg::FpD).try_for_each(&mut each)?;
+    VectorCsr::all()
+        .map(|csr| Reg::Vector(VectorReg::Csr(csr)))
+        .try_for_each(&mut each)?;
+    if let Some(size) = Size::from_bytes(vector::vlenb()) {
+        RegNum::all()
+            .map(|num| Reg::Vector(VectorReg::V { num, size }))
+            .try_for_each(&mut each)?;
+    }
     IsaExtId::all()
         .map(|ext| Reg::IsaExt(ExtReg::Single(ext)))
         .try_for_each(&mut each)?;
@@ -132,7 +155,8 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
         Reg::FpD(_) => isa.has(IsaExtId::D),
         Reg::IsaExt(ExtReg::Single(ext)) => isa::is_known(ext),
         Reg::SbiExt(ExtReg::Single(ext)) => guest_sbi::default_on(ext).is_some(),
-        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::Vector(_) | Reg::SbiState(_) => false,
+        Reg::Vector(_) => isa.has(IsaExtId::V),
+        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
     }
 }
 
@@ -143,11 +167,14 @@ fn decode(vcpu: &LockedVcpu<'_, Riscv>, id: u64) -> Result<Reg> {
         // A type that the vCPU does not have at all has no right size either.
         IdError::InvalidSize(RegType::FpF) if !isa.has(IsaExtId::F) => ENOENT,
         IdError::InvalidSize(RegType::FpD) if !isa.has(IsaExtId::D) => ENOENT,
-        IdError::InvalidSize(RegType::Vector) => ENOENT,
+        IdError::InvalidSize(RegType::Vector) if !isa.has(IsaExtId::V) => ENOENT,
         IdError::InvalidSize(_) | IdError::NoSbiState => EINVAL,
         IdError::NotFound => ENOENT,
     })?;
     match (exists(vcpu, reg), reg) {
+        (true, Reg::Vector(VectorReg::V { size, .. })) if size.bytes() != vector::vlenb() => {
+            Err(EINVAL)
+        }
         (true, _) => Ok(reg),
         (false, Reg::SbiState(_)) => Err(EINVAL),
         (false, _) => Err(ENOENT),
@@ -178,9 +205,11 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
             let sbi = local.sbi.get();
             read_ext(ext, |ext| sbi.has(ext))
         }
-        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::Vector(_) | Reg::SbiState(_) => {
-            return Err(ENOENT)
-        }
+        Reg::Vector(VectorReg::Csr(csr)) => vector::csr(vcpu, csr),
+        // The registers themselves are larger than what this can return.
+        Reg::Vector(VectorReg::V { .. })
+        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
+        | Reg::SbiState(_) => return Err(ENOENT),
     })
 }
 
@@ -211,9 +240,10 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
         Reg::SbiExt(ext) => {
             return write_ext(ext, value, |ext, on| write_sbi_ext(vcpu, ext, on));
         }
-        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::Vector(_) | Reg::SbiState(_) => {
-            return Err(ENOENT)
-        }
+        Reg::Vector(VectorReg::Csr(csr)) => return write_vector_csr(vcpu, csr, value),
+        Reg::Vector(VectorReg::V { .. })
+        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
+        | Reg::SbiState(_) => return Err(ENOENT),
     }
     Ok(())
 }
@@ -263,7 +293,7 @@ fn write_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg, value: u64) -> Res
     match reg {
         ConfigReg::Isa => {
             local.isa.set(local.isa.get().with_letters(value));
-            vcpu::reset_fp(vcpu);
+            vcpu::reset_units(vcpu);
         }
         ConfigReg::Mvendorid => machine.mvendorid = value,
         ConfigReg::Marchid => machine.marchid = value,
@@ -326,6 +356,16 @@ fn set_csrs(vcpu: &LockedVcpu<'_, Riscv>, csrs: Csrs) {
     local.csrs.set(csrs);
     local.csrs_changed.set(true);
     vcpu.shared().interrupts.snapshot(csrs.hvip, csrs.vsie);
+}
+
+fn write_vector_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) -> Result {
+    match csr {
+        // It is the hart's.
+        VectorCsr::Vlenb if value != vector::csr(vcpu, csr) => return Err(EINVAL),
+        VectorCsr::Vlenb => {}
+        _ => vector::set_csr(vcpu, csr, value),
+    }
+    Ok(())
 }
 
 fn read_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg) -> u64 {
@@ -408,7 +448,7 @@ fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, on: bool) -> Resul
         return Err(EINVAL);
     }
     local.isa.set(set.with(ext, on));
-    vcpu::reset_fp(vcpu);
+    vcpu::reset_units(vcpu);
     Ok(())
 }
 

@@ -18,7 +18,10 @@ use crate::{
         Store, //
     },
     regs::Regs,
-    sbi_abi::SbiError,
+    sbi_abi::{
+        ExtensionId,
+        SbiError, //
+    },
     Riscv, //
 };
 use kernel::{
@@ -43,6 +46,8 @@ pub(crate) enum Pending {
     Csr(CsrInsn),
     /// An SBI call that user space serves.
     Sbi,
+    /// One of SBI v0.1.
+    LegacySbi,
 }
 
 /// Order of the words of `riscv_csr` in the run area.
@@ -58,7 +63,7 @@ impl Pending {
             Self::None => ExitReason::Unknown,
             Self::Load(_) | Self::Store(_) => ExitReason::Mmio,
             Self::Csr(_) => ExitReason::Arch(bindings::KVM_EXIT_RISCV_CSR),
-            Self::Sbi => ExitReason::Arch(bindings::KVM_EXIT_RISCV_SBI),
+            Self::Sbi | Self::LegacySbi => ExitReason::Arch(bindings::KVM_EXIT_RISCV_SBI),
         }
     }
 }
@@ -76,6 +81,7 @@ pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
         Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
         Pending::Store(store) => regs.skip(store.len),
         Pending::Csr(csr) => finish_csr(regs, csr, run.arch_word::<CSR_RET_VALUE>()),
+        Pending::LegacySbi => finish_legacy_sbi(regs, run.arch_word::<SBI_RET>()),
         Pending::Sbi => finish_sbi(
             regs,
             run.arch_word::<SBI_RET>(),
@@ -101,6 +107,12 @@ pub(crate) fn finish_csr(regs: Regs<'_>, insn: CsrInsn, value: u64) {
 pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
     regs.set_gpr(Gpr::new(10), error);
     regs.set_gpr(Gpr::new(11), value);
+    regs.skip(InsnLen::Four);
+}
+
+/// Gives the guest the answer to its call of SBI v0.1, and moves on. All registers but one stay.
+pub(crate) fn finish_legacy_sbi(regs: Regs<'_>, value: u64) {
+    regs.set_gpr(Gpr::new(10), value);
     regs.skip(InsnLen::Four);
 }
 
@@ -136,5 +148,8 @@ pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>) {
         bindings::KVM_EXIT_RISCV_SBI,
         [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],
     );
-    vcpu.local().pending.set(Pending::Sbi);
+    vcpu.local().pending.set(match ExtensionId::from_eid(a7) {
+        Some(ExtensionId::Legacy(_)) => Pending::LegacySbi,
+        _ => Pending::Sbi,
+    });
 }

@@ -25,9 +25,11 @@ use core::sync::atomic::{
 use kernel::{
     alloc::AllocError,
     kvm::{
+        GfnRange,
         MmuWriteGuard,
         PageTablePage,
-        PreemptOff, //
+        PreemptOff,
+        Vm, //
     },
     num::Bounded, //
 };
@@ -111,6 +113,20 @@ unsafe fn free_below(pte: Pte) {
     for entry in table.entries() {
         // SAFETY: The table is about to go.
         unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
+    }
+}
+
+/// A table that has been taken out of the tree, with all tables below it. Harts may still walk it.
+#[must_use]
+pub(crate) struct Unlinked(Pte);
+
+impl Unlinked {
+    /// Has all vCPUs forget what the table translated, which is within `gfns`, and frees it.
+    pub(crate) fn free(self, vm: &Vm<Riscv>, gfns: &GfnRange) {
+        vm.flush_remote_tlbs(gfns);
+        // SAFETY: The entry has been taken out of the tree. No vCPU is in the guest any more that
+        // has not been told, and each does what it was told before it enters again.
+        unsafe { free_below(self.0) };
     }
 }
 
@@ -207,6 +223,23 @@ impl<'a> Entry<'a> {
     pub(crate) fn clear_leaf(&self, old: Pte) {
         debug_assert!(old.is_leaf());
         self.pte.store(Pte::EMPTY.into_raw(), Ordering::Relaxed);
+    }
+
+    /// Replaces a table by the leaf `new`. Returns the table, if there was one.
+    #[inline]
+    pub(crate) fn replace_table(
+        &self,
+        new: Pte,
+        _: &MmuWriteGuard<'_, Riscv>,
+    ) -> Option<Unlinked> {
+        debug_assert!(new.is_leaf());
+        let Node::Table(_) = self.read() else {
+            return None;
+        };
+        // Release: what the new leaf maps has been written before. Nobody else changes an entry that
+        // leads to a table while the lock is held for writing.
+        let old = self.pte.swap(new.into_raw(), Ordering::Release);
+        Some(Unlinked(Pte::from_raw(old)))
     }
 
     /// Replaces a leaf, or nothing, by an empty or filled table, which the entry then owns.

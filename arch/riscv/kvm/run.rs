@@ -19,6 +19,7 @@ use crate::{
         self,
         Stale, //
     },
+    vector,
     vm,
     vmid::{
         self,
@@ -112,6 +113,7 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Resul
         if vm.vmid.current() != Some(vmid) || vcpu.request_pending() || work_pending() {
             return Ok(None);
         }
+        vector::enter(vcpu, irq.token());
         trace::entry(vcpu);
         let trap = irq.with_guest_timing(|irq| enter_exit(vcpu, &vcpu.local().env, irq));
         trap.map(Some)

@@ -69,15 +69,15 @@ fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
         Fence::AllGvas => fence::hfence_vvma_all(),
         Fence::Asid(asid) => fence::hfence_vvma_asid(asid),
         Fence::Gpa(span) => match span.pages() {
-            Some(pages) => pages.for_each(|gpa| fence::hfence_gvma_vmid_gpa(vmid.raw(), gpa)),
+            Some(pages) => fence::hfence_gvma_vmid_gpas(vmid.raw(), pages),
             None => fence::hfence_gvma_vmid(vmid.raw()),
         },
         Fence::Gva(span) => match span.pages() {
-            Some(pages) => pages.for_each(fence::hfence_vvma_gva),
+            Some(pages) => fence::hfence_vvma_gvas(pages),
             None => fence::hfence_vvma_all(),
         },
         Fence::GvaOfAsid(span, asid) => match span.pages() {
-            Some(pages) => pages.for_each(|gva| fence::hfence_vvma_asid_gva(asid, gva)),
+            Some(pages) => fence::hfence_vvma_asid_gvas(asid, pages),
             None => fence::hfence_vvma_asid(asid),
         },
     }

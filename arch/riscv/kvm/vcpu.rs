@@ -22,11 +22,17 @@ use crate::{
     hfence::FenceQueue,
     interrupts::Interrupts,
     isa::IsaSet,
+    one_reg_id::IsaExtId,
     pending::Pending,
     power::Power,
     regs::Regs,
     sbi::MachineIds,
     timer::GuestTimer,
+    vector::{
+        self,
+        with_vs,
+        GuestVector, //
+    },
     vmid::Vmid,
     Riscv, //
 };
@@ -99,6 +105,8 @@ pub(crate) struct Local {
     pub(crate) csrs_changed: Cell<bool>,
     /// What is in `hgatp` of the hart that the vCPU is loaded on.
     pub(crate) hgatp_vmid: Cell<Vmid>,
+    /// The guest's vector registers.
+    pub(crate) vector: GuestVector,
     /// What of the hart's TLB may be another vCPU's.
     pub(crate) stale: Cell<Stale>,
     /// The CPU that the vCPU has last been loaded on.
@@ -164,9 +172,9 @@ impl Csrs {
 }
 
 impl Local {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> Result<Self> {
         let isa = IsaSet::of_host();
-        Self {
+        Ok(Self {
             isa: Cell::new(isa),
             sbi: Cell::new(SbiExtensions::new()),
             machine: Cell::new(MachineIds::of_host()),
@@ -178,10 +186,11 @@ impl Local {
             config: Cell::new(Config::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
             hgatp_vmid: Cell::new(Vmid::NONE),
+            vector: GuestVector::new()?,
             stale: Cell::new(Stale::Everything),
             loaded_on: Cell::new(None),
             last_cpu: Cell::new(None),
-        }
+        })
     }
 }
 
@@ -197,14 +206,20 @@ pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     local.csrs_changed.set(true);
 }
 
-/// Sets the state of the guest's floating-point registers to what a reset leaves.
-pub(crate) fn reset_fp(vcpu: &LockedVcpu<'_, Riscv>) {
+/// Switches the guest's floating-point and vector registers on or off, as it has them or not, in the
+/// state that a reset leaves.
+pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
-    let fs = match vcpu.local().isa.get().fp_double() {
-        Some(_) => ext_state::INITIAL,
-        None => ext_state::OFF,
+    let isa = vcpu.local().isa.get();
+    let initial = |there| {
+        if there {
+            ext_state::INITIAL
+        } else {
+            ext_state::OFF
+        }
     };
-    regs.set_sstatus(with_fs(regs.sstatus(), fs));
+    let sstatus = with_fs(regs.sstatus(), initial(isa.fp_double().is_some()));
+    regs.set_sstatus(with_vs(sstatus, initial(isa.has(IsaExtId::V))));
 }
 
 #[inline]
@@ -233,7 +248,8 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
             .with_spvp(true)
             .with_vtw(true),
     );
-    reset_fp(vcpu);
+    reset_units(vcpu);
+    vector::reset(vcpu);
 
     local.csrs.set(Csrs::default());
     local.env.set(Env::RESET);
@@ -286,6 +302,7 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     if dirty {
         regs.set_sstatus(with_fs(regs.sstatus(), ext_state::CLEAN));
     }
+    vector::put(vcpu, preempt);
     shared.timer.put(preempt);
     let csrs = Csrs::read(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);

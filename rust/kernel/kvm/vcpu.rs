@@ -283,6 +283,23 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
     }
 }
 
+/// Runs `f` with the vCPU that is loaded on this CPU, if one is.
+///
+/// In an interrupt, `f` runs on top of whatever the vCPU's thread does, as the hooks for load and put
+/// may.
+#[inline]
+pub fn with_running<B: VcpuOps, R>(
+    _: &PreemptOff,
+    f: impl FnOnce(&LockedVcpu<'_, B>) -> R,
+) -> Option<R> {
+    // SAFETY: The thread that has loaded the vCPU holds its mutex, and it is the current one, which
+    // stays so while preemption is disabled.
+    unsafe {
+        let vcpu = Vcpu::from_raw_or_null(bindings::kvm_get_running_vcpu())?;
+        Some(f(&LockedVcpu::new(vcpu)))
+    }
+}
+
 /// Returns whether a signal is pending for the current thread.
 #[inline]
 fn current_has_signal() -> bool {

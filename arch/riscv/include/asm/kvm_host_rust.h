@@ -138,11 +138,16 @@ long __kvm_riscv_rust_nacl_switch_to(struct kvm_vcpu_arch *arch);
 
 /* hlv.S */
 unsigned long __kvm_riscv_rust_fetch(unsigned long gva, struct kvm_cpu_trap *trap);
+unsigned long __kvm_riscv_rust_read(unsigned long gva, struct kvm_cpu_trap *trap);
 
 /* fp_regs.S */
 void __kvm_riscv_rust_fp_f_save(struct kvm_cpu_context *context);
 void __kvm_riscv_rust_fp_f_restore(const struct kvm_cpu_context *context);
 void __kvm_riscv_rust_fp_d_save(struct kvm_cpu_context *context);
 void __kvm_riscv_rust_fp_d_restore(const struct kvm_cpu_context *context);
+
+/* vector_regs.S */
+void __kvm_riscv_rust_vector_save(struct __riscv_v_ext_state *state);
+void __kvm_riscv_rust_vector_restore(const struct __riscv_v_ext_state *state);
 
 #endif /* __RISCV_KVM_HOST_RUST_H */

@@ -26,26 +26,32 @@ use crate::{
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     let vm = call.vcpu.vm();
     let harts = HartMask::new(call.arg(0), call.arg(1));
-    // A range that leaves the address space could be refused, but guests have always been served.
-    // To fence too much is never wrong.
-    let range = FenceRange::new(call.arg(2), call.arg(3)).unwrap_or(FenceRange::All);
-
-    let fence = match (RfenceFn::from_raw(call.fid), range) {
-        (Some(RfenceFn::RemoteFenceI), _) => {
+    let asid = match RfenceFn::from_raw(call.fid) {
+        Some(RfenceFn::RemoteFenceI) => {
             tlb::request_of(vm, harts, tlb::FENCE_I);
             return Answer::DONE;
         }
-        (Some(RfenceFn::RemoteSfenceVma), FenceRange::All) => Fence::AllGvas,
-        (Some(RfenceFn::RemoteSfenceVma), FenceRange::Span { start, size }) => {
-            Fence::Gva(Span::new(start, size))
-        }
-        (Some(RfenceFn::RemoteSfenceVmaAsid), FenceRange::All) => Fence::Asid(call.arg(4)),
-        (Some(RfenceFn::RemoteSfenceVmaAsid), FenceRange::Span { start, size }) => {
-            Fence::GvaOfAsid(Span::new(start, size), call.arg(4))
-        }
+        Some(RfenceFn::RemoteSfenceVma) => None,
+        Some(RfenceFn::RemoteSfenceVmaAsid) => Some(call.arg(4)),
         // The guest has no H extension.
         _ => return Answer::error(SbiError::NotSupported),
     };
-    tlb::request_fence_of(vm, harts, fence);
+    tlb::request_fence_of(vm, harts, sfence(call.arg(2), call.arg(3), asid));
     Answer::DONE
+}
+
+/// Returns the fence of `size` bytes from `start` on, by one ASID or by all.
+///
+/// A range that leaves the address space could be refused, but guests have always been served. To
+/// fence too much is never wrong.
+pub(super) fn sfence(start: u64, size: u64, asid: Option<u64>) -> Fence {
+    let range = FenceRange::new(start, size).unwrap_or(FenceRange::All);
+    match (range, asid) {
+        (FenceRange::All, None) => Fence::AllGvas,
+        (FenceRange::All, Some(asid)) => Fence::Asid(asid),
+        (FenceRange::Span { start, size }, None) => Fence::Gva(Span::new(start, size)),
+        (FenceRange::Span { start, size }, Some(asid)) => {
+            Fence::GvaOfAsid(Span::new(start, size), asid)
+        }
+    }
 }

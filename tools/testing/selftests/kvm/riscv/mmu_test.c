@@ -730,6 +730,25 @@ static void log_again(FIXTURE_DATA(mmu) *self)
 	expect_dirty(self, "switched off and on again", 2, 0);
 }
 
+/* Writes all small pages of a huge one, which takes few exits if it is one. */
+static void write_in_large(FIXTURE_DATA(mmu) *self, const char *what)
+{
+	const u64 pages = HUGE / PAGE;
+	u64 page, exits;
+
+	/* Whatever fences there were to do are done by then. */
+	guest_write(self, BASE, 1);
+	exits = vcpu_get_stat(self->vcpu, exits);
+	for (page = 0; page < pages; page++)
+		guest_write(self, BASE + page * PAGE, page + 1);
+	exits = vcpu_get_stat(self->vcpu, exits) - exits;
+	/* One exit is the order's. Host interrupts add some. */
+	TEST_ASSERT(exits < pages + pages / 2, "%s: %lu exits: no huge mapping", what,
+		    exits);
+	for (page = 0; page < pages; page++)
+		TEST_ASSERT_EQ(*host_word(self, page), page + 1);
+}
+
 TEST_F(mmu, dirty_log)
 {
 	add_slot(self, DEFAULT_VM_MEM_SRC, 128, 0);
@@ -794,6 +813,31 @@ TEST_F(mmu, dirty_log_of_huge_pages)
 	if (!is_rust_backend())
 		SKIP(return, "the C backend hangs in a write to small pages that were a huge one, once they are no longer logged");
 	log_again(self);
+
+	/* The log ends, and with it the small pages: the tables go as well. */
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	write_in_large(self, "no longer logged");
+}
+
+/* The host's small pages become a large one: so do the guest's. */
+TEST_F(mmu, huge_page_in_place_of_small_ones)
+{
+	u64 page;
+
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend stays with small pages where there have been some");
+	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
+	madvise(self->memory, HUGE, MADV_NOHUGEPAGE);
+	start_obeying(self->vcpu);
+	for (page = 0; page < HUGE / PAGE; page++)
+		guest_write(self, BASE + page * PAGE, page + 1);
+
+	madvise(self->memory, HUGE, MADV_DONTNEED);
+	madvise(self->memory, HUGE, MADV_HUGEPAGE);
+	memset(self->memory, 0, HUGE);
+	write_in_large(self, "small pages have gone");
 }
 
 /*

@@ -764,6 +764,9 @@ u64 guest_user_mode(u64 pc, u64 a0, u64 *sstatus_out);
 /* hlv.b a1, (a0): for hypervisors, which this guest is none of. */
 #define HLV_B	".insn r 0x73, 0x4, 0x30, a1, a0, x0"
 
+/* cbo.zero (a0): QEMU does not tell KVM of it, so KVM fetches it, and refuses. */
+#define CBO_ZERO	".insn i 0x0f, 0x2, x0, a0, 0x4"
+
 /* What runs in user mode: copied to a page of its own. */
 asm(".pushsection .rodata\n"
     ".option push\n"
@@ -778,10 +781,14 @@ asm(".pushsection .rodata\n"
     "user_promoted:\n"
     "	sw	a0, 8(a0)\n"
     "	ebreak\n"
+    "user_cbo_zero:\n"
+    "	" CBO_ZERO "\n"
+    "	ecall\n"
     "user_code_end:\n"
     ".option pop\n"
     ".popsection\n");
-extern char user_code[], user_syscall[], user_hlv[], user_promoted[], user_code_end[];
+extern char user_code[], user_syscall[], user_hlv[], user_promoted[];
+extern char user_cbo_zero[], user_code_end[];
 
 static u64 guest_user_page;
 
@@ -841,19 +848,23 @@ static u64 mmio_exit_mode(struct kvm_vcpu *vcpu)
 	return vcpu_get_reg(vcpu, RISCV_CORE_REG(mode));
 }
 
+/* The kernel may touch the device too, with SSTATUS.SUM, once it is the user's. */
+static void prepare_user_mode(struct kvm_vm *vm)
+{
+	guest_user_page = vm_alloc_page(vm);
+	memcpy(addr_gva2hva(vm, guest_user_page), user_code,
+	       user_code_end - user_code);
+	make_user_page(vm, guest_user_page);
+	make_user_page(vm, MMIO_GVA);
+	sync_global_to_guest(vm, guest_user_page);
+}
+
 TEST_F(world_switch, privilege)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[0];
 
-	guest_user_page = vm_alloc_page(self->vm);
-	memcpy(addr_gva2hva(self->vm, guest_user_page), user_code,
-	       user_code_end - user_code);
-	make_user_page(self->vm, guest_user_page);
-	make_user_page(self->vm, MMIO_GVA);
-	sync_global_to_guest(self->vm, guest_user_page);
-
+	prepare_user_mode(self->vm);
 	vcpu_arch_set_entry_point(vcpu, guest_privilege);
-	/* The kernel may touch the device too, now that it is the user's. */
 	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sstatus), SR_SUM);
 
 	TEST_ASSERT_EQ(mmio_exit_mode(vcpu), KVM_RISCV_MODE_S);
@@ -867,6 +878,59 @@ TEST_F(world_switch, privilege)
 	vcpu_set_reg(vcpu, RISCV_CORE_REG(mode), KVM_RISCV_MODE_S);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
 
+	vcpu_run(vcpu);
+	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+}
+
+#define CSR_SENVCFG	0x10a
+#define SENVCFG_CBZE	(1UL << 7)
+
+static void guest_fetch_privilege(void)
+{
+	register u64 a0 asm("a0") = MMIO_GVA;
+	u64 cause, sstatus;
+
+	csr_set(CSR_SENVCFG, SENVCFG_CBZE);
+	*(volatile u32 *)(MMIO_GVA + 8) = 0;
+	cause = guest_user_mode(USER_PC(user_cbo_zero), MMIO_GVA, &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_SYSCALL);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_cbo_zero) + 4);
+
+	a0 = MMIO_GVA;
+	asm volatile("guest_kernel_cbo_zero: " CBO_ZERO : : "r" (a0) : "memory");
+	GUEST_DONE();
+}
+extern char guest_kernel_cbo_zero[];
+
+static void expect_refused(struct kvm_vcpu *vcpu, u64 pc, u64 mode)
+{
+	int ret = __vcpu_run(vcpu);
+
+	TEST_ASSERT(ret == -1 && errno == EOPNOTSUPP, "KVM_RUN: %d, errno %d, exit %s",
+		    ret, errno, exit_reason_str(vcpu->run->exit_reason));
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), pc);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), mode);
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.pc), pc + 4);
+}
+
+/*
+ * KVM fetches an instruction with the privilege that HSTATUS.SPVP has, so it
+ * must be that of the last trap: the kernel cannot execute a page of the user,
+ * nor the user one of the kernel.
+ */
+TEST_F(world_switch, fetch_privilege)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_ZICBOZ))
+		SKIP(return, "the hart has no Zicboz");
+	prepare_user_mode(self->vm);
+	vcpu_arch_set_entry_point(vcpu, guest_fetch_privilege);
+	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sstatus), SR_SUM);
+
+	TEST_ASSERT_EQ(mmio_exit_mode(vcpu), KVM_RISCV_MODE_S);
+	expect_refused(vcpu, USER_PC(user_cbo_zero), KVM_RISCV_MODE_U);
+	expect_refused(vcpu, (u64)guest_kernel_cbo_zero, KVM_RISCV_MODE_S);
 	vcpu_run(vcpu);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");
 }
