@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The comparison as a picture."""
 
-import textwrap
-
 import matplotlib
 
 matplotlib.use("svg")
@@ -14,19 +12,20 @@ from .report import LIMIT  # noqa: E402
 
 C_COLOUR = "#5b7a99"
 RUST_COLOUR = "#d1713c"
-WIDTH = 0.38
+HEIGHT = 0.38
+INCHES_OF_A_PAIR = 0.48
 
 
 def draw(comparison, path):
     """Write an SVG that is the same for the same numbers."""
     matplotlib.rcParams["svg.hashsalt"] = "exit-cost"
+    pairs = len(comparison.cases)
     figure, axes = pyplot.subplots(
-        1, 3, figsize=(12, 4.8), layout="constrained",
-        width_ratios=[max(len(comparison.cases), 3), 1.1, 1.1])
+        3, 1, figsize=(10, (pairs + 5) * INCHES_OF_A_PAIR),
+        layout="constrained", height_ratios=[pairs, 1, 1])
     _bars(axes[0], comparison.cases, 1)
     axes[0].set_title(
         f"Host instructions for one exit (-cpu {comparison.cpu})")
-    axes[0].set_ylabel("instructions")
     _bars(axes[1], [comparison.boot], 1e6)
     axes[1].set_title("Million instructions")
     _bars(axes[2], [comparison.text], 1024)
@@ -35,8 +34,8 @@ def draw(comparison, path):
         pyplot.Rectangle((0, 0), 1, 1, color=C_COLOUR, label="C"),
         pyplot.Rectangle((0, 0), 1, 1, color=RUST_COLOUR, label="Rust"),
         Line2D([], [], color="black", linestyle="--",
-               label=f"limit: {LIMIT} of C"),
-    ], loc="upper left")
+               label=f"limit: {LIMIT:.2f} of C"),
+    ], loc="center right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
@@ -44,21 +43,19 @@ def draw(comparison, path):
 
 def _bars(axis, pairs, unit):
     limited = len(pairs) > 1
-    highest = 0
+    longest = max(max(pair.c * LIMIT, pair.rust) for pair in pairs) / unit
     for place, pair in enumerate(pairs):
-        for offset, value, colour in ((-WIDTH / 2, pair.c, C_COLOUR),
-                                      (WIDTH / 2, pair.rust, RUST_COLOUR)):
-            bar = axis.bar(place + offset, value / unit, WIDTH, color=colour)
+        for offset, value, colour in ((-HEIGHT / 2, pair.c, C_COLOUR),
+                                      (HEIGHT / 2, pair.rust, RUST_COLOUR)):
+            bar = axis.barh(place + offset, value / unit, HEIGHT, color=colour)
             axis.bar_label(bar, [f"{value / unit:.0f}"], color="white",
-                           label_type="center", fontsize=9)
-            highest = max(highest, value / unit)
+                           label_type="center", fontsize=8)
         if limited:
-            axis.hlines(pair.c * LIMIT / unit, place - WIDTH, place + WIDTH,
+            axis.vlines(pair.c * LIMIT / unit, place - HEIGHT, place + HEIGHT,
                         colors="black", linestyles="--", linewidth=1.2)
-            highest = max(highest, pair.c * LIMIT / unit)
-    axis.set_xticks(range(len(pairs)), [
-        textwrap.fill(pair.title, 18) + f"\n= {pair.ratio:.3f} of C"
-        for pair in pairs])
-    axis.set_xlim(-0.6, len(pairs) - 0.4)
-    axis.set_ylim(0, highest * 1.25)
+    axis.set_yticks(range(len(pairs)), [
+        f"{pair.title}\n= {pair.ratio:.3f} of C"
+        for pair in pairs], fontsize=9)
+    axis.set_ylim(len(pairs) - 0.4, -0.6)
+    axis.set_xlim(0, longest * 1.05)
     axis.spines[["top", "right"]].set_visible(False)

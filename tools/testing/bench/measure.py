@@ -12,6 +12,7 @@ from workspace.settings import LOGS
 from workspace.steps import say
 from workspace.toolchain import CROSS_COMPILE
 
+# Each is a directory of C files, or one C file.
 PROGRAMS = ("exit_cost", "child_time")
 
 # One instruction takes one nanosecond of the emulated machine's time, and idle
@@ -27,6 +28,7 @@ TIMEOUT = 600
 GUESTS = 4
 
 EXIT_COST = re.compile(r"^exit_cost (\S+) (\d+) (\d+) (.+)$", re.M)
+NOT_MEASURED = re.compile(r"^not_measured (\S+) ([^:]+): (.+)$", re.M)
 CHILD_TIME = re.compile(r"^child_time (\d+)$", re.M)
 
 
@@ -40,10 +42,20 @@ class Case:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A kind of exit that this host cannot have."""
+
+    name: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Measurements:
     """All that is measured of one backend."""
 
     cases: tuple
+    left_out: tuple
     boot_instructions: int
     text_bytes: int
 
@@ -56,10 +68,16 @@ def compile_programs(sources, directory):
     for name in PROGRAMS:
         programs.append(directory / name)
         run([f"{CROSS_COMPILE}gcc", "-O2", "-Wall", "-Werror", "-static",
-             "-o", programs[-1], sources / f"{name}.c"],
+             "-pthread", "-o", programs[-1], *c_files(sources / name)],
             log, f"bench: build of {name}",
             "The riscv64 compiler and its C library come with `make run`.")
     return tuple(programs)
+
+
+def c_files(program):
+    if program.is_dir():
+        return sorted(program.glob("*.c"))
+    return [program.with_suffix(".c")]
 
 
 def measure(backend, files, cpu, timeout_factor):
@@ -70,13 +88,15 @@ def measure(backend, files, cpu, timeout_factor):
     with host:
         host.load_kvm()
         say("bench", f"{backend}: exits")
-        cases = exit_cases(host.check("/payload/exit_cost", TIMEOUT))
+        printed = host.check("/payload/exit_cost", TIMEOUT)
+        cases = exit_cases(printed)
         if not cases:
             raise host.failure("exit_cost printed no result")
         guest.require_backend(host, backend)
         say("bench", f"{backend}: boots of a Linux guest")
         boots = [boot(host) for _ in range(GUESTS)]
-    return Measurements(cases, min(boots), text_bytes(files.module))
+    return Measurements(cases, left_out(printed), min(boots),
+                        text_bytes(files.module))
 
 
 def exit_cases(text):
@@ -85,6 +105,11 @@ def exit_cases(text):
         Case(name, title,
              int(ticks) * INSTRUCTIONS_PER_TICK / int(exits))
         for name, ticks, exits, title in EXIT_COST.findall(text))
+
+
+def left_out(text):
+    """The cases that exit_cost said cannot be had on this host."""
+    return tuple(LeftOut(*found) for found in NOT_MEASURED.findall(text))
 
 
 def boot(host):

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The table of cases, and the guest's loops that belong to them. */
+#include "cases.h"
+#include "devices.h"
+#include "guest.h"
+#include "memory.h"
+#include "other_vcpu.h"
+#include "seed.h"
+
+/*
+ * This many exits, and this many wake-ups, stay far below the distance of two
+ * timer interrupts (4 ms, 4 million counted instructions), so that many of the
+ * runs see none.
+ */
+#define EXITS		500
+#define WAKEUPS		100
+
+/* No more fences than the queue of a vCPU holds under either backend. */
+#define FENCES		16
+#define FENCE_LAPS	8
+/* Less than the ring holds: KVM_COALESCED_MMIO_MAX. */
+#define COALESCED	150
+#define COALESCED_LAPS	6
+
+#define EXT_BASE	"li a7, 0x10; li a6, 0"
+#define EXT_TIME	"li a7, 0x54494d45; li a6, 0"
+#define EXT_IPI		"li a7, 0x735049; li a6, 0"
+#define EXT_FENCE_I	"li a7, 0x52464e43; li a6, 0"
+#define EXT_SFENCE	"li a7, 0x52464e43; li a6, 1"
+#define EXT_USER							\
+	"li a7, " STR(SBI_USER) "; li a6, " STR(SBI_USER_NOTHING)
+/* A mask of harts, and the number of the hart that its bit 0 means. */
+#define THIS_HART	"li a0, 1; li a1, 0"
+#define OTHER_HART	"li a0, 2; li a1, 0"
+#define ALL_HARTS	"li a0, 0; li a1, -1"
+/* Four pages, others each time: a fence that waits already is not repeated. */
+#define FOUR_PAGES	"mv a2, s1; mv a3, s2"
+#define ALL_PAGES	"li a2, 0; li a3, -1"
+
+#define NO_ERROR	"or s3, s3, a0"
+#define IS_PENDING							\
+	"csrr t0, sip; not t0, t0; andi t0, t0, 2; or s3, s3, t0"
+
+/*
+ * CASE(name, title, (how), init, before, insn, after): `how` is what differs
+ * from one run of EXITS exits on one vCPU that KVM only counts as exits.
+ */
+#define CASES(CASE)							\
+	/* Base extension, get_spec_version: there is no cheaper call. */ \
+	CASE(sbi_call, "SBI call finished in the kernel", (),		\
+	     EXT_BASE, "", "ecall", NO_ERROR)				\
+	CASE(sbi_user, "SBI call to user space",			\
+	     (.counter = STAT_ecall_exit_stat),	\
+	     EXT_USER, "", "ecall", NO_ERROR)				\
+	/* Less the case above, this is a switch between two vCPUs. */	\
+	CASE(vcpu_switch, "SBI call to user space, 2 vCPUs by turns",	\
+	     (.exits = EXITS / 2, .vcpus = 2,			\
+	      .counter = STAT_ecall_exit_stat),				\
+	     EXT_USER, "", "ecall", NO_ERROR)				\
+	/* Set to a time that never comes. */				\
+	CASE(set_timer, "set_timer", (),				\
+	     EXT_TIME, "li a0, -1", "ecall", NO_ERROR)			\
+	/* The guest clears what it has got. */				\
+	CASE(self_ipi, "IPI to itself", (),				\
+	     EXT_IPI, THIS_HART, "ecall",				\
+	     NO_ERROR "; " IS_PENDING "; csrci sip, 2")			\
+	CASE(other_ipi, "IPI to a vCPU that does not run",		\
+	     (.after = take_ipi_of_other),				\
+	     EXT_IPI, OTHER_HART, "ecall", NO_ERROR)			\
+	/* All the way: it wakes up, clears the interrupt, sleeps again. */ \
+	CASE(wake_ipi, "IPI that wakes a vCPU from WFI",		\
+	     (.exits = WAKEUPS, .begin = begin_sleeper,			\
+	      .after = check_sleeper),					\
+	     EXT_IPI, OTHER_HART, "ecall", NO_ERROR)			\
+	/* The interrupt is pending and enabled, but not in sstatus. */	\
+	CASE(wfi_pending, "WFI with an interrupt pending",		\
+	     (.counter = STAT_wfi_exit_stat),				\
+	     "csrwi sie, 2; csrsi sip, 2", "", "wfi", "")		\
+	CASE(fence_i, "Remote FENCE.I",					\
+	     (.before = run_other),					\
+	     EXT_FENCE_I, OTHER_HART, "ecall", NO_ERROR)		\
+	CASE(fence_pages, "Remote fence of 4 pages",			\
+	     (.exits = FENCES, .laps = FENCE_LAPS, .before = run_other), \
+	     EXT_SFENCE "; li s1, 0x40000000; li s2, 0x4000",		\
+	     OTHER_HART "; " FOUR_PAGES, "ecall",			\
+	     NO_ERROR "; add s1, s1, s2")				\
+	/* The queue of the other has overflown, long before. */	\
+	CASE(fence_full, "Remote fence of 4 pages, queue full",		\
+	     (.begin = fill_queue_of_other),				\
+	     EXT_SFENCE "; li s1, 0x40000000; li s2, 0x4000",		\
+	     OTHER_HART "; " FOUR_PAGES, "ecall",			\
+	     NO_ERROR "; add s1, s1, s2")				\
+	CASE(fence_all, "Fence of everything, all vCPUs",		\
+	     (.exits = FENCES, .laps = FENCE_LAPS, .before = run_other), \
+	     EXT_SFENCE, ALL_HARTS "; " ALL_PAGES, "ecall", NO_ERROR)	\
+	/* A store where no memory is: user space is the device. */	\
+	CASE(mmio_store, "MMIO store to user space",			\
+	     (.counter = STAT_mmio_exit_user),				\
+	     "li s1, " STR(MMIO_GPA), "", "sw zero, 0(s1)", "")		\
+	CASE(ioeventfd, "MMIO store to an ioeventfd",			\
+	     (.counter = STAT_mmio_exit_kernel,				\
+	      .begin = begin_ioeventfd, .after = check_ioeventfd),	\
+	     "li s1, " STR(IOEVENTFD_GPA), "", "sw zero, 0(s1)", "")	\
+	CASE(coalesced, "MMIO store, coalesced",			\
+	     (.exits = COALESCED, .laps = COALESCED_LAPS,		\
+	      .counter = STAT_mmio_exit_kernel,				\
+	      .begin = begin_coalesced, .after = check_coalesced),	\
+	     "li s1, " STR(COALESCED_GPA), "", "sw zero, 0(s1)", "")	\
+	CASE(seed, "Read of the seed CSR, to user space",		\
+	     (.counter = STAT_csr_exit_user,	\
+	      .begin = begin_seed),					\
+	     "li s2, " STR(SEED), "", "csrrw t0, 0x015, zero",		\
+	     "xor t0, t0, s2; or s3, s3, t0")				\
+	/* The first touch of a page that the host has ready. */	\
+	CASE(fault_4k, "4K G-stage fault",				\
+	     (.exits = DATA_PAGES, .before = unmap_data),		\
+	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
+	     "ld t0, 0(s1)", "add s1, s1, s2")				\
+	/* The page is mapped, and is written for the first time since. */ \
+	CASE(fault_logged, "4K write fault, dirty logging",		\
+	     (.exits = DATA_PAGES, .begin = begin_dirty_log,		\
+	      .after = check_dirty_log),				\
+	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
+	     "sd zero, 0(s1)", "add s1, s1, s2")
+
+#define CASE_LOOPS(name, title, how, init, before, insn, after)		\
+	GUEST_LOOP(name##_loop, init, before, insn, after);		\
+	GUEST_LOOP(name##_base, init, before, "nop", after);
+CASES(CASE_LOOPS)
+
+#define UNPACK(...)	__VA_ARGS__
+#define CASE_ENTRY(name_, title_, how, init, before, insn, after)	\
+	{								\
+		.name = #name_,						\
+		.title = title_,					\
+		.loop = name_##_loop,					\
+		.base = name_##_base,					\
+		.exits = EXITS,						\
+		.laps = 1,						\
+		.vcpus = 1,						\
+		.counter = STAT_exits,					\
+		UNPACK how						\
+	},
+const struct exit_case cases[] = { CASES(CASE_ENTRY) };
+const unsigned int nr_cases = sizeof(cases) / sizeof(cases[0]);

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What one guest exit costs, in ticks of the host's time CSR.
+ *
+ * Runs on the host, without a library. The difference of the times of a case's
+ * two loops is the cost of the exits alone; the loop, the final exit to user
+ * space and the reads of the clock cancel out.
+ *
+ * Each loop is run several times and the shortest time wins, since the host's
+ * timer interrupt can only make a run longer. On a host that is emulated with
+ * counted instructions, ticks are instructions divided by a constant, and the
+ * result repeats. KVM's own statistics have to say that the exits took the way
+ * that the case is named after.
+ *
+ * Output, one line a case:
+ *	exit_cost NAME TICKS EXITS TITLE
+ *	not_measured NAME TITLE: REASON
+ */
+#include <err.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cases.h"
+#include "stats.h"
+#include "vm.h"
+
+#define RUNS		25
+/* Interrupts of the host in the shortest run: each may be one exit more. */
+#define INTERRUPTS	2
+
+/* What a run took, and what KVM has counted meanwhile. */
+struct measurement {
+	uint64_t ticks;
+	uint64_t counted[NR_COUNTERS];
+};
+
+static uint64_t read_time(void)
+{
+	uint64_t t;
+
+	asm volatile("rdtime %0" : "=r"(t) :: "memory");
+	return t;
+}
+
+/* By turns, until each has asked its next question. */
+static void run_vcpus(const struct exit_case *c, const char *loop)
+{
+	unsigned int i, left = c->vcpus;
+
+	for (i = 0; i < c->vcpus; i++)
+		answer(&vcpus[i], loop, c->exits);
+	for (i = 0; left; i = (i + 1) % c->vcpus)
+		left -= run_once(&vcpus[i]);
+}
+
+static void check_complaints(const struct exit_case *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->vcpus; i++) {
+		if (complaint(&vcpus[i]))
+			errx(1, "%s: the guest complains: 0x%lx", c->name,
+			     complaint(&vcpus[i]));
+	}
+}
+
+/* `exits` is how many the loop has to make on each vCPU, if any. */
+static uint64_t run_lap(const struct exit_case *c, const char *loop,
+			unsigned int exits)
+{
+	uint64_t start, ticks;
+
+	if (c->before)
+		c->before();
+	start = read_time();
+	run_vcpus(c, loop);
+	ticks = read_time() - start;
+	if (exits)
+		check_complaints(c);
+	if (c->after)
+		c->after(exits);
+	return ticks;
+}
+
+static void check_counters(const struct exit_case *c,
+			   const struct measurement *m, unsigned int exits)
+{
+	int i;
+
+	for (i = 0; i < NR_COUNTERS; i++) {
+		uint64_t expected = 0;
+
+		/* See shortest(): the host's interrupts are exits, too. */
+		if (i == STAT_exits)
+			continue;
+		if (i == c->counter)
+			expected += exits * c->laps;
+		/* The question at the end. */
+		if (i == STAT_ecall_exit_stat)
+			expected += c->laps;
+		if (m->counted[i] != expected)
+			errx(1, "%s: KVM has counted %lu of %s, not %lu",
+			     c->name, m->counted[i], counter_names[i],
+			     expected);
+	}
+}
+
+static struct measurement run_laps(const struct exit_case *c,
+				   const struct stats *stats, const char *loop,
+				   unsigned int exits)
+{
+	struct measurement m = { 0 };
+	uint64_t before[NR_COUNTERS];
+	unsigned int i;
+
+	read_stats(stats, before);
+	for (i = 0; i < c->laps; i++)
+		m.ticks += run_lap(c, loop, exits);
+	read_stats(stats, m.counted);
+	for (i = 0; i < NR_COUNTERS; i++)
+		m.counted[i] -= before[i];
+	check_counters(c, &m, exits);
+	return m;
+}
+
+static uint64_t shortest(const struct exit_case *c, const struct stats *stats,
+			 const char *loop, unsigned int exits)
+{
+	struct measurement best = { .ticks = UINT64_MAX };
+	uint64_t expected = (exits + 1UL) * c->laps;
+	uint64_t counted;
+	int i;
+
+	for (i = 0; i < RUNS; i++) {
+		struct measurement m = run_laps(c, stats, loop, exits);
+
+		if (m.ticks < best.ticks)
+			best = m;
+	}
+	counted = best.counted[STAT_exits];
+	if (counted < expected || counted > expected + INTERRUPTS)
+		errx(1, "%s: %lu exits, not %lu, in the shortest of %d runs",
+		     c->name, counted, expected, RUNS);
+	return best.ticks;
+}
+
+static void measure(const struct exit_case *c)
+{
+	struct stats stats;
+	const char *reason = NULL;
+	uint64_t ticks;
+
+	create_vm();
+	open_stats(&stats, vcpus[0].fd);
+	if (c->begin)
+		reason = c->begin();
+	if (reason) {
+		printf("not_measured %s %s: %s\n", c->name, c->title, reason);
+		return;
+	}
+	ticks = shortest(c, &stats, c->loop, c->exits) -
+		shortest(c, &stats, c->base, 0);
+	printf("exit_cost %s %lu %u %s\n", c->name, ticks,
+	       c->exits * c->laps * c->vcpus, c->title);
+}
+
+/* A process and a VM for each case, so that none sees what another has left. */
+static void measure_apart(const struct exit_case *c)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		err(1, "fork");
+	if (!child) {
+		measure(c);
+		exit(0);
+	}
+	if (waitpid(child, &status, 0) != child)
+		err(1, "waitpid");
+	if (status)
+		errx(1, "%s failed, wait status 0x%x", c->name, status);
+}
+
+int main(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_cases; i++)
+		measure_apart(&cases[i]);
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The vCPU that does not run the loop, but is called by it. */
+#ifndef EXIT_COST_OTHER_VCPU_H
+#define EXIT_COST_OTHER_VCPU_H
+
+void run_other(void);
+void take_ipi_of_other(unsigned int ipis);
+const char *fill_queue_of_other(void);
+
+const char *begin_sleeper(void);
+void check_sleeper(unsigned int ipis);
+
+#endif /* EXIT_COST_OTHER_VCPU_H */

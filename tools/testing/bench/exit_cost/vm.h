@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A VM with two vCPUs and the guest's loops, without a library. */
+#ifndef EXIT_COST_VM_H
+#define EXIT_COST_VM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+#define NR_VCPUS	2
+/* Under this name it also tells <linux/kvm.h> how large its rings are. */
+#define PAGE_SIZE	4096UL
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run;
+};
+
+extern int kvm_fd, vm_fd;
+/* The first runs the loops; the second is the other one. */
+extern struct vcpu vcpus[NR_VCPUS];
+
+int must_ioctl(int fd, unsigned long request, const void *arg,
+	       const char *what);
+
+/* A VM whose vCPUs have asked their first question. */
+void create_vm(void);
+
+/* Makes the slot of data pages anew: none of them is in the G-stage table. */
+void replace_data_slot(void);
+/* Changes the flags of the slot of data pages. */
+void set_data_slot_flags(uint32_t flags);
+/* The pages that were written since the last call; protects them. */
+unsigned int take_dirty_pages(void);
+
+/* ONE_REG. To get one fails, with errno set, if the vCPU has no such. */
+int get_reg(struct vcpu *vcpu, uint64_t id, uint64_t *value);
+void set_reg(struct vcpu *vcpu, uint64_t id, uint64_t value);
+
+/* Answers the question that the vCPU waits with. */
+void answer(struct vcpu *vcpu, const char *loop, unsigned int rounds);
+/* KVM_RUN, once. Returns whether the vCPU asks its next question. */
+int run_once(struct vcpu *vcpu);
+/* From one question to the next. */
+void run_loop(struct vcpu *vcpu, const char *loop, unsigned int rounds);
+/* What the guest says with its question: 0 if all was well. */
+uint64_t complaint(const struct vcpu *vcpu);
+
+#endif /* EXIT_COST_VM_H */

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What `make bench` makes of its numbers: when it fails, and what it shows."""
+
+import json
+
+import pytest
+
+from bench import measure, report
+from workspace.errors import Failure
+
+PRINTED = """\
+exit_cost cheap 5000 500 A cheap exit
+exit_cost dear 16000 100 A dear exit, by turns
+not_measured none No exit: the CPU has none
+"""
+
+
+def measured(cheap=5000, printed=PRINTED):
+    printed = printed.replace("cheap 5000", f"cheap {cheap}")
+    return measure.Measurements(
+        measure.exit_cases(printed), measure.left_out(printed),
+        boot_instructions=1000, text_bytes=2048)
+
+
+def comparison(cheap_under_rust):
+    return report.Comparison.of("rv64", measured(), measured(cheap_under_rust))
+
+
+def test_ticks_become_instructions():
+    assert [case.instructions for case in measured().cases] == [1000, 16000]
+
+
+@pytest.mark.parametrize("ticks, too_dear", ((5500, []), (5501, ["cheap"])))
+def test_limit(ticks, too_dear):
+    pairs = comparison(ticks).too_dear
+    assert [pair.name for pair in pairs] == too_dear
+
+
+def test_what_is_not_measured_is_named(tmp_path):
+    shown = comparison(5000)
+    assert "Not measured: No exit (the CPU has none)" in shown.table()
+    shown.write(tmp_path / "costs.json")
+    data = json.loads((tmp_path / "costs.json").read_text(encoding="utf-8"))
+    assert data["not_measured"] == {"none": "the CPU has none"}
+
+
+def test_both_backends_have_the_same_cases():
+    printed = PRINTED.replace("exit_cost dear 16000 100 A dear exit, by turns",
+                              "not_measured dear A dear exit: no reason")
+    with pytest.raises(Failure, match="alone .*: dear"):
+        report.Comparison.of("rv64", measured(), measured(printed=printed))
