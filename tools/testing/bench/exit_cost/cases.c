@@ -80,18 +80,20 @@
 	     (.before = run_other),					\
 	     EXT_FENCE_I, OTHER_HART, "ecall", NO_ERROR)		\
 	CASE(fence_pages, "Remote fence of 4 pages",			\
-	     (.exits = FENCES, .laps = FENCE_LAPS, .before = run_other), \
+	     (.exits = FENCES, .laps = FENCE_LAPS,			\
+	      .begin = begin_fences, .after = check_fences),		\
 	     EXT_SFENCE "; li s1, 0x40000000; li s2, 0x4000",		\
 	     OTHER_HART "; " FOUR_PAGES, "ecall",			\
 	     NO_ERROR "; add s1, s1, s2")				\
-	/* The queue of the other has overflown, long before. */	\
+	/* The queue of the other has long overflowed. */		\
 	CASE(fence_full, "Remote fence of 4 pages, queue full",		\
 	     (.begin = fill_queue_of_other),				\
 	     EXT_SFENCE "; li s1, 0x40000000; li s2, 0x4000",		\
 	     OTHER_HART "; " FOUR_PAGES, "ecall",			\
 	     NO_ERROR "; add s1, s1, s2")				\
 	CASE(fence_all, "Fence of everything, all vCPUs",		\
-	     (.exits = FENCES, .laps = FENCE_LAPS, .before = run_other), \
+	     (.exits = FENCES, .laps = FENCE_LAPS,			\
+	      .begin = begin_fences, .after = check_fences),		\
 	     EXT_SFENCE, ALL_HARTS "; " ALL_PAGES, "ecall", NO_ERROR)	\
 	/* A store where no memory is: user space is the device. */	\
 	CASE(mmio_store, "MMIO store to user space",			\
@@ -107,8 +109,7 @@
 	      .begin = begin_coalesced, .after = check_coalesced),	\
 	     "li s1, " STR(COALESCED_GPA), "", "sw zero, 0(s1)", "")	\
 	CASE(seed, "Read of the seed CSR, to user space",		\
-	     (.counter = STAT_csr_exit_user,	\
-	      .begin = begin_seed),					\
+	     (.counter = STAT_csr_exit_user, .begin = begin_seed),	\
 	     "li s2, " STR(SEED), "", "csrrw t0, 0x015, zero",		\
 	     "xor t0, t0, s2; or s3, s3, t0")				\
 	/* The first touch of a page that the host has ready. */	\

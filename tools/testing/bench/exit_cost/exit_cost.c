@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "clock.h"
 #include "stats.h"
 #include "vm.h"
 
@@ -31,19 +32,13 @@
 /* Interrupts of the host in the shortest run: each may be one exit more. */
 #define INTERRUPTS	2
 
-/* What a run took, and what KVM has counted meanwhile. */
+/* What a run took, and what KVM has counted meanwhile, of all its vCPUs. */
 struct measurement {
 	uint64_t ticks;
 	uint64_t counted[NR_COUNTERS];
 };
 
-static uint64_t read_time(void)
-{
-	uint64_t t;
-
-	asm volatile("rdtime %0" : "=r"(t) :: "memory");
-	return t;
-}
+static struct stats stats[NR_VCPUS];
 
 /* By turns, until each has asked its next question. */
 static void run_vcpus(const struct exit_case *c, const char *loop)
@@ -97,10 +92,10 @@ static void check_counters(const struct exit_case *c,
 		if (i == STAT_exits)
 			continue;
 		if (i == c->counter)
-			expected += exits * c->laps;
+			expected += exits * c->laps * c->vcpus;
 		/* The question at the end. */
 		if (i == STAT_ecall_exit_stat)
-			expected += c->laps;
+			expected += c->laps * c->vcpus;
 		if (m->counted[i] != expected)
 			errx(1, "%s: KVM has counted %lu of %s, not %lu",
 			     c->name, m->counted[i], counter_names[i],
@@ -109,33 +104,31 @@ static void check_counters(const struct exit_case *c,
 }
 
 static struct measurement run_laps(const struct exit_case *c,
-				   const struct stats *stats, const char *loop,
-				   unsigned int exits)
+				   const char *loop, unsigned int exits)
 {
 	struct measurement m = { 0 };
-	uint64_t before[NR_COUNTERS];
 	unsigned int i;
 
-	read_stats(stats, before);
+	for (i = 0; i < c->vcpus; i++)
+		subtract_stats(&stats[i], m.counted);
 	for (i = 0; i < c->laps; i++)
 		m.ticks += run_lap(c, loop, exits);
-	read_stats(stats, m.counted);
-	for (i = 0; i < NR_COUNTERS; i++)
-		m.counted[i] -= before[i];
+	for (i = 0; i < c->vcpus; i++)
+		add_stats(&stats[i], m.counted);
 	check_counters(c, &m, exits);
 	return m;
 }
 
-static uint64_t shortest(const struct exit_case *c, const struct stats *stats,
-			 const char *loop, unsigned int exits)
+static uint64_t shortest(const struct exit_case *c, const char *loop,
+			 unsigned int exits)
 {
 	struct measurement best = { .ticks = UINT64_MAX };
-	uint64_t expected = (exits + 1UL) * c->laps;
+	uint64_t expected = (exits + 1UL) * c->laps * c->vcpus;
 	uint64_t counted;
 	int i;
 
 	for (i = 0; i < RUNS; i++) {
-		struct measurement m = run_laps(c, stats, loop, exits);
+		struct measurement m = run_laps(c, loop, exits);
 
 		if (m.ticks < best.ticks)
 			best = m;
@@ -149,20 +142,20 @@ static uint64_t shortest(const struct exit_case *c, const struct stats *stats,
 
 static void measure(const struct exit_case *c)
 {
-	struct stats stats;
 	const char *reason = NULL;
 	uint64_t ticks;
+	int i;
 
 	create_vm();
-	open_stats(&stats, vcpus[0].fd);
+	for (i = 0; i < NR_VCPUS; i++)
+		open_stats(&stats[i], vcpus[i].fd);
 	if (c->begin)
 		reason = c->begin();
 	if (reason) {
 		printf("not_measured %s %s: %s\n", c->name, c->title, reason);
 		return;
 	}
-	ticks = shortest(c, &stats, c->loop, c->exits) -
-		shortest(c, &stats, c->base, 0);
+	ticks = shortest(c, c->loop, c->exits) - shortest(c, c->base, 0);
 	printf("exit_cost %s %lu %u %s\n", c->name, ticks,
 	       c->exits * c->laps * c->vcpus, c->title);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "guest.h"
 #include "other_vcpu.h"
 #include "stats.h"
@@ -21,6 +22,7 @@
 /* More fences than any queue of a vCPU holds. */
 #define MANY_FENCES	1000
 #define FOREVER		(~0U)
+#define TRIES		10
 
 GUEST_LOOP(nothing_loop, "", "", "nop", "");
 GUEST_LOOP(sleeper_loop, "csrwi sie, 2", "", "wfi", "csrci sip, 2");
@@ -43,6 +45,45 @@ void take_ipi_of_other(unsigned int ipis)
 		errx(1, "after %u IPIs, the sip of their target is 0x%lx", ipis,
 		     sip);
 	set_reg(OTHER, SIP, 0);
+}
+
+static uint64_t ticks_without_fences = UINT64_MAX;
+
+static uint64_t time_of_other(void)
+{
+	uint64_t start = read_time();
+
+	run_other();
+	return read_time() - start;
+}
+
+const char *begin_fences(void)
+{
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		uint64_t ticks;
+
+		/* After the first vCPU, as after a lap. */
+		run_loop(&vcpus[0], nothing_loop, 1);
+		ticks = time_of_other();
+		if (ticks < ticks_without_fences)
+			ticks_without_fences = ticks;
+	}
+	return NULL;
+}
+
+/*
+ * KVM does not count fences. But that the other vCPU has some to do shows in
+ * the time until its next question.
+ */
+void check_fences(unsigned int fences)
+{
+	uint64_t ticks = time_of_other();
+
+	if (fences && ticks <= ticks_without_fences)
+		errx(1, "after %u fences of another vCPU, it has none to do",
+		     fences);
 }
 
 const char *fill_queue_of_other(void)
@@ -104,7 +145,7 @@ void check_sleeper(unsigned int ipis)
 	uint64_t woken = read_counter(&stats, STAT_halt_wakeup) - wakeups;
 
 	if (woken != ipis || slept != ipis)
-		errx(1, "%u IPIs: their target was woken %lu times, and slept again %lu times",
+		errx(1, "%u IPIs have woken a vCPU %lu times, %lu times it slept again",
 		     ipis, woken, slept);
 	sleeps += slept;
 	wakeups += woken;

@@ -5,6 +5,8 @@
 
 void run_other(void);
 void take_ipi_of_other(unsigned int ipis);
+const char *begin_fences(void);
+void check_fences(unsigned int fences);
 const char *fill_queue_of_other(void);
 
 const char *begin_sleeper(void);

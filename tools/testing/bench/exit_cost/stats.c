@@ -72,10 +72,18 @@ uint64_t read_counter(const struct stats *stats, enum counter counter)
 	return value;
 }
 
-void read_stats(const struct stats *stats, uint64_t values[NR_COUNTERS])
+void subtract_stats(const struct stats *stats, uint64_t sums[NR_COUNTERS])
 {
 	int i;
 
 	for (i = 0; i < NR_COUNTERS; i++)
-		values[i] = read_counter(stats, i);
+		sums[i] -= read_counter(stats, i);
+}
+
+void add_stats(const struct stats *stats, uint64_t sums[NR_COUNTERS])
+{
+	int i;
+
+	for (i = 0; i < NR_COUNTERS; i++)
+		sums[i] += read_counter(stats, i);
 }

@@ -37,6 +37,8 @@ struct stats {
 
 void open_stats(struct stats *stats, int vcpu_fd);
 uint64_t read_counter(const struct stats *stats, enum counter counter);
-void read_stats(const struct stats *stats, uint64_t values[NR_COUNTERS]);
+/* What was counted between the two is what they leave in `sums`. */
+void subtract_stats(const struct stats *stats, uint64_t sums[NR_COUNTERS]);
+void add_stats(const struct stats *stats, uint64_t sums[NR_COUNTERS]);
 
 #endif /* EXIT_COST_STATS_H */
