@@ -29,8 +29,6 @@
 #include "vm.h"
 
 #define RUNS		25
-/* Interrupts of the host in the shortest run: each may be one exit more. */
-#define INTERRUPTS	2
 
 /* What a run took, and what KVM has counted meanwhile, of all its vCPUs. */
 struct measurement {
@@ -88,7 +86,7 @@ static void check_counters(const struct exit_case *c,
 	for (i = 0; i < NR_COUNTERS; i++) {
 		uint64_t expected = 0;
 
-		/* See shortest(): the host's interrupts are exits, too. */
+		/* The host's interrupts are exits, too: see shortest(). */
 		if (i == STAT_exits)
 			continue;
 		if (i == c->counter)
@@ -124,7 +122,6 @@ static uint64_t shortest(const struct exit_case *c, const char *loop,
 {
 	struct measurement best = { .ticks = UINT64_MAX };
 	uint64_t expected = (exits + 1UL) * c->laps * c->vcpus;
-	uint64_t counted;
 	int i;
 
 	for (i = 0; i < RUNS; i++) {
@@ -133,10 +130,9 @@ static uint64_t shortest(const struct exit_case *c, const char *loop,
 		if (m.ticks < best.ticks)
 			best = m;
 	}
-	counted = best.counted[STAT_exits];
-	if (counted < expected || counted > expected + INTERRUPTS)
+	if (best.counted[STAT_exits] != expected)
 		errx(1, "%s: %lu exits, not %lu, in the shortest of %d runs",
-		     c->name, counted, expected, RUNS);
+		     c->name, best.counted[STAT_exits], expected, RUNS);
 	return best.ticks;
 }
 

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Data pages that are not mapped, or mapped but write-protected. */
 #include <err.h>
+#include <unistd.h>
 
 #include "guest.h"
 #include "memory.h"
 #include "vm.h"
 
+#define GRACE_US	20000
+
 extern const char fault_logged_loop[];
 
+/* RCU works off what the old slot has left while this sleeps. */
 void unmap_data(void)
 {
 	replace_data_slot();
+	usleep(GRACE_US);
 }
 
 /* The first writes map the pages. From then on they are only protected. */
