@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "other_vcpu.h"
 #include "seed.h"
+#include "sleeper.h"
 
 /*
  * This many exits, and this many wake-ups, stay far below the distance of two

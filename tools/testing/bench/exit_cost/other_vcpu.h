@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The vCPU that does not run the loop, but is called by it. */
+/* The other vCPU, which the loop calls while it does not run. */
 #ifndef EXIT_COST_OTHER_VCPU_H
 #define EXIT_COST_OTHER_VCPU_H
 
@@ -8,8 +8,5 @@ void take_ipi_of_other(unsigned int ipis);
 const char *begin_fences(void);
 void check_fences(unsigned int fences);
 const char *fill_queue_of_other(void);
-
-const char *begin_sleeper(void);
-void check_sleeper(unsigned int ipis);
 
 #endif /* EXIT_COST_OTHER_VCPU_H */

@@ -18,8 +18,10 @@ struct vcpu {
 };
 
 extern int kvm_fd, vm_fd;
-/* The first runs the loops; the second is the other one. */
+/* The first runs the loops. */
 extern struct vcpu vcpus[NR_VCPUS];
+/* On one hart, it is never in the guest at the same time. */
+#define OTHER		(&vcpus[1])
 
 int must_ioctl(int fd, unsigned long request, const void *arg,
 	       const char *what);
