@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Guest memory while the host changes it: faults, slots that come and go, pages
- * that are dropped, protected, copied on write or logged as dirty.
+ * that are dropped, protected, copied on write, aged or logged as dirty.
  *
  * The data slot is mapped at the same address in the guest and in its physical
  * memory, so that "address" means both.
@@ -9,6 +9,8 @@
  * The case `hole` makes KVM log "VCPU exit error": that is its answer to user
  * space for memory that is not there.
  */
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -637,6 +639,128 @@ TEST_F(mmu, copy_on_write)
 	TEST_ASSERT(waitpid(child, &status, 0) == child, "waitpid: %s", strerror(errno));
 	TEST_ASSERT(status == 0, "the fork saw what the guest wrote after it: status 0x%x",
 		    status);
+}
+
+/* --- Aging ---------------------------------------------------------------- */
+
+#define PAGEMAP_PFN	((1UL << 55) - 1)
+
+/* Which of the slot's pages the kernel takes for idle, by its own tracking. */
+struct idle_pages {
+	int bitmap;		/* of the whole machine, by frame number */
+	u64 frames[PAGES];
+};
+
+static u64 read_word(int fd, u64 index)
+{
+	u64 word;
+
+	TEST_ASSERT(pread(fd, &word, sizeof(word), index * sizeof(word)) == sizeof(word),
+		    "pread: %s", strerror(errno));
+	return word;
+}
+
+static void find_frames(struct idle_pages *idle, void *memory)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	u64 page;
+
+	TEST_ASSERT(pagemap >= 0, "pagemap: %s", strerror(errno));
+	for (page = 0; page < PAGES; page++) {
+		idle->frames[page] = PAGEMAP_PFN &
+			read_word(pagemap, (u64)memory / PAGE + page);
+		TEST_ASSERT(idle->frames[page], "page %lu has no frame", page);
+	}
+	close(pagemap);
+}
+
+/* Only pages on a list of the LRU can be idle; new ones wait to be put there. */
+static void drain_lru(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "drop_caches: %s", strerror(errno));
+	close(fd);
+}
+
+static void mark_idle(struct idle_pages *idle)
+{
+	u64 page, bit;
+
+	for (page = 0; page < PAGES; page++) {
+		bit = 1UL << idle->frames[page] % 64;
+		TEST_ASSERT(pwrite(idle->bitmap, &bit, sizeof(bit), idle->frames[page] / 64 *
+				   sizeof(bit)) == sizeof(bit), "pwrite: %s", strerror(errno));
+	}
+}
+
+/* How many are idle. To know that, the kernel asks KVM to age them. */
+static int count_idle(struct idle_pages *idle)
+{
+	int count = 0;
+	u64 page;
+
+	for (page = 0; page < PAGES; page++)
+		count += read_word(idle->bitmap, idle->frames[page] / 64) >>
+			 idle->frames[page] % 64 & 1;
+	return count;
+}
+
+static int find_cpus(int *cpus, int wanted)
+{
+	int cpu, found = 0;
+	cpu_set_t allowed;
+
+	kvm_sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (cpu = 0; cpu < CPU_SETSIZE && found < wanted; cpu++)
+		if (CPU_ISSET(cpu, &allowed))
+			cpus[found++] = cpu;
+	return found;
+}
+
+/*
+ * A page is idle until its guest touches it. Aging leaves TLBs alone, so that the
+ * guest has to go on where nothing is cached: the accessed bit is seen by whoever
+ * walks the page table.
+ */
+TEST_F(mmu, aging)
+{
+	struct idle_pages idle;
+	int cpus[2], count;
+	u64 round, page;
+
+	if (find_cpus(cpus, 2) < 2)
+		SKIP(return, "there is only one CPU");
+	idle.bitmap = open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
+	if (idle.bitmap < 0)
+		SKIP(return, "the kernel does not track idle pages");
+	add_slot(self, DEFAULT_VM_MEM_SRC, PAGES, 0);
+	pin_self_to_cpu(cpus[0]);
+	start_obeying(self->vcpu);
+	/* Written: all that is only read is the host's one page of zeros. */
+	for (page = 0; page < PAGES; page++)
+		guest_write(self, BASE + page * PAGE, page);
+	find_frames(&idle, self->memory);
+	drain_lru();
+
+	for (round = 0; round < 4; round++) {
+		mark_idle(&idle);
+		count = count_idle(&idle);
+		TEST_ASSERT(count >= PAGES / 2, "%d of %d pages are idle, and none was touched",
+			    count, PAGES);
+
+		pin_self_to_cpu(cpus[(round + 1) % 2]);
+		for (page = 0; page < PAGES; page++) {
+			if (round & 1)
+				guest_write(self, BASE + page * PAGE, round);
+			else
+				guest_read(self, BASE + page * PAGE);
+		}
+		count = count_idle(&idle);
+		TEST_ASSERT(!count, "%d of %d pages are idle, and all were touched", count,
+			    PAGES);
+	}
+	close(idle.bitmap);
 }
 
 /* --- Huge pages ----------------------------------------------------------- */
