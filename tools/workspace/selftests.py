@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's kvm selftests, upstream's and the project's, for the host."""
 
-from . import compiler_warnings, process
+import re
+
+from . import compiler_warnings, process, selftest_runs
 from .settings import REPOSITORY
 from .steps import digest, say
 from .toolchain import CROSS_COMPILE
 
 SUITE = "tools/testing/selftests/kvm"
-UPSTREAM = (
-    "guest_print_test",
-    "kvm_binary_stats_test",
-    "kvm_create_max_vcpus",
-    "riscv/ebreak_test",
-    "set_memory_region_test",
-)
+LISTED = re.compile(r"^TEST_GEN_PROGS_(?:COMMON|riscv) \+?= ([\w/-]+)$", re.M)
 
 
 def ours():
@@ -24,7 +20,13 @@ def ours():
 
 
 def names():
-    return (*UPSTREAM, *ours())
+    return (*selftest_runs.read().programs, *ours())
+
+
+def listed(tree):
+    """The programs that the kernel's own Makefile has for RISC-V."""
+    makefile = tree.path / SUITE / "Makefile.kvm"
+    return set(LISTED.findall(makefile.read_text(encoding="utf-8")))
 
 
 def prepare(tree, toolchain, jobs, log):

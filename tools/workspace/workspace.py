@@ -31,6 +31,8 @@ class Artifacts:
     initramfs: Path
     backends: dict = field(default_factory=dict)
     programs: dict = field(default_factory=dict)
+    # What the kernel has, by its own Makefile, whether it was built or not.
+    upstream_programs: set = field(default_factory=set)
 
 
 class Workspace:
@@ -96,6 +98,9 @@ def prepared(settings, backends, with_programs=False, extra_packages=()):
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
         try:
             artifacts = _take(directory, disk, built, programs)
+            if with_programs:
+                artifacts.upstream_programs = \
+                    selftests.listed(workspace.tree())
         except BaseException:
             remove(directory)
             raise

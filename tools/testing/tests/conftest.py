@@ -7,6 +7,8 @@ import pytest
 
 from harness import guest
 from harness.host import Files, Host, Machine
+from harness.verdicts import Verdicts
+from workspace import selftest_runs
 from workspace.settings import CPUS
 
 HARTS = 2
@@ -22,9 +24,11 @@ class Slot:
     boots: int = 0
     host: Host | None = None
 
-    def booted(self):
+    def booted(self, memory=Machine.memory):
+        if self.host and self.host.machine.memory != memory:
+            self.drop()
         if not self.host:
-            self.host = self._boot()
+            self.host = self._boot(memory)
         return self.host
 
     def drop(self):
@@ -39,7 +43,7 @@ class Slot:
         if host:
             host.__exit__(RuntimeError, None, None)
 
-    def _boot(self):
+    def _boot(self, memory):
         artifacts = self.report.artifacts
         settings = self.report.settings
         built = artifacts.backends[self.backend]
@@ -49,7 +53,7 @@ class Slot:
             f"test-{self.backend}-{self.cpu}{again}",
             Files(built.kernel, built.module, artifacts.disk,
                   artifacts.initramfs, tuple(artifacts.programs.values())),
-            Machine(settings.machine, self.cpu, HARTS),
+            Machine(settings.machine, self.cpu, HARTS, memory),
             settings.timeout_factor)
         host.__enter__()
         try:
@@ -71,8 +75,12 @@ def pytest_generate_tests(metafunc):
                              scope="session",
                              ids=[f"{backend}-{cpu}"
                                   for backend, cpu in configurations])
-    if "program" in metafunc.fixturenames:
-        metafunc.parametrize("program", list(report.artifacts.programs))
+    if "run" in metafunc.fixturenames:
+        metafunc.parametrize("run", [
+            pytest.param(run, id=run.name,
+                         marks=[pytest.mark.memory(run.memory)]
+                         if run.memory else [])
+            for run in selftest_runs.of_all(report.artifacts.programs)])
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +90,8 @@ def report(request):
 
 @pytest.fixture(scope="session")
 def verdicts():
-    """{(cpu, program): {backend: verdict}}, filled while programs are run."""
-    return {}
+    """What the selftests say, filled while they are run."""
+    return Verdicts()
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +105,8 @@ def slot(request, report):
 @pytest.fixture
 def host(request, slot):
     """A host with kvm.ko loaded; a failed test's host is not used again."""
-    yield slot.booted()
+    marker = request.node.get_closest_marker("memory")
+    yield slot.booted(*marker.args if marker else ())
     call = getattr(request.node, "call_report", None)
     if call is None or call.failed:
         slot.discard()

@@ -2,64 +2,78 @@
 """The kernel's kvm selftests, upstream's and the project's own."""
 
 import re
-import tomllib
-from pathlib import Path
 
 import pytest
 
+from harness import verdicts as judges
+from harness.exceptions import DIFFERS, ONLY
+from workspace import selftest_runs
+
 TIMEOUT = 240
-# The exit status of a kselftest that cannot run where it is.
-SKIP = 4
-VERDICTS = {0: "pass", SKIP: "skip"}
+FULL_TIMEOUT = 4 * 3600
 # A case of a program that cannot run where it is, in kselftest's format.
 SKIPPED_PART = re.compile(r"^ok \d+ (\S+) # SKIP (.*)$", re.M)
-EXCEPTIONS = tomllib.loads(
-    Path(__file__).with_name("selftests.toml").read_text(encoding="utf-8")
-).get("only", [])
 
 
-def left_out(program, backend):
-    """The entries that keep something of a program from a backend."""
-    return [entry for entry in EXCEPTIONS
-            if entry["program"] == program and entry["backend"] != backend]
-
-
-@pytest.mark.parametrize("entry", EXCEPTIONS, ids=lambda e: e["program"])
+@pytest.mark.parametrize("entry", (*ONLY, *DIFFERS), ids=lambda e: e.program)
 def test_exception(report, entry):
-    """An exception must be of this project, and is reported as a skip."""
-    assert entry["program"] in report.artifacts.programs
-    what = ", ".join(entry.get("tests", [])) or "all of it"
-    pytest.skip(f"{what} only under {entry['backend']}: {entry['why']}")
+    """An exception must be of a program, and is reported as a skip."""
+    assert entry.program in report.artifacts.programs
+    pytest.skip(str(entry))
 
 
-def test_selftest(host, slot, report, verdicts, program):
-    entries = left_out(program, slot.backend)
-    for entry in entries:
-        if "tests" not in entry:
-            pytest.skip(f"only under {entry['backend']}: {entry['why']}")
-    # The option of kselftest's harness that leaves a test out.
-    options = "".join(f" -T {test}" for entry in entries
-                      for test in entry["tests"])
-    compared = all("tests" in entry for entry in EXCEPTIONS
-                   if entry["program"] == program)
-    kept = verdicts.setdefault((slot.cpu, program), {}) if compared else {}
-    kept[slot.backend] = "fail"
-    name = report.artifacts.programs[program].name
-    result = host.run(f"cd /tmp && /payload/{name}{options}", TIMEOUT)
+@pytest.mark.parametrize("entry", selftest_runs.read().left_out,
+                         ids=lambda e: e.program)
+def test_left_out(entry):
+    pytest.skip(entry.why)
+
+
+def test_every_program_of_upstream_is_known(report):
+    """A kernel with a new selftest, or with one less, is noticed."""
+    known = selftest_runs.read().known
+    listed = report.artifacts.upstream_programs
+    assert listed, "the kernel's Makefile lists no selftests"
+    assert known == listed, f"to be corrected in {selftest_runs.TABLE.name}"
+
+
+def test_selftest(host, slot, report, verdicts, run):
+    only = [entry for entry in ONLY
+            if entry.program == run.program and entry.backend != slot.backend]
+    for entry in only:
+        if not entry.tests:
+            pytest.skip(str(entry))
+    compared = all(entry.tests for entry in ONLY
+                   if entry.program == run.program)
+    if compared:
+        verdicts.keep(slot.cpu, run, slot.backend,
+                      judges.Verdict(judges.FAIL))
+    result = run_in(host, report, run, only)
     host.judge()
-    kept[slot.backend] = VERDICTS.get(result.status, "fail")
+    excepted = [part for entry in DIFFERS if entry.program == run.program
+                for part in entry.parts]
+    verdict = judges.judge(result.status, result.output, run.parts, excepted)
+    if compared:
+        verdicts.keep(slot.cpu, run, slot.backend, verdict)
     for part, reason in SKIPPED_PART.findall(result.output):
         report.skip_part(f"{slot.backend}-{slot.cpu}-{part}", reason.strip())
-    if result.status == SKIP:
-        pytest.skip(_last_line(result.output))
-    if result.status:
-        raise host.failure(f"{program} exited with status {result.status}"
+    if verdict.what == judges.SKIP:
+        pytest.skip(verdict.reason)
+    if verdict.what == judges.FAIL:
+        raise host.failure(f"{run.name}: {verdict.reason}"
                            f"{_failed_parts(result.output)}")
 
 
-def _last_line(output):
-    lines = [line for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
+def run_in(host, report, run, only):
+    """Run it, without the tests that are only for the other backend."""
+    full = report.settings.full
+    # The option of kselftest's harness that leaves a test out.
+    left_out = "".join(f" -T {test}" for entry in only for test in entry.tests)
+    name = report.artifacts.programs[run.program].name
+    arguments = run.arguments(full)
+    if run.before:
+        host.check(run.before)
+    return host.run(f"cd /tmp && /payload/{name} {arguments}{left_out}",
+                    FULL_TIMEOUT if full else TIMEOUT)
 
 
 def _failed_parts(output):

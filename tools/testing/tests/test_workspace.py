@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from harness import backend, splats
-from workspace import (apt, compiler_warnings, insertions, process, settings,
-                       stats, tree)
+from harness import backend, splats, verdicts
+from harness.exceptions import Differs
+from workspace import (apt, compiler_warnings, insertions, process,
+                       selftest_runs, settings, stats, tree)
 from workspace.errors import Failure
 
 UPSTREAM = "one\ntwo\nthree\n"
@@ -273,6 +274,111 @@ class TestJudges:
             "let y = ['\"', '\\'']; // unsafe { \"\n")
         assert not stats.UNSAFE_BLOCK.search(code)
         assert stats.UNSAFE_BLOCK.search("let y = unsafe { f() };")
+
+
+class TestSelftestRuns:
+    def read(self, directory, text):
+        table = directory / "table.toml"
+        table.write_text(text)
+        return selftest_runs.read(table)
+
+    def test_arguments(self, tmp_path):
+        found = self.read(tmp_path, (
+            '[[run]]\nprogram = "a"\noptions = "-u X"\nshort = "-b 1"\n'
+            '[[run]]\nprogram = "a"\nshort = "-b 1"\nfull = "-b 9"\n'
+            '[[left_out]]\nprogram = "b"\nwhy = "c"\n'))
+        assert [(run.name, run.arguments(False), run.arguments(True))
+                for run in found.runs] == \
+            [("a -u X", "-u X -b 1", "-u X"), ("a", "-b 1", "-b 9")]
+        assert found.programs == ("a",)
+        assert found.known == {"a", "b"}
+
+    @pytest.mark.parametrize("text, complaint", (
+        ('[[run]]\nprogram = "a"\nlong = "-b 1"', "run 1: unknown long"),
+        ('[[run]]\nshort = "-b 1"', "run 1: .*program"),
+        ('[[left_out]]\nprogram = "a"', "left_out 1: .*why"),
+        ('[[runs]]\nprogram = "a"', "unknown runs"),
+        ('[[run]]\nprogram = "a"\n' * 2, "a is there more than once"),
+    ))
+    def test_bad_tables_are_refused(self, tmp_path, text, complaint):
+        with pytest.raises(Failure, match=complaint):
+            self.read(tmp_path, text)
+
+
+class TestVerdicts:
+    ASSERTION = "==== Test Assertion Failure ====\n"
+    MISSING = "  b: There are 1 missing registers; 0 registers failed get\n"
+    RUNS = (selftest_runs.Run("one"), selftest_runs.Run("two", parts=True))
+
+    @pytest.mark.parametrize("status, output, what", (
+        (0, "Random seed: 1\n", "pass"),
+        (4, "1..0 # SKIP - no irqchip\n", "skip"),
+        (0, "Log mode 'dirty-ring' not supported, skipping test\n", "skip"),
+        (254, ASSERTION, "fail"),
+        (4, f"{ASSERTION}Access denied - Exiting, skipping test\n", "fail"),
+        (0, ASSERTION, "fail"),
+        (139, "Segmentation fault\n", "fail"),
+    ))
+    def test_programs(self, status, output, what):
+        assert verdicts.judge(status, output).what == what
+
+    @pytest.mark.parametrize("status, output, what", (
+        (0, "a: PASS\n1..0 # SKIP - b not available\n", "pass"),
+        (0, "1..0 # SKIP - a not available, skipping tests\n", "fail"),
+        (0, "", "fail"),
+        (1, "a: PASS\n", "fail"),
+        (1, f"a: PASS\n{ASSERTION}  no part\n", "fail"),
+        (1, f"a: PASS\n{ASSERTION}{MISSING}", "fail"),
+    ))
+    def test_programs_in_parts(self, status, output, what):
+        assert verdicts.judge(status, output, in_parts=True).what == what
+
+    def test_a_part_that_is_an_exception_fails_alone(self):
+        found = verdicts.judge(1, f"a: PASS\n{self.ASSERTION}{self.MISSING}",
+                               in_parts=True, excepted=("b",))
+        assert (found.what, found.parts) == \
+            ("pass", {"a": "pass", "b": "fail"})
+
+    def filled(self, c, rust, c_parts=(), rust_parts=()):
+        found = verdicts.Verdicts()
+        for cpu in ("rv64", "max"):
+            for name, what, parts in (("c", c, c_parts),
+                                      ("rust", rust, rust_parts)):
+                found.keep(cpu, self.RUNS[0], name, verdicts.Verdict(what))
+                found.keep(cpu, self.RUNS[1], name, verdicts.Verdict(
+                    "pass", parts=dict.fromkeys(parts, "pass")))
+        return found
+
+    def different(self, found, *exceptions):
+        return [row.title for row in
+                found.different(("c", "rust"), exceptions)]
+
+    def needless(self, found, *exceptions):
+        return [part for _, part in found.needless(
+            ("c", "rust"), ("rv64", "max"), exceptions)]
+
+    def test_what_says_the_same_does_not_differ(self):
+        assert not self.different(self.filled("skip", "skip", "ab", "ab"))
+
+    def test_what_differs_is_found_unless_it_is_an_exception(self):
+        found = self.filled("pass", "skip", "ab", "a")
+        assert self.different(found) == ["one", "two: b"] * 2
+        assert self.different(found, Differs("one", "")) == ["two: b"] * 2
+        assert self.different(found, Differs("two", "", ("b",))) == \
+            ["one"] * 2
+        assert self.different(found, Differs("two", "")) == \
+            ["one", "two: b"] * 2
+
+    def test_a_backend_that_said_nothing_differs(self):
+        found = verdicts.Verdicts()
+        found.keep("rv64", self.RUNS[0], "c", verdicts.Verdict("pass"))
+        assert self.different(found) == ["one"]
+
+    def test_needless_exceptions_are_found(self):
+        found = self.filled("pass", "pass", "ab", "a")
+        assert self.needless(found, Differs("one", ""),
+                             Differs("two", "", ("a", "b"))) == ["", "a"]
+        assert not self.needless(found, Differs("not run", ""))
 
 
 def test_a_child_and_its_children_end_with_the_block(tmp_path):

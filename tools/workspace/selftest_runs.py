@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How the kernel's own kvm selftests are run, from one readable table."""
+
+import tomllib
+from dataclasses import dataclass, fields
+
+from .errors import Failure
+from .settings import REPOSITORY
+
+TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A program with its arguments: one row of the table of verdicts."""
+
+    program: str
+    options: str = ""
+    short: str = ""
+    full: str = ""
+    memory: str = ""
+    before: str = ""
+    parts: bool = False
+
+    @property
+    def name(self):
+        return f"{self.program} {self.options}".strip()
+
+    def arguments(self, full):
+        return f"{self.options} {self.full if full else self.short}".strip()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A program that is not run, and the reason."""
+
+    program: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Table:
+    runs: tuple
+    left_out: tuple
+
+    @property
+    def programs(self):
+        """What has to be built, each once."""
+        return tuple(dict.fromkeys(run.program for run in self.runs))
+
+    @property
+    def known(self):
+        """All programs that the table says something of."""
+        return {entry.program for entry in (*self.runs, *self.left_out)}
+
+
+def read(table=TABLE):
+    """The table, each entry checked."""
+    with open(table, "rb") as file:
+        try:
+            data = tomllib.load(file)
+        except tomllib.TOMLDecodeError as error:
+            raise Failure(f"{table}: {error}") from error
+    runs = _entries(data.pop("run", []), Run, table.name, "run")
+    left_out = _entries(data.pop("left_out", []), LeftOut, table.name,
+                        "left_out")
+    if data:
+        raise Failure(f"{table.name}: unknown {', '.join(sorted(data))}.")
+    names = [run.name for run in runs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise Failure(f"{table.name}: {', '.join(sorted(twice))} is there "
+                      "more than once.",
+                      "Give each run `options` of its own.")
+    return Table(runs, left_out)
+
+
+def of_all(programs):
+    """The runs of all programs; those that need a host of their own last."""
+    upstream = read()
+    ours = (Run(name) for name in programs if name not in upstream.programs)
+    return sorted((*upstream.runs, *ours), key=lambda run: bool(run.memory))
+
+
+def _entries(entries, kind, table, name):
+    known = {field.name for field in fields(kind)}
+    made = []
+    for number, entry in enumerate(entries, 1):
+        where = f"{table}, {name} {number}"
+        unknown = set(entry) - known
+        if unknown:
+            raise Failure(f"{where}: unknown {', '.join(sorted(unknown))}.")
+        try:
+            made.append(kind(**entry))
+        except TypeError as error:
+            raise Failure(f"{where}: {error}.") from error
+    return tuple(made)
