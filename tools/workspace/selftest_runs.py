@@ -21,6 +21,7 @@ class Run:
     memory: str = ""
     before: str = ""
     parts: bool = False
+    long: bool = False
 
     @property
     def name(self):

@@ -37,6 +37,8 @@ def test_every_program_of_upstream_is_known(report):
 
 
 def test_selftest(host, slot, report, verdicts, run):
+    if run.long and not report.settings.full:
+        pytest.skip("it cannot be made short: only with FULL=1")
     only = [entry for entry in ONLY
             if entry.program == run.program and entry.backend != slot.backend]
     for entry in only:
