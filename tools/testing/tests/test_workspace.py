@@ -294,7 +294,7 @@ class TestSelftestRuns:
         assert found.known == {"a", "b"}
 
     @pytest.mark.parametrize("text, complaint", (
-        ('[[run]]\nprogram = "a"\nlong = "-b 1"', "run 1: unknown long"),
+        ('[[run]]\nprogram = "a"\nlonger = "-b 1"', "run 1: unknown longer"),
         ('[[run]]\nshort = "-b 1"', "run 1: .*program"),
         ('[[left_out]]\nprogram = "a"', "left_out 1: .*why"),
         ('[[runs]]\nprogram = "a"', "unknown runs"),
