@@ -16,6 +16,12 @@ from .steps import digest, remove, say, whole
 
 SCRIPTS = REPOSITORY / "tools/testing/guest"
 MOUNT_POINTS = ("dev", "etc", "payload", "proc", "run", "sys", "tmp")
+# Scripts by where they go: in the host, and in the guest's initramfs.
+HOST_SCRIPTS = {"host-init": "init", "agent": "agent",
+                "guest": "usr/bin/guest", "guest-qemu": "usr/bin/guest-qemu",
+                "guest-start": "usr/bin/guest-start"}
+GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
+                 "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
 
 
@@ -29,7 +35,7 @@ def prepare(cache, log):
     """The host's disk and the guest's initramfs, made if need be."""
     unpacked = _unpacked(cache, log)
     scripts = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file()]
-    key = digest(unpacked.name, *scripts)
+    key = digest(unpacked.name, HOST_SCRIPTS, GUEST_SCRIPTS, *scripts)
     disk = Path(cache) / "image" / key
     if not disk.is_dir():
         say("image", "host disk and guest initramfs")
@@ -88,23 +94,23 @@ def _host_disk(unpacked, directory, log):
         (root / name).mkdir()
     for name in ("bin", "lib"):
         (root / name).symlink_to(f"usr/{name}")
-    _install(SCRIPTS / "host-init", root / "init")
-    _install(SCRIPTS / "guest", root / "usr/bin/guest")
+    _install(HOST_SCRIPTS, root)
     drive(root, directory / "host.ext4", log)
     shutil.rmtree(root)
 
 
 def _guest_initramfs(unpacked, directory, log):
     root = directory / "guest"
-    for name in ("bin", "dev", "proc", "sys"):
+    for name in ("bin", "dev", "mnt", "proc", "sys", "tmp"):
         (root / name).mkdir(parents=True)
     shutil.copy2(unpacked / "usr/bin/busybox", root / "bin/busybox")
-    _install(SCRIPTS / "guest-init", root / "init")
+    _install(GUEST_SCRIPTS, root)
     archive = "find . | sort | cpio -o -H newc -R 0:0 >../initramfs"
     process.run(["sh", "-c", archive], log, "image: guest initramfs", cwd=root)
     shutil.rmtree(root)
 
 
-def _install(source, target):
-    shutil.copyfile(source, target)
-    target.chmod(0o755)
+def _install(scripts, root):
+    for source, target in scripts.items():
+        shutil.copyfile(SCRIPTS / source, root / target)
+        (root / target).chmod(0o755)

@@ -5,7 +5,6 @@ import fcntl
 import itertools
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +15,11 @@ from workspace.errors import Failure
 from workspace.process import last_lines
 from workspace.settings import LOGS
 
-from . import backend, splats
+from . import backend, port, splats
+from .agent import COMMAND_TIMEOUT, READY, Agent
 
 QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
-COMMAND_TIMEOUT = 60
-STATUS = r"@@status=(\d+)@@\r*\n"
 
 
 @dataclass(frozen=True)
@@ -45,20 +43,14 @@ class Machine:
     memory: str = "2G"
     append: str = ""
     options: tuple = ()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command in the host printed, and how it ended."""
-
-    status: int
-    output: str
-    seconds: float
-    marked: float | None = None
+    # The names of the ports through which programs in it are spoken to.
+    ports: tuple = ()
+    # The size of an empty disk, which is /dev/vdc.
+    scratch: int = 0
 
 
 @dataclass
-class Host:
+class Host(Agent):
     """A booted host, for as long as the `with` block lasts.
 
     The log of its kernel is NAME.kernel.log, what was run in it and what that
@@ -81,7 +73,7 @@ class Host:
     def __enter__(self):
         try:
             self._start()
-            self._wait("@@ready@@\r*\n", BOOT_TIMEOUT * self.timeout_factor,
+            self._wait(READY, BOOT_TIMEOUT * self.timeout_factor,
                        "The host did not boot")
         except BaseException:
             self._stop()
@@ -96,34 +88,6 @@ class Host:
             self._stop()
         if kind is None:
             self.judge()
-
-    def run(self, command, timeout=COMMAND_TIMEOUT, mark=None):
-        """Run one line of shell; `mark` is a pattern whose time is wanted."""
-        self._transcript.write(f"\n$ {command}\n")
-        start = time.monotonic()
-        marked = None
-        text = ""
-        self._process.sendline(command)
-        patterns = [STATUS, mark] if mark else [STATUS]
-        while True:
-            left = timeout * self.timeout_factor - (time.monotonic() - start)
-            found = self._wait(patterns, max(left, 0.1),
-                               f"`{command}` did not end within {timeout} s")
-            text += self._process.before
-            if found == 0:
-                break
-            marked = marked or time.monotonic() - start
-            text += self._process.after
-        return Result(int(self._process.match.group(1)),
-                      text.replace("\r", ""), time.monotonic() - start, marked)
-
-    def check(self, command, timeout=COMMAND_TIMEOUT):
-        """Run one line of shell that must succeed; return what it prints."""
-        result = self.run(command, timeout)
-        if result.status:
-            raise self.failure(
-                f"`{command}` exited with status {result.status}")
-        return result.output
 
     def load_kvm(self):
         self.check("insmod /payload/kvm.ko")
@@ -180,8 +144,18 @@ class Host:
             "-device", "virtconsole,chardev=console",
             "-chardev", f"file,id=log,path={self.kernel_log}",
             "-serial", "chardev:log",
+            *self._scratch_options(),
+            *port.options(self._work, machine.ports),
             *machine.options,
         ]
+
+    def connect(self, name):
+        """A connection to the port of that name."""
+        return port.connect(self._work, name)
+
+    def transcript(self, who):
+        """A place in this host's log for what somebody else says."""
+        return _Lines(self._transcript, f"[{who}] ")
 
     def shell(self):
         """Hand the terminal to a shell on the host, until it powers off."""
@@ -235,6 +209,18 @@ class Host:
         for program in self.files.programs:
             shutil.copy(program, root / Path(program).name)
         image.drive(root, self._work / "payload.ext4", self._work / "log")
+        with open(self._work / "scratch", "wb") as scratch:
+            scratch.truncate(self.machine.scratch)
+
+    def _scratch_options(self):
+        if not self.machine.scratch:
+            return ()
+        return ("-drive", f"file={self._work}/scratch,format=raw,if=none,"
+                          "id=scratch",
+                "-device", "virtio-blk-device,drive=scratch")
+
+    def _terminal(self):
+        return self._process
 
     def _wait(self, pattern, seconds, what):
         try:
@@ -278,13 +264,22 @@ def _check_machine(machine):
 
 
 class _Lines:
-    """A log of what a terminal shows, without its carriage returns."""
+    """A log of what a terminal shows, without its carriage returns.
 
-    def __init__(self, file):
+    With a prefix, it is written by the line: others write to the log, too.
+    """
+
+    def __init__(self, file, prefix=""):
         self._file = file
+        self._prefix = prefix
+        self._partial = ""
 
     def write(self, text):
-        self._file.write(text.replace("\r", ""))
+        text = text.replace("\r", "")
+        if self._prefix:
+            *whole, self._partial = (self._partial + text).split("\n")
+            text = "".join(f"{self._prefix}{line}\n" for line in whole)
+        self._file.write(text)
 
     def flush(self):
         self._file.flush()

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """Hosts that tests share: one boot for each backend and CPU."""
 
+import functools
 from dataclasses import dataclass
 
 import pytest
 
-from harness import guest
+from harness import guest, vm
 from harness.host import Files, Host, Machine
 from harness.verdicts import Verdicts
 from workspace import selftest_runs
 from workspace.settings import CPUS
 
 HARTS = 2
+# A disk for guests, and for what the host swaps out.
+SCRATCH = 512 << 20
 
 
 @dataclass
@@ -53,7 +56,8 @@ class Slot:
             f"test-{self.backend}-{self.cpu}{again}",
             Files(built.kernel, built.module, artifacts.disk,
                   artifacts.initramfs, tuple(artifacts.programs.values())),
-            Machine(settings.machine, self.cpu, HARTS, memory),
+            Machine(settings.machine, self.cpu, HARTS, memory,
+                    ports=vm.PORTS, scratch=SCRATCH),
             settings.timeout_factor)
         host.__enter__()
         try:
@@ -65,11 +69,19 @@ class Slot:
         return host
 
 
+@functools.cache
+def configuration(backend, cpu):
+    """What a slot is for: one object, by which pytest knows it again."""
+    return backend, cpu
+
+
 def pytest_generate_tests(metafunc):
     report = metafunc.config.report
     if "slot" in metafunc.fixturenames:
-        configurations = [(backend, cpu)
-                          for cpu in CPUS
+        marker = metafunc.definition.get_closest_marker("cpus")
+        everywhere = not marker or report.settings.full
+        configurations = [configuration(backend, cpu)
+                          for cpu in (CPUS if everywhere else marker.args)
                           for backend in sorted(report.artifacts.backends)]
         metafunc.parametrize("slot", configurations, indirect=True,
                              scope="session",

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that is driven from here, its QEMU over QMP, its user space by lines
+of shell."""
+
+import re
+
+import pexpect
+
+from . import port, qmp, splats
+from .agent import READY, Agent
+
+# Guests that there can be at once in one host, and what each has for a name.
+SLOTS = tuple(f"vm{number}" for number in range(3))
+PORTS = tuple(f"{slot}.{what}" for slot in SLOTS
+              for what in ("console", "qmp"))
+BOOT_TIMEOUT = 120
+# Lines of the guest's kernel that a failure shows.
+SHOWN = 15
+# How often a guest that says nothing is looked after.
+INTERVAL = 10
+# What the host's kernel says of a guest that KVM could not go on with.
+EXIT_ERROR = re.compile(r"VCPU exit error.*")
+VMS = "/sys/kernel/debug/kvm"
+
+
+class Vm(Agent):
+    """A guest, for as long as the `with` block lasts.
+
+    Leaving the block powers it off, unless it has been ended before, and fails
+    if its kernel has complained, if QEMU has, or if anything is left of it.
+    """
+
+    def __init__(self, host, slot=0, vcpus=2, options="", accel="kvm",
+                 cgroup="", incoming=False):
+        self.host = host
+        self.name = SLOTS[slot]
+        self.vcpus = vcpus
+        self.timeout_factor = host.timeout_factor
+        self.directory = f"/tmp/{self.name}"
+        self._kernel_log = f"{self.directory}/kernel"
+        self._options = options
+        self._environment = f"GUEST_ACCEL={accel} GUEST_CGROUP={cgroup}"
+        self._incoming = incoming
+        self._transcript = host.transcript(self.name)
+        self._connections = []
+        self._ended = False
+        self._log_began = len(host.kernel_text())
+
+    def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self._disconnect()
+            raise
+        return self
+
+    def __exit__(self, kind, _error, _trace):
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._disconnect()
+
+    @property
+    def pid(self):
+        """The process number of this guest's QEMU in the host."""
+        return int(self.host.check(f"cat {self.directory}/pid"))
+
+    @property
+    def exits(self):
+        """How often its vCPUs have left the guest so far."""
+        return int(self.host.check(f"cat {VMS}/{self.pid}-*/exits"))
+
+    def await_boot(self):
+        """Wait until the guest's user space takes commands."""
+        self._wait(READY, BOOT_TIMEOUT * self.timeout_factor,
+                   "The guest did not boot")
+
+    def reboot(self):
+        """Have the guest reboot, and wait until it is there again."""
+        self._console.sendline("reboot -f")
+        reason = self.qmp.event("RESET")["reason"]
+        if reason != "guest-reset":
+            raise self.failure(f"The guest was reset by {reason}")
+        self.await_boot()
+
+    def threads(self):
+        """The thread of each vCPU in the host."""
+        cpus = self.qmp.execute("query-cpus-fast")
+        return [cpu["thread-id"] for cpu in cpus]
+
+    def quit(self):
+        """End QEMU with whatever state its guest is in."""
+        self.qmp.execute("quit")
+        self.await_end()
+
+    def kill(self):
+        """End QEMU as the host would when memory has run out."""
+        self.host.check(f"kill -9 {self.pid}")
+        self.await_end(status=128 + 9)
+
+    def await_end(self, status=0):
+        """Wait for QEMU to end so; fail if the host still has anything of it.
+        """
+        self._ended = True
+        self.host.until(f"test -s {self.directory}/status",
+                        f"{self.name}: QEMU did not end")
+        found = int(self.host.check(f"cat {self.directory}/status"))
+        if found != status:
+            raise self.failure(f"QEMU ended with status {found}")
+        self.host.check(f"! ls -d {VMS}/$(cat {self.directory}/pid)-*")
+        error = EXIT_ERROR.search(self.host.kernel_text()[self._log_began:])
+        if error:
+            raise self.failure(f"A vCPU could not be run: {error.group()}")
+        self.host.judge()
+
+    def failure(self, message):
+        self.host.run(f"tail -n {SHOWN} {self._kernel_log} "
+                      f"{self.directory}/output")
+        return self.host.failure(f"{self.name}: {message}")
+
+    def _start(self):
+        devices = port.devices(self.host)
+        self._console = self._connect("console", self._transcript)
+        monitor = self._connect("qmp", self.host.transcript(
+            f"{self.name}.qmp"))
+        self.qmp = qmp.Qmp(monitor, self.failure, self._look,
+                           self.timeout_factor)
+        incoming = "-incoming defer" if self._incoming else ""
+        self.host.check(
+            f"{self._environment} guest-start {self.directory} {self.vcpus} "
+            f"agent -serial file:{self._kernel_log} "
+            "-device virtio-serial-device "
+            "-device virtconsole,chardev=console "
+            "-chardev pipe,id=console,path="
+            f"{devices[f'{self.name}.console']} "
+            f"-chardev pipe,id=qmp,path={devices[f'{self.name}.qmp']} "
+            f"-qmp chardev:qmp {incoming} {self._options}")
+        self.qmp.open()
+        if not self._incoming:
+            self.await_boot()
+
+    def _connect(self, what, log):
+        connection = self.host.connect(f"{self.name}.{what}")
+        self._connections.append(connection)
+        return port.terminal(connection, log)
+
+    def _disconnect(self):
+        for connection in self._connections:
+            connection.close()
+
+    def _finish(self):
+        if not self._ended:
+            self._console.sendline("poweroff -f")
+            reason = self.qmp.event("SHUTDOWN")["reason"]
+            if reason != "guest-shutdown":
+                raise self.failure(f"The guest was ended by {reason}")
+            self.await_end()
+        complaint = splats.find(self.host.check(f"cat {self._kernel_log}"))
+        if complaint:
+            raise self.failure("The guest's kernel complained: "
+                               + complaint[0])
+
+    def _terminal(self):
+        return self._console
+
+    def _wait(self, pattern, seconds, what):
+        left = seconds
+        while True:
+            try:
+                return self._console.expect(pattern, min(left, INTERVAL))
+            except pexpect.TIMEOUT:
+                left -= INTERVAL
+            self._look(what)
+            if left <= 0:
+                raise self.failure(what)
+
+    def _look(self, what):
+        """Fail if QEMU has ended."""
+        if self.host.run(f"test -s {self.directory}/status").status == 0:
+            raise self.failure(f"{what}: QEMU has ended")

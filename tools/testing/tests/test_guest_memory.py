@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests whose memory the host swaps out, or has in huge pages."""
+
+import re
+
+import pytest
+
+from harness import load
+from harness.vm import Vm
+
+pytestmark = pytest.mark.cpus("rv64")
+
+CGROUP = "/sys/fs/cgroup/guest"
+HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB"
+THP = "/sys/kernel/mm/transparent_hugepage/enabled"
+# The guest's memory, in KiB and in pages of 2 MiB.
+MEMORY = 256 << 10
+HUGE_PAGES = MEMORY >> 11
+# What the host is told to take away: more than the load leaves alone.
+RECLAIMED = "128M"
+BACKED = ("-object memory-backend-file,id=ram,size=256M,mem-path=/tmp/huge "
+          "-machine memory-backend=ram")
+PREALLOCATED = ("-object memory-backend-ram,id=ram,size=256M,prealloc=on "
+                "-machine memory-backend=ram")
+
+
+def mapped(vm, field):
+    """A field, in KiB, of what the host maps for the guest's memory."""
+    found = vm.host.check(
+        f"awk '$1 == \"Size:\" {{ memory = $2 == {MEMORY} }} "
+        f"memory && $1 == \"{field}:\" {{ print $2 }}' /proc/{vm.pid}/smaps")
+    if len(found.split()) != 1:
+        raise vm.failure(f"QEMU has no one map of {MEMORY} KiB with {field}")
+    return int(found)
+
+
+def swapped(host):
+    """How many pages the host has swapped out, and back in, so far."""
+    text = host.check("cat /proc/vmstat")
+    return [int(re.search(rf"^{name} (\d+)", text, re.M).group(1))
+            for name in ("pswpout", "pswpin")]
+
+
+def test_swap(host, report):
+    """A guest finds all as it was that was swapped out under it."""
+    host.check("mkswap /dev/vdc && swapon /dev/vdc")
+    host.check("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+    host.check("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
+    host.check(f"mkdir {CGROUP}")
+    with Vm(host, cgroup=CGROUP) as vm:
+        load.start(vm)
+        load.advance(vm)
+        for _ in range(20 if report.settings.full else 1):
+            out, back = swapped(host)
+            # The kernel may find less to take away than it is asked for.
+            host.run(f"echo {RECLAIMED} >{CGROUP}/memory.reclaim")
+            assert mapped(vm, "Swap") > 0
+            load.advance(vm)
+            now_out, now_back = swapped(host)
+            assert now_out > out and now_back > back
+        load.finish(vm)
+    host.check(f"rmdir {CGROUP} && umount /sys/fs/cgroup && swapoff /dev/vdc")
+
+
+def test_hugetlbfs(host):
+    """A guest works in pages of hugetlbfs."""
+    host.check(f"echo {HUGE_PAGES} >{HUGE}/nr_hugepages && "
+               f"grep -qx {HUGE_PAGES} {HUGE}/nr_hugepages")
+    host.check("mkdir /tmp/huge && "
+               "mount -t hugetlbfs -o pagesize=2M hugetlbfs /tmp/huge")
+    with Vm(host, options=BACKED) as vm:
+        load.start(vm)
+        load.advance(vm)
+        free = int(host.check(f"cat {HUGE}/free_hugepages"))
+        assert free < HUGE_PAGES
+        # Nothing of the guest is anywhere else.
+        assert mapped(vm, "Private_Hugetlb") == \
+            (HUGE_PAGES - free) << 11
+        load.finish(vm)
+    assert int(host.check(f"cat {HUGE}/free_hugepages")) == HUGE_PAGES
+    host.check(f"umount /tmp/huge && rmdir /tmp/huge && "
+               f"echo 0 >{HUGE}/nr_hugepages")
+
+
+# How much of the memory may be in huge pages: the kernel has its reasons to
+# leave one out or to split it.
+@pytest.mark.parametrize("enabled, least, most", (
+    ("always", MEMORY // 2, MEMORY), ("never", 0, 0)), ids=("always", "never"))
+def test_transparent_huge_pages(host, enabled, least, most):
+    """A guest works in huge pages that the kernel made, and without any."""
+    host.check(f"echo {enabled} >{THP}")
+    with Vm(host, options=PREALLOCATED) as vm:
+        load.start(vm)
+        load.advance(vm)
+        assert least <= mapped(vm, "AnonHugePages") <= most
+        load.finish(vm)
+    host.check(f"echo always >{THP}")
