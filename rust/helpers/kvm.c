@@ -95,6 +95,11 @@ __rust_helper void rust_helper___kvm_make_request(int req, struct kvm_vcpu *vcpu
 	__kvm_make_request(req, vcpu);
 }
 
+__rust_helper bool rust_helper_kvm_test_request(int req, struct kvm_vcpu *vcpu)
+{
+	return kvm_test_request(req, vcpu);
+}
+
 /* kvm_check_request() wants a constant; this is it, for any request. */
 __rust_helper bool rust_helper_kvm_check_request(int req, struct kvm_vcpu *vcpu)
 {

@@ -9,61 +9,78 @@ use crate::{
     insn::TrapInsn,
     nacl,
     regs::Regs,
+    tlb,
     Riscv, //
 };
 use kernel::{
     bindings,
     kvm::{
-        context::with_irqs_saved,
         Gva,
-        LoadedVcpu, //
+        LoadedVcpu,
+        PreemptOff, //
     },
 };
 
+/// Why nothing was read.
+pub(crate) enum ReadError {
+    /// The guest itself would have trapped.
+    Trap(Trap),
+    /// Something has come in between: the guest is to try again what it has been doing.
+    Again,
+}
+
 /// Reads the instruction at `pc`, with execute permission.
-pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>, pc: Gva) -> Result<TrapInsn, Trap> {
-    // SAFETY: The function reads instructions, as `pc` may have it.
-    unsafe { read_by(vcpu, bindings::__kvm_riscv_rust_fetch, pc) }
-        .map(|raw| TrapInsn::fetched(raw as u32))
+pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>, pc: Gva) -> Result<TrapInsn, ReadError> {
+    with_guest_translation(vcpu, |trap| {
+        // SAFETY: What `with_guest_translation()` does is what the function asks for. It touches
+        // nothing but `trap`.
+        unsafe { bindings::__kvm_riscv_rust_fetch(pc.0 as usize, trap) }
+    })
+    .map(|raw| TrapInsn::fetched(raw as u32))
 }
 
 /// Reads eight bytes at `gva`.
-pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, Trap> {
-    // SAFETY: The function reads memory, as `gva` may have it.
-    unsafe { read_by(vcpu, bindings::__kvm_riscv_rust_read, gva) }
+pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, ReadError> {
+    with_guest_translation(vcpu, |trap| {
+        // SAFETY: As in `fetch()`.
+        unsafe { bindings::__kvm_riscv_rust_read(gva.0 as usize, trap) }
+    })
+    .map(|value| value as u64)
 }
 
-/// Calls one of the functions of `hlv.S`.
-///
-/// # Safety
-///
-/// `f` must be one of them.
-unsafe fn read_by(
+/// Runs `f`, one of the functions of `hlv.S`, with interrupts disabled and the guest's HSTATUS and
+/// translation in place, which nobody changes meanwhile who waits for the guest's TLB entries to go.
+fn with_guest_translation(
     vcpu: &LoadedVcpu<'_, Riscv>,
-    f: unsafe extern "C" fn(usize, *mut bindings::kvm_cpu_trap) -> usize,
-    gva: Gva,
-) -> Result<u64, Trap> {
-    with_irqs_saved(|irq| {
+    f: impl FnOnce(&mut bindings::kvm_cpu_trap) -> usize,
+) -> Result<usize, ReadError> {
+    let vm_vmid = &vcpu.vm().backend().vmid;
+    tlb::work_off_fences(vcpu);
+    vm_vmid.ensure();
+    vcpu.while_reading(|irq| {
+        // SAFETY: Interrupts are disabled, hence preemption.
+        let vmid = tlb::prepare_hart(vcpu, unsafe { PreemptOff::assume() });
+        if vm_vmid.current() != Some(vmid) || tlb::must_fence_first(vcpu) {
+            return Err(ReadError::Again);
+        }
         if nacl::available() {
             // The guest's CSRs may have been written to shared memory since it ran: the load
             // depends on them now.
             nacl::this_hart(irq).sync_or_warn();
         }
         let mut trap = bindings::kvm_cpu_trap::default();
-        let hstatus = Regs::of(vcpu).hstatus();
         // The load needs HSTATUS now, so it is written by the instruction even where there is
         // shared memory.
-        // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back. The vCPU is loaded,
-        // so the guest's translation is that of this hart. The function touches nothing but `trap`.
+        // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
         let value = unsafe {
-            let host = csr::swap::<{ csr::HSTATUS }>(hstatus.into_raw());
-            let value = f(gva.0 as usize, &mut trap);
+            let host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
+            let value = f(&mut trap);
             csr::write::<{ csr::HSTATUS }>(host);
             value
         };
         if trap.scause != 0 {
-            return Err(Trap::from_raw(&trap));
+            return Err(ReadError::Trap(Trap::from_raw(&trap)));
         }
-        Ok(value as u64)
+        Ok(value)
     })
 }

@@ -13,10 +13,8 @@ mod srst;
 mod time;
 
 use crate::{
-    exit::{
-        Next,
-        Trap, //
-    },
+    exit::Next,
+    guest_read::ReadError,
     memory_fault,
     one_reg_id::{
         Numbered,
@@ -48,7 +46,7 @@ enum Answer {
     /// It returns a value in `a0` alone, as those of SBI v0.1 do.
     Legacy(u64),
     /// What it has to read in the guest's memory cannot be read.
-    ReadFailed(Trap),
+    ReadFailed(ReadError),
     /// User space serves it.
     AskUser,
     /// The guest does not go on for now; the run area tells user space why.
@@ -196,7 +194,8 @@ pub(crate) fn handle(
             pending::finish_legacy_sbi(regs, value);
             Ok(Next::Enter)
         }
-        Answer::ReadFailed(trap) => memory_fault::handle_read(vcpu, srcu, &trap),
+        Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, srcu, &trap),
+        Answer::ReadFailed(ReadError::Again) => Ok(Next::Enter),
         Answer::AskUser => {
             vcpu.count(vcpu_counter!(ecall_exit_stat));
             pending::ask_sbi(vcpu);

@@ -164,10 +164,13 @@ pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
     }
 }
 
-/// Returns whether an interrupt of a loaded vCPU is pending.
-pub(crate) fn is_pending(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
+/// Lowers an interrupt of a loaded vCPU. Returns whether it was pending; one that is raised at the
+/// same time stays.
+pub(crate) fn take(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
     vcpu.shared().interrupts.flush(vcpu);
-    hcsr::read::<{ csr::HVIP }>(vcpu) & irq.bit() != 0
+    let hvip = hcsr::read::<{ csr::HVIP }>(vcpu);
+    hcsr::write::<{ csr::HVIP }>(vcpu, hvip & !irq.bit());
+    hvip & irq.bit() != 0
 }
 
 /// Keeps what [`Interrupts::pending`] needs of a vCPU that is about to sleep while it is loaded.

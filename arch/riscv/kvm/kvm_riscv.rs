@@ -84,6 +84,12 @@ module! {
     authors: ["The KVM RISC-V Rust developers"],
     description: "KVM backend for RISC-V in Rust",
     license: "GPL",
+    params: {
+        vmid_bits: u32 {
+            default: crate::vmid::Vmid::MAX_BITS,
+            description: "Bits of VMIDs to use at most; 0 does without VMIDs",
+        },
+    },
 }
 
 /// The backend.
@@ -240,6 +246,7 @@ impl kernel::Module for KvmRiscv {
 
         let (mode, vmid_bits) = hcsr::probe_hgatp(&PreemptOff::new());
         let mode = mode.ok_or(ENODEV)?;
+        let vmid_bits = vmid_bits.min(module_parameters::vmid_bits.value());
         vm::MAX_MODE.populate(mode);
         vmid::init(vmid_bits, nr_cpu_ids());
 

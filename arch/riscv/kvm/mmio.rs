@@ -10,7 +10,10 @@ use crate::{
         Next,
         PageFault, //
     },
-    guest_read,
+    guest_read::{
+        self,
+        ReadError, //
+    },
     hcsr::exception,
     insn::{
         decode_load,
@@ -74,11 +77,13 @@ pub(crate) fn handle(
 
 /// Fetches the instruction at the guest's program counter, or tells what is next if it cannot be.
 pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Next> {
-    guest_read::fetch(vcpu, Gva(Regs::of(vcpu).sepc())).map_err(|trap| {
-        // If the page has gone from the G-stage meanwhile, the guest faults on it itself, and gets it
-        // back.
-        if trap.scause != exception::LOAD_GUEST_PAGE_FAULT {
-            inject(vcpu, Exception::of_fetch(&trap));
+    guest_read::fetch(vcpu, Gva(Regs::of(vcpu).sepc())).map_err(|error| {
+        match error {
+            // The page has gone from the G-stage meanwhile: the guest faults on it itself, and gets
+            // it back.
+            ReadError::Trap(trap) if trap.scause == exception::LOAD_GUEST_PAGE_FAULT => {}
+            ReadError::Trap(trap) => inject(vcpu, Exception::of_fetch(&trap)),
+            ReadError::Again => {}
         }
         Next::Enter
     })

@@ -15,20 +15,12 @@ use crate::{
     power,
     tlb,
     trace,
-    vcpu::{
-        self,
-        Stale, //
-    },
+    vcpu,
     vector,
     vm,
-    vmid::{
-        self,
-        Vmid, //
-    },
     Riscv, //
 };
 use kernel::{
-    cpu::CpuId,
     kvm::{
         context::work_pending,
         stats::vcpu_counter,
@@ -69,8 +61,8 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
     })
 }
 
-/// Handles the requests that may sleep or that take the vCPU off the hart. Those that need it there
-/// are handled in [`prepare_hart`].
+/// Handles the requests, but for those that have to be handled with preemption disabled, which
+/// [`tlb::prepare_hart`] does.
 fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Next> {
     // The request that tells so is never taken back.
     if vcpu.vm().is_dead() {
@@ -89,6 +81,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
         let args = [vm::hartid(vcpu), start.opaque];
         vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, args));
     }
+    tlb::work_off_fences(vcpu);
     if vcpu.dirty_ring_full() {
         return Ok(Next::Return);
     }
@@ -98,13 +91,10 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
 /// Enters the guest. Returns [`None`] if there is something to do first.
 fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Option<Trap>> {
     let vm = vcpu.vm().backend();
-    if vm.vmid.current().is_none() {
-        vm.vmid.renew();
-    }
+    vm.vmid.ensure();
 
     let preempt = PreemptOff::new();
-    let vmid = vm.vmid.last();
-    prepare_hart(vcpu, &preempt, vmid);
+    let vmid = tlb::prepare_hart(vcpu, &preempt);
 
     let mut irq = IrqOff::new(&preempt);
     let result = vcpu.in_guest_mode(srcu, &mut irq, |irq| {
@@ -131,33 +121,5 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Resul
             kernel::pr_err_once!("NACL: SYNC_SRET failed with SBI error {}\n", e.0);
             Err(EIO)
         }
-    }
-}
-
-/// Puts on the hart what depends on the VM's VMID, and makes the hart forget what it must not use.
-#[inline]
-fn prepare_hart(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, vmid: Vmid) {
-    let vm = vcpu.vm().backend();
-    let local = vcpu.local();
-    if local.hgatp_vmid.get() != vmid {
-        vm.gstage.load_hgatp(preempt, vmid);
-        local.hgatp_vmid.set(vmid);
-        if !vmid::in_use() {
-            // All VMs share the one VMID.
-            local.stale.set(Stale::Everything);
-        }
-    }
-    if local.stale.get() != Stale::Nothing {
-        if local.stale.get() == Stale::Everything {
-            tlb::fence_all_gpas(preempt, vmid);
-        }
-        tlb::fence_all_gvas(preempt, vmid);
-        let cpu = CpuId::current().as_u32();
-        vm.note_running(cpu, vcpu.index());
-        local.last_cpu.set(Some(cpu));
-        local.stale.set(Stale::Nothing);
-    }
-    if vcpu.request_pending() {
-        tlb::handle_requests(vcpu, preempt, vmid);
     }
 }

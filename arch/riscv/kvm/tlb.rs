@@ -21,16 +21,23 @@ use crate::{
         PageRange, //
     },
     sbi_abi::HartMask,
+    vcpu::Stale,
     vm,
-    vmid::Vmid,
+    vmid::{
+        self,
+        Vmid, //
+    },
     Riscv, //
 };
-use kernel::kvm::{
-    LoadedVcpu,
-    PreemptOff,
-    Request,
-    Vcpu,
-    Vm, //
+use kernel::{
+    cpu::CpuId,
+    kvm::{
+        LoadedVcpu,
+        PreemptOff,
+        Request,
+        Vcpu,
+        Vm, //
+    },
 };
 
 /// Do the fences in the vCPU's queue.
@@ -98,32 +105,78 @@ fn to_nacl(vmid: Vmid, fence: Fence) -> Option<Hfence> {
     })
 }
 
-/// Does what was requested of the vCPU, on the hart that it is loaded on and with its VMID in
-/// `hgatp`.
-pub(crate) fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, vmid: Vmid) {
-    if vcpu.take_request(FENCE_I) {
-        fence::fence_i();
+/// Makes this hart translate as the guest does, and forget what it must not use. Returns the VMID that
+/// it does so by, which may be of an earlier generation.
+///
+/// Ahead of an entry, and of a read of the guest's memory: if the vCPU's thread was preempted since
+/// the exit, then the translation of another VM is in place. The VM has had a VMID.
+#[inline]
+pub(crate) fn prepare_hart(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
+    let vm = vcpu.vm().backend();
+    let local = vcpu.local();
+    let vmid = vm.vmid.last(preempt);
+    if local.hgatp_vmid.get() != vmid {
+        vm.gstage.load_hgatp(preempt, vmid);
+        local.hgatp_vmid.set(vmid);
+        // What was forgotten was of another VMID; or all VMs share the one.
+        if local.fenced_vmid.replace(vmid) != vmid || !vmid::in_use() {
+            local.stale.set(Stale::Everything);
+        }
     }
-    // What the core asks for when pages of the guest's memory go.
-    if vcpu.take_request(Request::TLB_FLUSH) {
-        fence_all_gpas(preempt, vmid);
+    if local.stale.get() != Stale::Nothing {
+        if local.stale.get() == Stale::Everything {
+            fence_all_gpas(preempt, vmid);
+            // The guest's own FENCE.I were those of another hart.
+            fence::fence_i();
+        }
+        fence_all_gvas(preempt, vmid);
+        let cpu = CpuId::current().as_u32();
+        vm.note_running(cpu, vcpu.index());
+        local.last_cpu.set(Some(cpu));
+        local.stale.set(Stale::Nothing);
     }
-    if vcpu.take_request(FENCES) {
-        // Others may queue as fast as this works off, so it does a queue's worth at a time.
-        for _ in 0..FenceQueue::CAPACITY {
-            // The lock is not held while the fence is done.
-            let queued = vcpu.shared().fences.lock().pop();
-            match queued {
-                None => return,
-                Some(Queued::Fence(fence)) => execute(preempt, vmid, fence),
-                Some(Queued::Everything) => {
-                    fence_all_gpas(preempt, vmid);
-                    fence_all_gvas(preempt, vmid);
-                }
+    if vcpu.request_pending() {
+        if vcpu.take_request(FENCE_I) {
+            fence::fence_i();
+        }
+        // What the core asks for when pages of the guest's memory go.
+        if vcpu.take_request(Request::TLB_FLUSH) {
+            fence_all_gpas(preempt, vmid);
+        }
+    }
+    vmid
+}
+
+/// Does the fences in the vCPU's queue.
+pub(crate) fn work_off_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
+    if !vcpu.take_request(FENCES) {
+        return;
+    }
+    // Others may queue as fast as this works off, so it does a queue's worth at a time.
+    for _ in 0..FenceQueue::CAPACITY {
+        let Some(queued) = vcpu.shared().fences.lock().pop() else {
+            return;
+        };
+        vcpu.vm().backend().vmid.ensure();
+        // If the vCPU has come to another hart since, or to another VMID, this makes the hart forget
+        // everything.
+        let preempt = PreemptOff::new();
+        let vmid = prepare_hart(vcpu, &preempt);
+        match queued {
+            Queued::Fence(fence) => execute(&preempt, vmid, fence),
+            Queued::Everything => {
+                fence_all_gpas(&preempt, vmid);
+                fence_all_gvas(&preempt, vmid);
             }
         }
-        vcpu.request(FENCES);
     }
+    vcpu.request(FENCES);
+}
+
+/// Returns whether the guest's translation must not be used before [`work_off_fences`] and
+/// [`prepare_hart`].
+pub(crate) fn must_fence_first(vcpu: &LoadedVcpu<'_, Riscv>) -> bool {
+    vcpu.request_pending() && (vcpu.is_requested(FENCES) || vcpu.is_requested(Request::TLB_FLUSH))
 }
 
 /// Asks a vCPU for a fence, without interrupting it.

@@ -105,6 +105,8 @@ pub(crate) struct Local {
     pub(crate) csrs_changed: Cell<bool>,
     /// What is in `hgatp` of the hart that the vCPU is loaded on.
     pub(crate) hgatp_vmid: Cell<Vmid>,
+    /// The VMID that `stale` is about.
+    pub(crate) fenced_vmid: Cell<Vmid>,
     /// The guest's vector registers.
     pub(crate) vector: GuestVector,
     /// What of the hart's TLB may be another vCPU's.
@@ -186,6 +188,7 @@ impl Local {
             config: Cell::new(Config::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
             hgatp_vmid: Cell::new(Vmid::NONE),
+            fenced_vmid: Cell::new(Vmid::NONE),
             vector: GuestVector::new()?,
             stale: Cell::new(Stale::Everything),
             loaded_on: Cell::new(None),

@@ -5,16 +5,19 @@
 
 #![deny(unsafe_code)]
 
-use kernel::sync::{
-    atomic::{
-        ordering::{
-            Acquire,
-            Relaxed,
-            Release, //
+use kernel::{
+    kvm::PreemptOff,
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
         },
-        Atomic, //
+        SetOnce, //
     },
-    SetOnce, //
 };
 
 /// A VMID together with its generation.
@@ -65,14 +68,25 @@ impl VmVmid {
         (vmid.generation() == GENERATION.load(Relaxed)).then_some(vmid)
     }
 
-    /// Returns the VMID that the VM had last. What harts have cached by an older one is gone.
+    /// Returns the VMID that the VM had last.
+    ///
+    /// With preemption disabled, no other vCPU of the VM uses this hart by a newer one.
     #[inline]
-    pub(crate) fn last(&self) -> Vmid {
+    pub(crate) fn last(&self, _: &PreemptOff) -> Vmid {
         Vmid(self.0.load(Relaxed))
     }
 
-    /// Gives the VM a VMID of this generation. May begin a new one, and waits for all harts then.
-    pub(crate) fn renew(&self) {
+    /// Sees to it that the VM has a VMID of this generation, for now: [`current`](Self::current)
+    /// tells whether it still has. May begin a new generation, and waits for all harts then.
+    #[inline]
+    pub(crate) fn ensure(&self) {
+        if self.current().is_none() {
+            self.renew();
+        }
+    }
+
+    #[cold]
+    fn renew(&self) {
         let mut next = crate::VMID_NEXT.lock();
         if self.current().is_some() {
             // Another vCPU of the VM has been faster.
@@ -87,9 +101,8 @@ impl VmVmid {
             crate::tlb::flush_all_harts();
         }
         // Without VMIDs in the hart all VMs have the same, 0; each entry of another VM flushes.
-        let vmid = if count > 1 { *next } else { 0 };
-        self.0
-            .store(Vmid::new(GENERATION.load(Relaxed), vmid).0, Release);
+        let vmid = Vmid::new(GENERATION.load(Relaxed), if count > 1 { *next } else { 0 });
+        self.0.store(vmid.0, Release);
         if count > 1 {
             *next += 1;
         }

@@ -8,6 +8,7 @@ use super::{
         VcpuOps, //
     },
     context::{
+        with_irqs_saved,
         IrqOff,
         PreemptOff, //
     },
@@ -21,7 +22,12 @@ use super::{
 use crate::{
     bindings,
     cpu::CpuId,
+    interrupt::LocalInterruptDisabled,
     prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Full, //
+    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -362,6 +368,31 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     pub fn take_request(&self, request: Request) -> bool {
         // SAFETY: The vCPU is valid.
         unsafe { bindings::kvm_check_request(request.raw() as c_int, self.vcpu.as_raw()) }
+    }
+
+    /// Returns whether `request` has been made.
+    #[inline]
+    pub fn is_requested(&self, request: Request) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_test_request(request.raw() as c_int, self.vcpu.as_raw()) }
+    }
+
+    /// Runs `f`, which reads guest memory by the guest's own translation, with interrupts disabled.
+    ///
+    /// Whoever makes a request that is waited for, when memory is taken from the guest say, waits
+    /// for the end of `f`, which sees the requests that were made before.
+    #[inline]
+    pub fn while_reading<R>(&self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
+        with_irqs_saved(|irq| {
+            self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
+            // Orders the mode ahead of the reads of the requests in `f`.
+            smp_mb(Full);
+            let r = f(irq);
+            // What `f` has read, it has read before.
+            smp_mb(Full);
+            self.set_mode(bindings::OUTSIDE_GUEST_MODE);
+            r
+        })
     }
 
     /// Returns whether the dirty ring is full, and has told user space so in the run area.

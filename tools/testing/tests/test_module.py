@@ -7,6 +7,7 @@ from harness import guest
 from workspace import stats
 
 TIMES = 20
+TIMEOUT = 240
 # Short, and runs a vCPU: a VM has been there at every unload.
 PROGRAM = "riscv/ebreak_test"
 
@@ -19,6 +20,21 @@ def test_module_reloads(host, report):
         host.load_kvm()
         host.check(f"/payload/{program}")
     guest.boot(host, 1)
+
+
+@pytest.mark.parametrize("bits", (2, 0))
+def test_few_vmids(host, slot, report, bits):
+    """VMs that take each other's VMIDs all the time, or have none."""
+    if slot.backend != "rust":
+        pytest.skip("the C backend takes as many as the hart has")
+    host.check("rmmod kvm")
+    host.check(f"insmod /payload/kvm.ko vmid_bits={bits}")
+    for program in ("riscv/vmid_test", "riscv/world_switch_test"):
+        name = report.artifacts.programs[program].name
+        host.check(f"cd /tmp && /payload/{name}", TIMEOUT)
+    guest.boot(host, 2)
+    host.check("rmmod kvm")
+    host.load_kvm()
 
 
 def test_no_upstream_c_in_the_rust_module(report):

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     csr::VsInterrupt,
-    exit::Trap,
-    guest_read,
+    guest_read::{
+        self,
+        ReadError, //
+    },
     hfence::Fence,
     interrupts,
     power,
@@ -61,18 +63,16 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
     };
     match done {
         Ok(()) => Answer::Legacy(0),
-        Err(trap) => Answer::ReadFailed(trap),
+        Err(error) => Answer::ReadFailed(error),
     }
 }
 
 /// Takes the software interrupt of the calling hart back. Returns whether it was pending.
 fn clear_ipi(call: &Call<'_>) -> u64 {
-    let pending = interrupts::is_pending(call.vcpu, VsInterrupt::Software);
-    interrupts::set(call.vcpu, VsInterrupt::Software, false);
-    u64::from(pending)
+    u64::from(interrupts::take(call.vcpu, VsInterrupt::Software))
 }
 
-fn fence(call: &Call<'_>, fence: Fence) -> Result<(), Trap> {
+fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
     for_harts(call, |harts| {
         tlb::request_fence_of(call.vcpu.vm(), harts, fence)
     })
@@ -82,7 +82,7 @@ fn fence(call: &Call<'_>, fence: Fence) -> Result<(), Trap> {
 ///
 /// If the vector cannot be read, then the guest may do the call again, from the start: to interrupt or
 /// to fence a hart twice is the same as once.
-fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), Trap> {
+fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
     const BITS: u64 = u64::BITS as u64;
 
     let vector = call.arg(0);

@@ -3,6 +3,8 @@
  * The extensions of SBI v0.1, which a kernel may have been built without: then
  * there is no register for them, and all calls are refused.
  */
+#include <sched.h>
+
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -63,6 +65,12 @@ static void run_guest(struct kvm_vcpu *vcpu, void *guest)
 {
 	vcpu_arch_set_entry_point(vcpu, guest);
 	run_until_done(vcpu);
+}
+
+static void run_until_sync(struct kvm_vcpu *vcpu)
+{
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(get_ucall(vcpu, NULL), UCALL_SYNC);
 }
 
 static void guest_none(void)
@@ -236,6 +244,92 @@ TEST_F(legacy, fresh_vector)
 	*(u64 *)addr_gva2hva(self->vm, (u64)harts) = BIT(0);
 	sync_global_to_guest(self->vm, harts);
 	run_guest(self->vcpu[0], guest_fresh_vector);
+}
+
+/* So many that a vector of them has a second word. */
+#define MANY_VCPUS	66
+
+static void guest_sleep(void)
+{
+	csr_write(CSR_SIE, IE_SIE);
+	asm volatile("wfi");
+	GUEST_SYNC(0);
+	GUEST_DONE();
+}
+
+static void guest_send_two_words(void)
+{
+	GUEST_SYNC(*harts);
+	GUEST_ASSERT_EQ(legacy(SEND_IPI, (u64)harts, 0, 0, 0), 0);
+	GUEST_DONE();
+}
+
+static void guest_look_at_harts(void)
+{
+	GUEST_SYNC(*harts);
+	GUEST_DONE();
+}
+
+/* Runs the second vCPU of the first VM until it is woken, then the other VM. */
+static void *intruder_thread(void *vcpus)
+{
+	const struct sched_param highest = { .sched_priority = 50 };
+	struct kvm_vcpu **vcpu = vcpus;
+
+	pin_self_to_cpu(0);
+	TEST_ASSERT(!sched_setscheduler(0, SCHED_FIFO, &highest), "SCHED_FIFO: %s",
+		    strerror(errno));
+	run_until_sync(vcpu[0]);
+	run_until_sync(vcpu[1]);
+	return NULL;
+}
+
+/*
+ * Between two reads of the guest's memory on its behalf, the thread loses its
+ * CPU to one that runs another VM, where the same address is other memory.
+ */
+TEST_F(legacy, another_vm_in_between)
+{
+	struct kvm_vcpu *vcpu[2][MANY_VCPUS], *intruder[2];
+	const u64 words[2][2] = { { BIT(1), BIT(1) }, { BIT(1), BIT(0) } };
+	struct kvm_vm *vm[2];
+	pthread_t thread;
+	u64 *page;
+	int i;
+
+	REQUIRE_V01(self->vcpu[0]);
+	for (i = 0; i < 2; i++) {
+		vm[i] = vm_create_with_vcpus(MANY_VCPUS, NULL, vcpu[i]);
+		page = (u64 *)vm_alloc_page(vm[i]);
+		TEST_ASSERT(!i || page == harts, "the VMs differ");
+		harts = page;
+		page = addr_gva2hva(vm[i], (u64)harts);
+		page[0] = words[i][0];
+		page[1] = words[i][1];
+		sync_global_to_guest(vm[i], harts);
+	}
+	vcpu_arch_set_entry_point(vcpu[0][0], guest_send_two_words);
+	vcpu_arch_set_entry_point(vcpu[0][1], guest_sleep);
+	vcpu_arch_set_entry_point(vcpu[1][0], guest_look_at_harts);
+	pin_self_to_cpu(0);
+	run_until_sync(vcpu[0][0]);
+
+	intruder[0] = vcpu[0][1];
+	intruder[1] = vcpu[1][0];
+	TEST_ASSERT(!pthread_create(&thread, NULL, intruder_thread, intruder),
+		    "no thread");
+	/* Its thread goes first on this CPU, unless it sleeps. */
+	while (!vcpu_get_stat(vcpu[0][1], wfi_exit_stat))
+		sched_yield();
+
+	run_until_done(vcpu[0][0]);
+	pthread_join(thread, NULL);
+	TEST_ASSERT(vcpu_get_reg(vcpu[0][65], RISCV_GENERAL_CSR_REG(sip)) & IE_SIE,
+		    "hart 65 has not been interrupted");
+	TEST_ASSERT(!(vcpu_get_reg(vcpu[0][64], RISCV_GENERAL_CSR_REG(sip)) & IE_SIE),
+		    "hart 64 has been, as the memory of the other VM has it");
+	for (i = 0; i < 2; i++)
+		kvm_vm_free(vm[i]);
 }
 
 /* A page that the other hart reads all the time, and whose mapping changes. */
