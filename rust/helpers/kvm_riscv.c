@@ -45,7 +45,7 @@ __rust_helper void rust_helper_kvm_riscv_set_vector_callback(void (*callback)(vo
 		kvm_riscv_unregister_vctx_callback();
 }
 
-#else /* No host has vectors, so none of these but the last is called. */
+#else /* No host has vectors, and only the last of these is called. */
 
 __rust_helper void rust_helper_kvm_riscv_claim_vector(void)
 {

@@ -67,6 +67,7 @@ pub use self::{
         signal_hwpoison,
         FaultedPage,
         MemoryCache,
+        MmuLocked,
         MmuReadGuard,
         MmuSeq,
         MmuWriteGuard,

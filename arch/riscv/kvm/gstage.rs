@@ -27,6 +27,7 @@ use kernel::{
         GfnRange,
         Gpa,
         MemoryCache,
+        MmuLocked,
         MmuReadGuard,
         MmuWriteGuard,
         Pfn,
@@ -41,7 +42,7 @@ use kernel::{
 
 /// What a change to the page table wants of the TLBs.
 #[must_use]
-pub(crate) enum Flush {
+pub(crate) enum Flush<'vm> {
     /// Nothing.
     None,
     /// The vCPU that faulted has cached what was not there, or not allowed, before.
@@ -49,7 +50,7 @@ pub(crate) enum Flush {
     /// All vCPUs have to forget what was there before.
     Remote,
     /// The same, and then the table that was there before is to be freed.
-    RemoteAndFree(Unlinked),
+    RemoteAndFree(Unlinked<'vm>),
 }
 
 /// A page to be mapped.
@@ -116,8 +117,8 @@ impl GStage {
 
     /// Returns the lowest entry for `gpa`: a leaf, or an empty one.
     #[inline]
-    fn walk(&self, gpa: Gpa) -> (Entry<'_>, Option<Pte>) {
-        let mut table = self.root.table(self.mode());
+    fn walk<'a>(&'a self, gpa: Gpa, mmu: &'a impl MmuLocked) -> (Entry<'a>, Option<Pte>) {
+        let mut table = self.root.table(self.mode(), mmu);
         loop {
             let entry = table.entry(gpa.0);
             match entry.read() {
@@ -128,31 +129,34 @@ impl GStage {
         }
     }
 
-    /// Returns the lowest entries that translate `gfns`, as [`walk`](Self::walk) finds them. Each is
-    /// looked up when its turn comes, so the tree may change between two.
+    /// Returns the lowest entry for the first of `gfns`, as [`walk`](Self::walk) finds it, and takes
+    /// from `gfns` what it translates. [`None`] if there are no more.
+    ///
+    /// Each entry is looked up anew, so the tree may change between two.
     #[inline]
-    fn entries(&self, gfns: GfnRange) -> impl Iterator<Item = (Entry<'_>, Option<Pte>)> {
-        let end = gfns.end.min(self.end());
-        let mut gfn = gfns.start;
-        core::iter::from_fn(move || {
-            if gfn >= end {
-                return None;
-            }
-            let (entry, leaf) = self.walk(gfn.gpa());
-            gfn = Gfn(entry.level().first(gfn.0) + entry.level().pages());
-            Some((entry, leaf))
-        })
+    fn next_entry<'a>(
+        &'a self,
+        gfns: &mut GfnRange,
+        mmu: &'a impl MmuLocked,
+    ) -> Option<(Entry<'a>, Option<Pte>)> {
+        if gfns.start >= gfns.end.min(self.end()) {
+            return None;
+        }
+        let (entry, leaf) = self.walk(gfns.start.gpa(), mmu);
+        let level = entry.level();
+        gfns.start = Gfn(level.first(gfns.start.0) + level.pages());
+        Some((entry, leaf))
     }
 
     /// Maps a page. The cache holds [`max_new_tables`](Self::max_new_tables) pages.
-    pub(crate) fn map(
+    pub(crate) fn map<'vm>(
         &self,
-        mmu: &MmuWriteGuard<'_, Riscv>,
+        mmu: &MmuWriteGuard<'vm, Riscv>,
         cache: &mut MemoryCache,
         mapping: Mapping,
-    ) -> Result<Flush> {
+    ) -> Result<Flush<'vm>> {
         let gpa = mapping.gfn.gpa();
-        let mut table = self.root.table(self.mode());
+        let mut table = self.root.table(self.mode(), mmu);
         let mut flush = Flush::None;
         loop {
             let entry = table.entry(gpa.0);
@@ -199,11 +203,11 @@ impl GStage {
     pub(crate) fn unmap(
         &self,
         mmu: &mut MmuWriteGuard<'_, Riscv>,
-        gfns: GfnRange,
+        mut gfns: GfnRange,
         may_yield: bool,
     ) -> bool {
         let mut found = false;
-        for (entry, leaf) in self.entries(gfns) {
+        while let Some((entry, leaf)) = self.next_entry(&mut gfns, mmu) {
             if let Some(old) = leaf {
                 // A leaf that is mapped in part goes whole: the rest faults in again.
                 entry.clear_leaf(old);
@@ -217,38 +221,49 @@ impl GStage {
     }
 
     /// Returns whether `gfn` is, or has been, mapped by a page of 4K.
-    pub(crate) fn is_small(&self, _: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
-        self.walk(gfn.gpa()).0.level() == Level::PAGE
+    pub(crate) fn is_small(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
+        self.walk(gfn.gpa(), mmu).0.level() == Level::PAGE
     }
 
     /// Takes the permission to write away from `gfns`. Returns whether there was any.
-    pub(crate) fn write_protect(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-        self.update(gfns, |pte| pte.is_writable().then(|| pte.write_protected()))
+    pub(crate) fn write_protect(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+        self.update(mmu, gfns, |pte| {
+            pte.is_writable().then(|| pte.write_protected())
+        })
     }
 
     /// Makes `gfns` as if they had not been accessed. Returns whether they had been.
-    pub(crate) fn age(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-        self.update(gfns, |pte| pte.is_young().then(|| pte.aged()))
+    pub(crate) fn age(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+        self.update(mmu, gfns, |pte| pte.is_young().then(|| pte.aged()))
     }
 
     /// Returns whether any of `gfns` has been accessed since [`age`](Self::age).
-    pub(crate) fn is_young(&self, _: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-        self.entries(gfns)
-            .any(|(_, leaf)| leaf.is_some_and(Pte::is_young))
+    pub(crate) fn is_young(&self, mmu: &MmuWriteGuard<'_, Riscv>, mut gfns: GfnRange) -> bool {
+        while let Some((_, leaf)) = self.next_entry(&mut gfns, mmu) {
+            if leaf.is_some_and(Pte::is_young) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Gives the permission to write back to a page that has been write-protected to log that it is
     /// dirty. Returns `false` if there is no such page.
-    pub(crate) fn make_page_writable(&self, _: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
-        let (entry, _) = self.walk(gfn.gpa());
+    pub(crate) fn make_page_writable(&self, mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
+        let (entry, _) = self.walk(gfn.gpa(), mmu);
         entry.level() == Level::PAGE && entry.update_leaf(Pte::made_writable)
     }
 
     /// Replaces leaves of `gfns` as `f` says. Returns whether any was replaced.
     #[inline]
-    fn update(&self, gfns: GfnRange, f: impl Fn(Pte) -> Option<Pte>) -> bool {
+    fn update(
+        &self,
+        mmu: &MmuWriteGuard<'_, Riscv>,
+        mut gfns: GfnRange,
+        f: impl Fn(Pte) -> Option<Pte>,
+    ) -> bool {
         let mut changed = false;
-        for (entry, _) in self.entries(gfns) {
+        while let Some((entry, _)) = self.next_entry(&mut gfns, mmu) {
             changed |= entry.update_leaf(&f);
         }
         changed
@@ -263,7 +278,7 @@ fn leaf(mapping: &Mapping, level: Level) -> Pte {
 
 /// Puts `wanted` in the place of the leaf `old`.
 #[inline]
-fn merge(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush) -> Flush {
+fn merge<'vm>(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush<'vm>) -> Flush<'vm> {
     if old.pfn() != wanted.pfn() {
         // The host has moved the page; its notifier should have come first, but nothing depends on
         // it.

@@ -72,11 +72,17 @@ pub(crate) fn handle_read(
     trap: &Trap,
 ) -> Result<Next> {
     let exception = match trap.decode() {
-        Exit::GuestPageFault(fault) => match srcu.memslot(fault.gpa.gfn()) {
-            Some(slot) if slot.is_going() => return Ok(Next::Enter),
-            Some(slot) => return map(vcpu, &slot, fault.gpa.gfn(), false),
-            None => Exception::access_fault(Access::Load, trap.stval),
-        },
+        Exit::GuestPageFault(fault) => {
+            let gfn = fault.gpa.gfn();
+            let write = fault.writes();
+            match srcu.memslot(gfn) {
+                Some(slot) if slot.is_going() => return Ok(Next::Enter),
+                Some(slot) if !(write && slot.is_read_only()) => {
+                    return map(vcpu, &slot, gfn, write)
+                }
+                _ => Exception::access_fault(Access::Load, trap.stval),
+            }
+        }
         _ => Exception::of_trap(trap),
     };
     inject(vcpu, exception);
@@ -141,15 +147,15 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, write: bool) 
     page.release_mapped(&mmu);
     drop(mmu);
 
-    // What a leaf of any size that was there has translated.
-    let largest = Level::of_leaf(2);
-    let first = largest.first(gfn.0);
-    let around = Gfn(first)..Gfn(first + largest.pages());
     match flush {
         Flush::None => {}
         Flush::Local => fence_page(vcpu, gfn),
-        Flush::Remote => vm.flush_remote_tlbs(&around),
-        Flush::RemoteAndFree(table) => table.free(vm, &around),
+        Flush::Remote => {
+            let level = Level::of_leaf(2);
+            let start = level.first(gfn.0);
+            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
+        }
+        Flush::RemoteAndFree(table) => table.free(),
     }
     Ok(Next::Enter)
 }

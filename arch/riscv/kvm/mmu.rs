@@ -35,20 +35,20 @@ use kernel::{
 fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     let gstage = &vm.backend().gstage;
     let gfns = slot.gfns();
-    let block = Level::of_leaf(1).pages();
-    let mut found = false;
+    let pages = Level::of_leaf(1).pages();
 
     let mut mmu = vm.mmu_write_lock();
-    for start in (gfns.start.0.next_multiple_of(block)..gfns.end.0).step_by(block as usize) {
+    for start in (gfns.start.0.next_multiple_of(pages)..gfns.end.0).step_by(pages as usize) {
         let gfn = Gfn(start);
         if gstage.is_small(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
-            found |= gstage.unmap(&mut mmu, gfn..Gfn(start + block), true);
+            let block = gfn..Gfn(start + pages);
+            // Before others get the lock: who takes a page away from the guest then does not find
+            // it mapped, and so does not flush.
+            if gstage.unmap(&mut mmu, block.clone(), false) {
+                vm.flush_remote_tlbs(&block);
+            }
         }
         mmu.yield_if_needed();
-    }
-    drop(mmu);
-    if found {
-        vm.flush_remote_tlbs(&gfns);
     }
 }
 

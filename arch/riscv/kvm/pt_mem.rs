@@ -15,6 +15,9 @@ use crate::{
         ROOT_PAGES, //
     },
     hcsr,
+    hfence::Fence,
+    sbi_abi::HartMask,
+    tlb,
     vmid::Vmid,
     Riscv, //
 };
@@ -25,7 +28,7 @@ use core::sync::atomic::{
 use kernel::{
     alloc::AllocError,
     kvm::{
-        GfnRange,
+        MmuLocked,
         MmuWriteGuard,
         PageTablePage,
         PreemptOff,
@@ -77,9 +80,10 @@ impl Root {
         unsafe { hcsr::write_hgatp(preempt, hgatp) };
     }
 
-    /// Returns the root as a table. `mode` is the scheme that the tree is used with.
+    /// Returns the root as a table, for as long as the lock is held. `mode` is the scheme that the
+    /// tree is used with.
     #[inline]
-    pub(crate) fn table(&self, mode: Mode) -> Table<'_> {
+    pub(crate) fn table<'a>(&'a self, mode: Mode, _: &'a impl MmuLocked) -> Table<'a> {
         Table {
             entries: self.page.entries(),
             level: mode.root_level(),
@@ -118,15 +122,19 @@ unsafe fn free_below(pte: Pte) {
 
 /// A table that has been taken out of the tree, with all tables below it. Harts may still walk it.
 #[must_use]
-pub(crate) struct Unlinked(Pte);
+pub(crate) struct Unlinked<'a> {
+    entry: Pte,
+    vm: &'a Vm<Riscv>,
+}
 
-impl Unlinked {
-    /// Has all vCPUs forget what the table translated, which is within `gfns`, and frees it.
-    pub(crate) fn free(self, vm: &Vm<Riscv>, gfns: &GfnRange) {
-        vm.flush_remote_tlbs(gfns);
-        // SAFETY: The entry has been taken out of the tree. No vCPU is in the guest any more that
-        // has not been told, and each does what it was told before it enters again.
-        unsafe { free_below(self.0) };
+impl Unlinked<'_> {
+    /// Has all vCPUs forget the table, and frees it.
+    pub(crate) fn free(self) {
+        // A fence of addresses is about leaves; that a table has gone, only one of all tells.
+        tlb::request_fence_of(self.vm, HartMask::all(), Fence::AllGpas);
+        // SAFETY: The entry has been taken out of the tree of this VM. None of its vCPUs is in the
+        // guest any more, or reads its memory, that has not done the fence.
+        unsafe { free_below(self.entry) };
     }
 }
 
@@ -227,11 +235,11 @@ impl<'a> Entry<'a> {
 
     /// Replaces a table by the leaf `new`. Returns the table, if there was one.
     #[inline]
-    pub(crate) fn replace_table(
+    pub(crate) fn replace_table<'vm>(
         &self,
         new: Pte,
-        _: &MmuWriteGuard<'_, Riscv>,
-    ) -> Option<Unlinked> {
+        mmu: &MmuWriteGuard<'vm, Riscv>,
+    ) -> Option<Unlinked<'vm>> {
         debug_assert!(new.is_leaf());
         let Node::Table(_) = self.read() else {
             return None;
@@ -239,7 +247,10 @@ impl<'a> Entry<'a> {
         // Release: what the new leaf maps has been written before. Nobody else changes an entry that
         // leads to a table while the lock is held for writing.
         let old = self.pte.swap(new.into_raw(), Ordering::Release);
-        Some(Unlinked(Pte::from_raw(old)))
+        Some(Unlinked {
+            entry: Pte::from_raw(old),
+            vm: mmu.vm(),
+        })
     }
 
     /// Replaces a leaf, or nothing, by an empty or filled table, which the entry then owns.
@@ -264,7 +275,8 @@ impl<'a> Entry<'a> {
         self.pte
             .store(Pte::table(phys).into_raw(), Ordering::Release);
         Some(Table {
-            // SAFETY: The entry owns the table.
+            // SAFETY: The entry owns the table, which stays for as long as the lock is held, which
+            // `'a` is part of.
             entries: unsafe { TablePage::entries_at(phys) },
             level: below,
         })

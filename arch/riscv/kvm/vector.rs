@@ -2,9 +2,8 @@
 
 //! The guest's vector registers.
 //!
-//! They are large, so they move as late as can be: they come to the hart when the guest is entered
-//! that has them switched on, stay there from exit to exit, and are kept only if the guest has
-//! written them. What user space has in the registers is kept by the kernel's own means, which put
+//! They are large, so they move as late as can be: they come to the hart when a guest is entered that
+//! has them, stay there from exit to exit, and are kept only if the guest has written them. What user space has in the registers is kept by the kernel's own means, which put
 //! it back when user space runs again; so there is no second copy of it here.
 //!
 //! The kernel itself may want the vector unit while it holds the registers of a vCPU, in the middle
@@ -213,10 +212,10 @@ impl Drop for FlushCallback {
 ///
 /// # Safety
 ///
-/// Called by the kernel on the vCPU's thread or in an interrupt on top of it, with softirqs disabled
-/// or preemption.
+/// Called by the kernel on the vCPU's thread or in an interrupt on top of it, with softirqs,
+/// preemption or interrupts disabled.
 unsafe extern "C" fn flush() {
-    // SAFETY: With softirqs disabled, preemption is, too.
+    // SAFETY: With softirqs or interrupts disabled, preemption is, too.
     let preempt = unsafe { PreemptOff::assume() };
     with_running::<Riscv, _>(preempt, |vcpu| put(vcpu, preempt));
 }

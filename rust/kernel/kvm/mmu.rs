@@ -40,6 +40,12 @@ pub struct MmuWriteGuard<'a, B: Backend> {
     _not_send: NotThreadSafe,
 }
 
+/// A token of code that holds `kvm->mmu_lock`, so that no page table goes.
+pub trait MmuLocked {}
+
+impl<B: Backend> MmuLocked for MmuReadGuard<'_, B> {}
+impl<B: Backend> MmuLocked for MmuWriteGuard<'_, B> {}
+
 /// The VM's count of invalidations, read ahead of a fault.
 #[derive(Clone, Copy)]
 pub struct MmuSeq(usize);
