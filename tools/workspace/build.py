@@ -12,7 +12,10 @@ from .errors import Failure
 from .settings import REPOSITORY
 from .steps import digest, say, whole, write_if_changed
 
-FRAGMENT = REPOSITORY / "tools/testing/configs/host.config"
+CONFIGS = REPOSITORY / "tools/testing/configs"
+HOST = (CONFIGS / "host.config",)
+# A later line on a symbol replaces an earlier one.
+DEBUG = (*HOST, CONFIGS / "debug.config")
 SYMBOL = "CONFIG_KVM_RISCV_RUST"
 OTHER = {"rust": "c", "c": "rust"}
 
@@ -36,12 +39,14 @@ class Kernel:
 class Builder:
     """Runs the kernel's own make in one object directory."""
 
-    def __init__(self, tree, toolchain, backend, jobs, logs, purpose=None):
+    def __init__(self, tree, toolchain, backend, jobs, logs, purpose=None,
+                 fragments=HOST):
         self.tree = tree
         self.toolchain = toolchain
         self.backend = backend
         self.jobs = jobs
         self.purpose = purpose or backend
+        self.fragments = fragments
         self.objects = tree.base / self.purpose
         self.log = logs / f"build-{self.purpose}.log"
 
@@ -57,7 +62,7 @@ class Builder:
         kernel = Kernel(self.backend, self.objects)
         self._begin()
         if not kernel.image.is_file():
-            say("build", f"kernel and kvm.ko ({self.backend}), "
+            say("build", f"kernel and kvm.ko ({self.purpose}), "
                          "about 9 minutes on 2 cores")
         self.make("kernel and kvm.ko", "Image", "modules")
         compiler_warnings.refuse(self.log, self.tree)
@@ -71,7 +76,8 @@ class Builder:
 
     def _begin(self):
         process.new_log(self.log)
-        if not self.objects.exists():
+        # With other options, next to nothing could be taken over.
+        if not self.objects.exists() and self.fragments == HOST:
             self._start_from_other()
         self._configure()
 
@@ -95,7 +101,8 @@ class Builder:
 
     def _configure(self):
         chosen = "y" if self.backend == "rust" else "n"
-        wanted = FRAGMENT.read_text(encoding="utf-8")
+        wanted = _merged([path.read_text(encoding="utf-8")
+                          for path in self.fragments])
         wanted += f"\n{SYMBOL}={chosen}\n"
         kconfigs = [self.tree.path / path for path in self.tree.laid
                     if Path(path).name.startswith("Kconfig")]
@@ -103,7 +110,7 @@ class Builder:
         done = self.objects / "configured"
         if done.is_file() and done.read_text() == stamp:
             return
-        say("build", f"configuring ({self.backend})")
+        say("build", f"configuring ({self.purpose})")
         self.objects.mkdir(parents=True, exist_ok=True)
         fragment = self.objects / "host.config"
         write_if_changed(fragment, wanted.encode())
@@ -132,7 +139,16 @@ class Builder:
                     f"{line} was asked for and has not taken effect; the "
                     f"configuration has: {instead}",
                     f"Look at what {symbol} depends on: its Kconfig entry, "
-                    f"and what is missing from {FRAGMENT.name}.")
+                    f"and what is missing from {self.fragments[-1].name}.")
+
+
+def _merged(texts):
+    """The settings of all texts; the last one on a symbol holds."""
+    settings = {}
+    for text in texts:
+        settings.update(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.M))
+    return "".join(f"{symbol}={value}\n"
+                   for symbol, value in settings.items())
 
 
 def analyzer_file(builder, kernel):

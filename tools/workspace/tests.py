@@ -38,7 +38,8 @@ def run(settings):
     """Run all tests; the last line is the tally. Return the exit status."""
     tally = Tally()
     with prepared(settings, settings.tested_backends,
-                  with_programs=True) as artifacts:
+                  with_programs=True,
+                  with_debug="rust" in settings.tested_backends) as artifacts:
         logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")

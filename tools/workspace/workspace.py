@@ -30,6 +30,7 @@ class Artifacts:
     disk: Path
     initramfs: Path
     backends: dict = field(default_factory=dict)
+    debug: Built | None = None
     programs: dict = field(default_factory=dict)
     # What the kernel has, by its own Makefile, whether it was built or not.
     upstream_programs: set = field(default_factory=set)
@@ -66,6 +67,12 @@ class Workspace:
         return build.Builder(self.tree(), self.toolchain(), backend,
                              self.settings.jobs, LOGS)
 
+    def debug_builder(self):
+        """For the host that watches itself, under the Rust backend."""
+        return build.Builder(self.tree(), self.toolchain(), "rust",
+                             self.settings.jobs, LOGS, purpose="debug",
+                             fragments=build.DEBUG)
+
     def disk(self):
         self.release()
         return image.prepare(self.settings.cache, LOGS / "image.log")
@@ -79,7 +86,8 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def prepared(settings, backends, with_programs=False, extra_packages=()):
+def prepared(settings, backends, with_programs=False, with_debug=False,
+             extra_packages=()):
     """Everything that is needed to run the given backends, up to date.
 
     The lock is held while it is made; what is run is then a copy (of links,
@@ -93,6 +101,8 @@ def prepared(settings, backends, with_programs=False, extra_packages=()):
         disk = workspace.disk()
         built = {backend: workspace.builder(backend).kernel()
                  for backend in backends}
+        if with_debug:
+            built["debug"] = workspace.debug_builder().kernel()
         programs = workspace.programs() if with_programs else None
         runs.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
@@ -114,14 +124,17 @@ def _take(directory, disk, built, programs):
     artifacts = Artifacts(directory / "host.ext4", directory / "initramfs")
     os.link(disk.image, artifacts.disk)
     os.link(disk.initramfs, artifacts.initramfs)
-    for backend, kernel in built.items():
-        target = directory / backend
+    for purpose, kernel in built.items():
+        target = directory / purpose
         target.mkdir()
         shutil.copyfile(kernel.image, target / "Image")
         shutil.copyfile(kernel.module, target / "kvm.ko")
-        artifacts.backends[backend] = Built(
-            target / "Image", target / "kvm.ko",
-            stats.linked_sources(kernel.objects))
+        files = Built(target / "Image", target / "kvm.ko",
+                      stats.linked_sources(kernel.objects))
+        if purpose == "debug":
+            artifacts.debug = files
+        else:
+            artifacts.backends[purpose] = files
     if programs:
         for name in selftests.names():
             target = directory / "programs" / name

@@ -27,6 +27,10 @@ PATTERNS = (
 )
 SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
 SHOWN = 40
+# What the kernel says of an allocation that failed, with a trace of its own.
+FAILED_ALLOCATION = re.compile(
+    r"^.*(?:page allocation failure|vmalloc error).*\n"
+    r"(?:.*\n)*?.*\bMem-Info:.*\n", re.M)
 
 
 def find(log):

@@ -46,8 +46,12 @@ struct vectors {
 
 /*
  * Loads all vector registers, does an ECALL, and stores them again. In the host
- * that is a system call, in the guest an SBI call. vstart is written last,
- * since any vector instruction clears it.
+ * that is a system call, in the guest an SBI call.
+ *
+ * QEMU (10.0) takes a write of a vector CSR by a guest for a change of
+ * VSSTATUS.VS alone, so the hypervisor does not see that there is state to save
+ * if it gets the hart right then. So vcsr is written directly ahead of a vector
+ * instruction, and vstart, which all of these clear, only ever by user space.
  */
 asm(".pushsection .text\n"
     ".balign 4\n"
@@ -59,9 +63,9 @@ asm(".pushsection .text\n"
     "	mv	s1, a1\n"
     "	ld	t0, 8(a0)\n"
     "	ld	t1, 16(a0)\n"
+    "	ld	t2, 24(a0)\n"
+    "	csrw	vcsr, t2\n"
     "	vsetvl	x0, t0, t1\n"
-    "	ld	t0, 24(a0)\n"
-    "	csrw	vcsr, t0\n"
     "	csrr	t1, vlenb\n"
     "	slli	t1, t1, 3\n"
     "	addi	t0, a0, 32\n"
@@ -69,8 +73,6 @@ asm(".pushsection .text\n"
     "	vl8re8.v v\\n, (t0)\n"
     "	add	t0, t0, t1\n"
     ".endr\n"
-    "	ld	t0, 0(a0)\n"
-    "	csrw	vstart, t0\n"
     "	mv	a7, a2\n"
     "	li	a6, 0\n"
     "	mv	a0, a3\n"
@@ -80,13 +82,13 @@ asm(".pushsection .text\n"
     "vector_store:\n"
     "	csrr	t0, vstart\n"
     "	sd	t0, 0(s1)\n"
-    "	csrw	vstart, x0\n"
-    "	csrr	t0, vl\n"
-    "	sd	t0, 8(s1)\n"
-    "	csrr	t0, vtype\n"
-    "	sd	t0, 16(s1)\n"
     "	csrr	t0, vcsr\n"
     "	sd	t0, 24(s1)\n"
+    "	csrr	t0, vl\n"
+    "	sd	t0, 8(s1)\n"
+    "	csrr	t1, vtype\n"
+    "	sd	t1, 16(s1)\n"
+    "	vsetvl	x0, t0, t1\n"
     "	csrr	t1, vlenb\n"
     "	slli	t1, t1, 3\n"
     "	addi	t0, s1, 32\n"
@@ -124,7 +126,7 @@ static void fill(struct vectors *v, u64 seed)
 {
 	int i;
 
-	v->csr[VSTART] = seed % 2;
+	v->csr[VSTART] = 0;
 	v->csr[VL] = 2 + seed % 3;
 	v->csr[VTYPE] = VTYPE_E32_M2;
 	v->csr[VCSR] = seed % 8;
@@ -160,8 +162,9 @@ static void guest_keep(int me, u64 seed, int rounds)
 		fill(load, seed + i);
 		vector_ecall(load, saved, i & 1 ? SBI_EXT_BASE : FORWARD_EXT, 0, 0);
 		at = difference(load, saved);
-		__GUEST_ASSERT(at == -1, "round %d: the guest's vectors differ at %d",
-			       i, at);
+		__GUEST_ASSERT(at == -1, "round %d: the guest's vectors differ at %d: 0x%lx, not 0x%lx",
+			       i, at, at < 0 ? 0 : *(u64 *)&saved->v[at & ~7],
+			       at < 0 ? 0 : *(u64 *)&load->v[at & ~7]);
 		/* Time for the other thread to be scheduled. */
 		for (spin = 0; spin < 20000; spin++)
 			barrier();
@@ -321,6 +324,7 @@ TEST_F(vector, one_reg)
 			    difference(&expected, &found));
 
 		fill(&expected, 777 + round);
+		expected.csr[VSTART] = 1;
 		write_regs(vcpu, &expected);
 		read_regs(vcpu, &found);
 		TEST_ASSERT(difference(&expected, &found) == -1,
