@@ -11,6 +11,8 @@ PASS, FAIL, SKIP = "pass", "fail", "skip"
 SKIP_STATUS = 4
 # Said by a program that then ends as if it had tested something.
 UNSUPPORTED = re.compile(r"^.*, skipping test$", re.M)
+# The end of a program in kselftest's format all of whose cases were skipped.
+ALL_SKIPPED = re.compile(r"^# Totals: pass:0 fail:0 .*\bskip:[1-9]", re.M)
 ASSERTION = re.compile(r"^==== Test Assertion Failure ====$", re.M)
 # Of a program in parts; a part that says neither was skipped.
 PART_PASSED = re.compile(r"^(\S+): PASS$", re.M)
@@ -40,6 +42,8 @@ def judge(status, output, in_parts=False, excepted=()):
         return Verdict(SKIP, unsupported.group())
     if status:
         return Verdict(FAIL, f"it exited with status {status}")
+    if ALL_SKIPPED.search(output):
+        return Verdict(SKIP, "all of its cases were skipped")
     return Verdict(PASS)
 
 

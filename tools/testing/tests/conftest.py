@@ -107,6 +107,12 @@ def verdicts():
 
 
 @pytest.fixture(scope="session")
+def interfaces():
+    """{what: {backend: text}}: what tools see, filled from host to host."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def slot(request, report):
     backend, cpu = request.param
     slot = Slot(report, backend, cpu)
@@ -127,5 +133,5 @@ def host(request, slot):
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """What needs no host comes first, what judges other results last."""
-    items.sort(key=lambda item: ("verdicts" in item.name,
+    items.sort(key=lambda item: (bool(item.get_closest_marker("judges")),
                                  "host" in item.fixturenames))

@@ -8,6 +8,7 @@ from workspace.errors import Failure
 from workspace.settings import CPUS
 
 
+@pytest.mark.judges
 def test_verdicts_are_equal(report, verdicts):
     backends = sorted(report.artifacts.backends)
     print(f"\n{verdicts.table(backends, DIFFERS)}")
