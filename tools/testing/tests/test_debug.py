@@ -26,10 +26,7 @@ KMEMLEAK_AGE = 6
 UPSTREAM = (
     "coalesced_io_test",
     "demand_paging_test -u MISSING",
-    "dirty_log_test -M dirty-ring",
-    "kvm_create_max_vcpus",
     "kvm_page_table_test",
-    "memslot_modification_stress_test",
 )
 
 
