@@ -50,8 +50,8 @@ struct vectors {
  *
  * QEMU (10.0) takes a write of a vector CSR by a guest for a change of
  * VSSTATUS.VS alone, so the hypervisor does not see that there is state to save
- * if it gets the hart right then. So vcsr is written directly ahead of a vector
- * instruction, and vstart, which all of these clear, only ever by user space.
+ * if it gets the hart right then. So vcsr and vstart, which all instructions
+ * clear, are only ever written by user space.
  */
 asm(".pushsection .text\n"
     ".balign 4\n"
@@ -63,8 +63,6 @@ asm(".pushsection .text\n"
     "	mv	s1, a1\n"
     "	ld	t0, 8(a0)\n"
     "	ld	t1, 16(a0)\n"
-    "	ld	t2, 24(a0)\n"
-    "	csrw	vcsr, t2\n"
     "	vsetvl	x0, t0, t1\n"
     "	csrr	t1, vlenb\n"
     "	slli	t1, t1, 3\n"
@@ -122,14 +120,20 @@ static u8 byte_of(u64 seed, int i)
 /* Vectors of 32-bit elements, in groups of two: vill is clear. */
 #define VTYPE_E32_M2	(2 << 3 | 1)
 
-static void fill(struct vectors *v, u64 seed)
+/* What a vCPU has in vcsr. */
+static u64 vcsr_of(int me)
+{
+	return me ? 2 : 5;
+}
+
+static void fill(struct vectors *v, u64 seed, u64 vcsr)
 {
 	int i;
 
 	v->csr[VSTART] = 0;
 	v->csr[VL] = 2 + seed % 3;
 	v->csr[VTYPE] = VTYPE_E32_M2;
-	v->csr[VCSR] = seed % 8;
+	v->csr[VCSR] = vcsr;
 	for (i = 0; i < NR_V * vlenb; i++)
 		v->v[i] = byte_of(seed, i);
 }
@@ -159,7 +163,7 @@ static void guest_keep(int me, u64 seed, int rounds)
 
 	csr_set(CSR_SSTATUS, SR_VS_INITIAL);
 	for (i = 0; i < rounds; i++) {
-		fill(load, seed + i);
+		fill(load, seed + i, vcsr_of(me));
 		vector_ecall(load, saved, i & 1 ? SBI_EXT_BASE : FORWARD_EXT, 0, 0);
 		at = difference(load, saved);
 		__GUEST_ASSERT(at == -1, "round %d: the guest's vectors differ at %d: 0x%lx, not 0x%lx",
@@ -186,7 +190,7 @@ static void *vector_thread(void *unused)
 		 * A system call loses vectors, and vector_ecall() does one, of a
 		 * number that is none: so they are loaded for some time first.
 		 */
-		fill(&load, seed);
+		fill(&load, seed, 0);
 		vector_ecall(&load, &saved, -1, 0, 0);
 		for (i = 0; i < 100; i++) {
 			u8 v0[MAX_VLENB];
@@ -213,6 +217,11 @@ static void *vector_thread(void *unused)
 	return NULL;
 }
 
+static u64 csr_id(int csr)
+{
+	return KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_VECTOR | csr;
+}
+
 FIXTURE(vector) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu[2];
@@ -227,8 +236,11 @@ FIXTURE_SETUP(vector)
 	vcpu = self->vcpu[0];
 	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_V))
 		SKIP(return, "the hart has no V extension");
-	for (i = 0; i < 2; i++)
-		vm_init_vector_tables(self->vm), vcpu_init_vector_tables(self->vcpu[i]);
+	vm_init_vector_tables(self->vm);
+	for (i = 0; i < 2; i++) {
+		vcpu_init_vector_tables(self->vcpu[i]);
+		vcpu_set_reg(self->vcpu[i], csr_id(VCSR), vcsr_of(i));
+	}
 	vlenb = vcpu_get_reg(vcpu, KVM_REG_RISCV | KVM_REG_SIZE_U64 |
 				   KVM_REG_RISCV_VECTOR |
 				   KVM_REG_RISCV_VECTOR_CSR_REG(vlenb));
@@ -239,11 +251,6 @@ FIXTURE_SETUP(vector)
 FIXTURE_TEARDOWN(vector)
 {
 	kvm_vm_free(self->vm);
-}
-
-static u64 csr_id(int csr)
-{
-	return KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_VECTOR | csr;
 }
 
 static u64 register_id(int num)
@@ -317,13 +324,13 @@ TEST_F(vector, one_reg)
 	vcpu_args_set(vcpu, 3, 0, 0, ROUNDS);
 	/* The guest checks itself that it has what was set here. */
 	for (round = 0; run_to_call(vcpu); round += 2) {
-		fill(&expected, round);
+		fill(&expected, round, vcsr_of(0));
 		read_regs(vcpu, &found);
 		TEST_ASSERT(difference(&expected, &found) == -1,
 			    "round %d: user space reads others, at %d", round,
 			    difference(&expected, &found));
 
-		fill(&expected, 777 + round);
+		fill(&expected, 777 + round, vcsr_of(0));
 		expected.csr[VSTART] = 1;
 		write_regs(vcpu, &expected);
 		read_regs(vcpu, &found);
@@ -377,9 +384,9 @@ TEST_F(vector, host_sees_nothing)
 	int i, round = 0;
 
 	vcpu_args_set(vcpu, 3, 0, 0, ROUNDS);
-	fill(&load, 4321);
+	fill(&load, 4321, 0);
 	do {
-		fill(&guests, round);
+		fill(&guests, round, vcsr_of(0));
 		TEST_ASSERT_EQ(vector_ecall(&load, &saved, SYS_ioctl, vcpu->fd,
 					    KVM_RUN), 0);
 		for (i = 0; i < NR_V; i++)
