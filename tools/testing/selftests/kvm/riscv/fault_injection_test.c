@@ -150,7 +150,7 @@ FIXTURE_TEARDOWN(fault_injection)
 	close(fail_nth_fd);
 }
 
-TEST_F_TIMEOUT(fault_injection, create_vm, 600)
+TEST_F(fault_injection, create_vm)
 {
 	int kvm = open_kvm_dev_path_or_exit();
 	int vm = -1;
@@ -160,7 +160,7 @@ TEST_F_TIMEOUT(fault_injection, create_vm, 600)
 	close(kvm);
 }
 
-TEST_F_TIMEOUT(fault_injection, create_vcpu, 600)
+TEST_F(fault_injection, create_vcpu)
 {
 	int kvm = open_kvm_dev_path_or_exit();
 	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
@@ -192,7 +192,7 @@ static int set_slot(struct kvm_vm *vm, u32 flags, u64 size, void *memory)
 	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
-TEST_F_TIMEOUT(fault_injection, memslot, 600)
+TEST_F(fault_injection, memslot)
 {
 	const u64 size = 64 * getpagesize();
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -224,7 +224,7 @@ static struct kvm_vm *new_vm(struct kvm_vcpu **vcpu)
 	return vm;
 }
 
-TEST_F_TIMEOUT(fault_injection, run, 600)
+TEST_F(fault_injection, run)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
@@ -240,7 +240,7 @@ TEST_F_TIMEOUT(fault_injection, run, 600)
 		       kvm_vm_free(vm));
 }
 
-TEST_F_TIMEOUT(fault_injection, one_reg, 600)
+TEST_F(fault_injection, one_reg)
 {
 	struct kvm_reg_list *list = calloc(1, sizeof(*list) + 1000 * sizeof(u64));
 	struct kvm_vcpu *vcpu = self->vcpu;

@@ -10,9 +10,17 @@
 #include <signal.h>
 #include <sys/klog.h>
 
+#include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "ucall_common.h"
+
+/*
+ * In seconds. An emulated host is slow, and slower still under a debug kernel;
+ * what hangs is ended by whoever runs the program.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	600
 
 #define SYSLOG_ACTION_READ_ALL	3
 
