@@ -300,10 +300,12 @@ impl MemoryCache {
         // SAFETY: The page is ours.
         NonNull::new(page).map(|page| unsafe { PageTablePage::new_accounted(page.cast()) })
     }
+}
 
+impl Drop for MemoryCache {
     /// Frees all pages.
     #[inline]
-    pub fn clear<B: Backend>(&mut self, _: &Vm<B>) {
+    fn drop(&mut self) {
         // SAFETY: The cache is valid.
         unsafe { bindings::kvm_mmu_free_memory_cache(&mut self.0) };
     }
