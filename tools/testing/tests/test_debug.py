@@ -18,6 +18,8 @@ from workspace.errors import Failure
 
 # The one with the most extensions: each has state that is switched.
 CPU = "max"
+# Of the project's own, what is for the full run alone.
+LONG = ("riscv/world_switch_test",)
 HARTS = 2
 TIMEOUT = 900
 RELOADS = 3
@@ -41,7 +43,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("watched", [
             pytest.param(run, id=run.name) for run in runs
             if report.settings.full and not run.memory
-            or run.name in UPSTREAM or run.program in selftests.ours()])
+            or run.name in UPSTREAM or run.program in selftests.ours()
+            and (report.settings.full or run.program not in LONG)])
 
 
 @pytest.fixture(scope="module")
