@@ -5,7 +5,10 @@
 //! Numbers and fields are those of the RISC-V privileged specification, chapters "Supervisor-Level
 //! ISA" and "H Extension for Hypervisor Support".
 
-use kernel::bitfield;
+use kernel::{
+    bitfield,
+    num::Bounded, //
+};
 
 /// `senvcfg`.
 pub(crate) const SENVCFG: u16 = 0x10a;
@@ -134,9 +137,9 @@ bitfield! {
         /// The trap came from S-mode.
         8:8 spp;
         /// State of the vector registers.
-        10:9 vs;
+        10:9 vs => ExtState;
         /// State of the floating-point registers.
-        14:13 fs;
+        14:13 fs => ExtState;
     }
 }
 
@@ -155,15 +158,35 @@ bitfield! {
 }
 
 /// States of a register file, in `fs` and `vs` of [`Sstatus`].
-pub(crate) mod ext_state {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExtState {
     /// Access traps.
-    pub(crate) const OFF: u64 = 0;
+    Off = 0,
     /// The registers have their initial values.
-    pub(crate) const INITIAL: u64 = 1;
+    Initial = 1,
     /// The registers have the values in memory.
-    pub(crate) const CLEAN: u64 = 2;
+    Clean = 2,
     /// The registers have been written.
-    pub(crate) const DIRTY: u64 = 3;
+    Dirty = 3,
+}
+
+impl From<Bounded<u64, 2>> for ExtState {
+    #[inline(always)]
+    fn from(field: Bounded<u64, 2>) -> Self {
+        match field.get() {
+            0 => Self::Off,
+            1 => Self::Initial,
+            2 => Self::Clean,
+            _ => Self::Dirty,
+        }
+    }
+}
+
+impl From<ExtState> for Bounded<u64, 2> {
+    #[inline(always)]
+    fn from(state: ExtState) -> Self {
+        Self::from_expr(state as u64 & 3)
+    }
 }
 
 bitfield! {

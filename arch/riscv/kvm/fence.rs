@@ -64,63 +64,67 @@ fn hfence_vvma_asid_gva(asid: u64, gva: u64) {
     };
 }
 
+/// HINVAL.GVMA: [`hfence_gvma_vmid_gpa`] without its order.
+#[inline]
+fn hinval_gvma_vmid_gpa(vmid: u64, gpa: u64) {
+    // SAFETY: A fence.
+    unsafe {
+        asm!(".insn r 0x73, 0, 0x33, x0, {}, {}", in(reg) gpa >> 2, in(reg) vmid, options(nostack))
+    };
+}
+
+/// HINVAL.VVMA: [`hfence_vvma_gva`] without its order.
+#[inline]
+fn hinval_vvma_gva(gva: u64) {
+    // SAFETY: A fence.
+    unsafe { asm!(".insn r 0x73, 0, 0x13, x0, {}, x0", in(reg) gva, options(nostack)) };
+}
+
+/// HINVAL.VVMA: [`hfence_vvma_asid_gva`] without its order.
+#[inline]
+fn hinval_vvma_asid_gva(asid: u64, gva: u64) {
+    // SAFETY: A fence.
+    unsafe {
+        asm!(".insn r 0x73, 0, 0x13, x0, {}, {}", in(reg) gva, in(reg) asid, options(nostack))
+    };
+}
+
 /// Forgets the G-stage translations by `vmid` of the pages that begin at `gpas`.
 #[inline]
 pub(crate) fn hfence_gvma_vmid_gpas(vmid: u64, gpas: impl Iterator<Item = u64>) {
-    if !features::svinval() {
-        return gpas.for_each(|gpa| hfence_gvma_vmid_gpa(vmid, gpa));
-    }
-    sfence_w_inval();
-    for gpa in gpas {
-        // HINVAL.GVMA
-        // SAFETY: A fence.
-        unsafe {
-            asm!(
-                ".insn r 0x73, 0, 0x33, x0, {}, {}",
-                in(reg) gpa >> 2,
-                in(reg) vmid,
-                options(nostack)
-            )
-        };
-    }
-    sfence_inval_ir();
+    fence_each(
+        gpas,
+        |gpa| hfence_gvma_vmid_gpa(vmid, gpa),
+        |gpa| hinval_gvma_vmid_gpa(vmid, gpa),
+    );
 }
 
 /// Forgets the VS-stage translations of the pages that begin at `gvas`.
 #[inline]
 pub(crate) fn hfence_vvma_gvas(gvas: impl Iterator<Item = u64>) {
-    if !features::svinval() {
-        return gvas.for_each(hfence_vvma_gva);
-    }
-    sfence_w_inval();
-    for gva in gvas {
-        // HINVAL.VVMA
-        // SAFETY: A fence.
-        unsafe { asm!(".insn r 0x73, 0, 0x13, x0, {}, x0", in(reg) gva, options(nostack)) };
-    }
-    sfence_inval_ir();
+    fence_each(gvas, hfence_vvma_gva, hinval_vvma_gva);
 }
 
 /// Forgets the VS-stage translations by `asid` of the pages that begin at `gvas`.
 #[inline]
 pub(crate) fn hfence_vvma_asid_gvas(asid: u64, gvas: impl Iterator<Item = u64>) {
-    if !features::svinval() {
-        return gvas.for_each(|gva| hfence_vvma_asid_gva(asid, gva));
+    fence_each(
+        gvas,
+        |gva| hfence_vvma_asid_gva(asid, gva),
+        |gva| hinval_vvma_asid_gva(asid, gva),
+    );
+}
+
+/// Fences each page, by invalidations that are ordered together where the hart has them.
+#[inline]
+fn fence_each(pages: impl Iterator<Item = u64>, hfence: impl Fn(u64), hinval: impl Fn(u64)) {
+    if features::svinval() {
+        sfence_w_inval();
+        pages.for_each(hinval);
+        sfence_inval_ir();
+    } else {
+        pages.for_each(hfence);
     }
-    sfence_w_inval();
-    for gva in gvas {
-        // HINVAL.VVMA
-        // SAFETY: A fence.
-        unsafe {
-            asm!(
-                ".insn r 0x73, 0, 0x13, x0, {}, {}",
-                in(reg) gva,
-                in(reg) asid,
-                options(nostack)
-            )
-        };
-    }
-    sfence_inval_ir();
 }
 
 /// Orders earlier stores ahead of the invalidations that follow.

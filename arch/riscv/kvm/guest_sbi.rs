@@ -20,7 +20,10 @@ use crate::{
         Numbered,
         SbiExtId, //
     },
-    pending,
+    pending::{
+        self,
+        Pending, //
+    },
     regs::Regs,
     sbi_abi::{
         ExtensionId,
@@ -47,8 +50,8 @@ enum Answer {
     Legacy(u64),
     /// What it has to read in the guest's memory cannot be read.
     ReadFailed(ReadError),
-    /// User space serves it.
-    AskUser,
+    /// User space serves it, and this is how its answer gets to the guest.
+    AskUser(Pending),
     /// The guest does not go on for now; the run area tells user space why.
     Leave,
 }
@@ -118,10 +121,11 @@ pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
         | SbiExtId::Hsm
         | SbiExtId::Experimental
         | SbiExtId::Vendor => Some(true),
-        SbiExtId::V01 if cfg!(CONFIG_RISCV_SBI_V01) => Some(true),
+        // The register is part of the ABI, whether this kernel serves the calls or not.
+        SbiExtId::V01 => Some(true),
         // They are of no use before user space is ready to serve them.
         SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
-        SbiExtId::V01 | SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
+        SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
     }
 }
 
@@ -144,6 +148,7 @@ enum Extension {
 /// Returns the extension with number `eid`, if the guest has it.
 fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
     let (id, extension) = match ExtensionId::from_eid(eid)? {
+        ExtensionId::Legacy(_) if !cfg!(CONFIG_RISCV_SBI_V01) => return None,
         ExtensionId::Legacy(function) => (SbiExtId::V01, Extension::Legacy(function)),
         // The one that every SBI has.
         ExtensionId::Standard(Standard::Base) => return Some(Extension::Base),
@@ -178,7 +183,7 @@ pub(crate) fn handle(
         Some(Extension::Rfence) => rfence::handle(&call),
         Some(Extension::Hsm) => hsm::handle(&call, srcu),
         Some(Extension::Srst) => srst::handle(&call),
-        Some(Extension::User | Extension::UserRange) => Answer::AskUser,
+        Some(Extension::User | Extension::UserRange) => Answer::AskUser(Pending::Sbi),
         None => Answer::error(SbiError::NotSupported),
     };
     match answer {
@@ -196,9 +201,9 @@ pub(crate) fn handle(
         }
         Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, srcu, &trap),
         Answer::ReadFailed(ReadError::Again) => Ok(Next::Enter),
-        Answer::AskUser => {
+        Answer::AskUser(pending) => {
             vcpu.count(vcpu_counter!(ecall_exit_stat));
-            pending::ask_sbi(vcpu);
+            pending::ask_sbi(vcpu, pending);
             Ok(Next::Return)
         }
         Answer::Leave => Ok(Next::Return),

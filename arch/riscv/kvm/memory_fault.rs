@@ -54,14 +54,16 @@ pub(crate) fn handle(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
 ) -> Result<Next> {
-    let gfn = fault.gpa.gfn();
-    let write = fault.writes();
-    match srcu.memslot(gfn) {
-        // User space is about to replace the slot. The guest tries until it has.
-        Some(slot) if slot.is_going() => Ok(Next::Enter),
-        Some(slot) if !(write && slot.is_read_only()) => map(vcpu, &slot, gfn, write),
-        _ => mmio::handle(vcpu, srcu, fault),
+    match memslot(srcu, fault) {
+        Some(slot) => map(vcpu, &slot, fault),
+        None => mmio::handle(vcpu, srcu, fault),
     }
+}
+
+/// Returns the memslot that allows the access.
+fn memslot<'a>(srcu: &'a SrcuGuard<'_, Riscv>, fault: &PageFault) -> Option<Memslot<'a>> {
+    let slot = srcu.memslot(fault.gpa.gfn())?;
+    (slot.is_going() || !(fault.writes() && slot.is_read_only())).then_some(slot)
 }
 
 /// Handles a trap of a read that the backend does in the guest's memory on its behalf: has the page
@@ -72,17 +74,10 @@ pub(crate) fn handle_read(
     trap: &Trap,
 ) -> Result<Next> {
     let exception = match trap.decode() {
-        Exit::GuestPageFault(fault) => {
-            let gfn = fault.gpa.gfn();
-            let write = fault.writes();
-            match srcu.memslot(gfn) {
-                Some(slot) if slot.is_going() => return Ok(Next::Enter),
-                Some(slot) if !(write && slot.is_read_only()) => {
-                    return map(vcpu, &slot, gfn, write)
-                }
-                _ => Exception::access_fault(Access::Load, trap.stval),
-            }
-        }
+        Exit::GuestPageFault(fault) => match memslot(srcu, &fault) {
+            Some(slot) => return map(vcpu, &slot, &fault),
+            None => Exception::access_fault(Access::Load, trap.stval),
+        },
         _ => Exception::of_trap(trap),
     };
     inject(vcpu, exception);
@@ -90,7 +85,12 @@ pub(crate) fn handle_read(
 }
 
 /// Maps a page of a memslot. If something comes in between, the guest faults once more.
-fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, write: bool) -> Result<Next> {
+fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &PageFault) -> Result<Next> {
+    // User space is about to replace the slot. The guest tries until it has.
+    if slot.is_going() {
+        return Ok(Next::Enter);
+    }
+    let (gfn, write) = (fault.gpa.gfn(), fault.writes());
     let vm = vcpu.vm();
     let gstage = &vm.backend().gstage;
     let logged = slot.logs_dirty_pages();

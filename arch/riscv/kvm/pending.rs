@@ -18,10 +18,7 @@ use crate::{
         Store, //
     },
     regs::Regs,
-    sbi_abi::{
-        ExtensionId,
-        SbiError, //
-    },
+    sbi_abi::SbiError,
     Riscv, //
 };
 use kernel::{
@@ -140,7 +137,8 @@ pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
 }
 
 /// Asks user space to serve an SBI call, and answers it with "not supported" if user space does not.
-pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>) {
+/// `pending` is [`Pending::Sbi`] or [`Pending::LegacySbi`].
+pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Pending) {
     let regs = Regs::of(vcpu);
     let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));
     let error = SbiError::NotSupported.raw();
@@ -148,8 +146,5 @@ pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>) {
         bindings::KVM_EXIT_RISCV_SBI,
         [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],
     );
-    vcpu.local().pending.set(match ExtensionId::from_eid(a7) {
-        Some(ExtensionId::Legacy(_)) => Pending::LegacySbi,
-        _ => Pending::Sbi,
-    });
+    vcpu.local().pending.set(pending);
 }

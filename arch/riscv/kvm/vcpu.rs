@@ -7,7 +7,7 @@
 use crate::{
     csr::{
         self,
-        ext_state,
+        ExtState,
         Hstatus,
         Sstatus, //
     },
@@ -30,7 +30,6 @@ use crate::{
     timer::GuestTimer,
     vector::{
         self,
-        with_vs,
         GuestVector, //
     },
     vmid::Vmid,
@@ -216,18 +215,17 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     let isa = vcpu.local().isa.get();
     let initial = |there| {
         if there {
-            ext_state::INITIAL
+            ExtState::Initial
         } else {
-            ext_state::OFF
+            ExtState::Off
         }
     };
-    let sstatus = with_fs(regs.sstatus(), initial(isa.fp_double().is_some()));
-    regs.set_sstatus(with_vs(sstatus, initial(isa.has(IsaExtId::V))));
-}
-
-#[inline]
-fn with_fs(sstatus: Sstatus, fs: u64) -> Sstatus {
-    sstatus.with_fs(kernel::num::Bounded::from_expr(fs & 3))
+    let sstatus = regs.sstatus();
+    regs.set_sstatus(
+        sstatus
+            .with_fs(initial(isa.fp_double().is_some()))
+            .with_vs(initial(isa.has(IsaExtId::V))),
+    );
 }
 
 /// Sets a vCPU that is not loaded to the state after a reset, in S-mode at address `pc`.
@@ -300,10 +298,10 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     let shared = vcpu.shared();
     let regs = Regs::of(vcpu);
 
-    let dirty = u64::from(regs.sstatus().fs()) == ext_state::DIRTY;
+    let dirty = regs.sstatus().fs() == ExtState::Dirty;
     regs.put_fp(preempt, local.isa.get().fp_double().filter(|_| dirty));
     if dirty {
-        regs.set_sstatus(with_fs(regs.sstatus(), ext_state::CLEAN));
+        regs.set_sstatus(regs.sstatus().with_fs(ExtState::Clean));
     }
     vector::put(vcpu, preempt);
     shared.timer.put(preempt);

@@ -10,10 +10,7 @@
 //! of anything that the vCPU's thread does but the stay in the guest. Then [`flush`] is called.
 
 use crate::{
-    csr::{
-        ext_state,
-        Sstatus, //
-    },
+    csr::ExtState,
     features,
     one_reg_id::{
         RegNum,
@@ -132,7 +129,7 @@ fn state(vcpu: &LockedVcpu<'_, Riscv>) -> *mut bindings::__riscv_v_ext_state {
 /// Puts the guest's registers on this hart, if the guest has any and they are not there.
 #[inline]
 pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
-    if !vcpu.local().vector.on_hart.get() && vs(Regs::of(vcpu).sstatus()) != ext_state::OFF {
+    if !vcpu.local().vector.on_hart.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
         take(vcpu, irq);
     }
 }
@@ -147,7 +144,7 @@ fn take(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
         bindings::kvm_riscv_claim_vector();
         bindings::__kvm_riscv_rust_vector_restore(state(vcpu));
     }
-    regs.set_sstatus(with_vs(regs.sstatus(), ext_state::CLEAN));
+    regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
     vcpu.local().vector.on_hart.set(true);
 }
 
@@ -166,24 +163,13 @@ fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
         return;
     }
     let regs = Regs::of(vcpu);
-    if vs(regs.sstatus()) == ext_state::DIRTY {
+    if regs.sstatus().vs() == ExtState::Dirty {
         // SAFETY: As in `take()`.
         unsafe { bindings::__kvm_riscv_rust_vector_save(state(vcpu)) };
-        regs.set_sstatus(with_vs(regs.sstatus(), ext_state::CLEAN));
+        regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
     }
     // SAFETY: Interrupts are disabled, and the registers are in memory.
     unsafe { bindings::kvm_riscv_release_vector() };
-}
-
-#[inline]
-fn vs(sstatus: Sstatus) -> u64 {
-    u64::from(sstatus.vs())
-}
-
-/// Returns `sstatus` with this state of the vector registers, of [`ext_state`].
-#[inline]
-pub(crate) fn with_vs(sstatus: Sstatus, vs: u64) -> Sstatus {
-    sstatus.with_vs(kernel::num::Bounded::from_expr(vs & 3))
 }
 
 /// Lets the kernel use vectors while a vCPU has registers on the hart, for as long as this exists.

@@ -28,6 +28,20 @@
 	ret
 .endm
 
+/* \insn all registers at their places, eight at a time. vstart is zero. */
+.macro all_vector_regs insn
+	csrr	t0, CSR_VLENB
+	slli	t0, t0, 3
+	REG_L	t1, V_DATAP(a0)
+	\insn	v0, (t1)
+	add	t1, t1, t0
+	\insn	v8, (t1)
+	add	t1, t1, t0
+	\insn	v16, (t1)
+	add	t1, t1, t0
+	\insn	v24, (t1)
+.endm
+
 	.text
 	/* A module loader cannot align functions. */
 	.option norelax
@@ -44,33 +58,14 @@ SYM_FUNC_START(__kvm_riscv_rust_vector_save)
 	REG_S	t0, V_VTYPE(a0)
 	csrr	t0, CSR_VCSR
 	REG_S	t0, V_VCSR(a0)
-	/* Eight registers at a time. */
-	csrr	t0, CSR_VLENB
-	slli	t0, t0, 3
-	REG_L	t1, V_DATAP(a0)
-	vs8r.v	v0, (t1)
-	add	t1, t1, t0
-	vs8r.v	v8, (t1)
-	add	t1, t1, t0
-	vs8r.v	v16, (t1)
-	add	t1, t1, t0
-	vs8r.v	v24, (t1)
+	all_vector_regs vs8r.v
 	close_vector
 SYM_FUNC_END(__kvm_riscv_rust_vector_save)
 
 SYM_FUNC_START(__kvm_riscv_rust_vector_restore)
 	open_vector
 	csrw	CSR_VSTART, zero
-	csrr	t0, CSR_VLENB
-	slli	t0, t0, 3
-	REG_L	t1, V_DATAP(a0)
-	vl8re8.v v0, (t1)
-	add	t1, t1, t0
-	vl8re8.v v8, (t1)
-	add	t1, t1, t0
-	vl8re8.v v16, (t1)
-	add	t1, t1, t0
-	vl8re8.v v24, (t1)
+	all_vector_regs vl8re8.v
 	/*
 	 * Any values may stand there: those that the hart does not have make it
 	 * set vtype.vill. Setting vtype clears vstart, which so comes last.

@@ -8,11 +8,14 @@ use super::{
     Call,
     Extension, //
 };
-use crate::sbi_abi::{
-    spec_version,
-    BaseFn,
-    SbiError,
-    IMPL_ID_KVM, //
+use crate::{
+    pending::Pending,
+    sbi_abi::{
+        spec_version,
+        BaseFn,
+        SbiError,
+        IMPL_ID_KVM, //
+    },
 };
 use kernel::bindings;
 
@@ -29,7 +32,7 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
         BaseFn::ProbeExtension => {
             let found = find(local.sbi.get(), call.arg(0));
             if found == Some(Extension::UserRange) {
-                return Answer::AskUser;
+                return Answer::AskUser(Pending::Sbi);
             }
             u64::from(found.is_some())
         }

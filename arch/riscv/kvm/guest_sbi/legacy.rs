@@ -7,6 +7,7 @@
 
 use super::{
     rfence,
+    srst,
     Answer,
     Call, //
 };
@@ -18,7 +19,7 @@ use crate::{
     },
     hfence::Fence,
     interrupts,
-    power,
+    pending::Pending,
     sbi_abi::{
         HartMask,
         Legacy, //
@@ -51,15 +52,11 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
             call,
             rfence::sfence(call.arg(1), call.arg(2), Some(call.arg(3))),
         ),
-        Legacy::Shutdown => {
-            power::stop_all(call.vcpu.vm());
-            call.vcpu
-                .run_area()
-                .exit_system_event(bindings::KVM_SYSTEM_EVENT_SHUTDOWN, 0);
-            return Answer::Leave;
-        }
+        Legacy::Shutdown => return srst::end(call, bindings::KVM_SYSTEM_EVENT_SHUTDOWN, 0),
         // Only user space has a console.
-        Legacy::ConsolePutchar | Legacy::ConsoleGetchar => return Answer::AskUser,
+        Legacy::ConsolePutchar | Legacy::ConsoleGetchar => {
+            return Answer::AskUser(Pending::LegacySbi)
+        }
     };
     match done {
         Ok(()) => Answer::Legacy(0),

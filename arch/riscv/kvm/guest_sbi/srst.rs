@@ -28,6 +28,11 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
     };
     // The reason is 32 bits wide.
     let reason = u64::from(call.arg(1) as u32);
+    end(call, event, reason)
+}
+
+/// Stops the guest, and tells user space what is to become of it: `KVM_SYSTEM_EVENT_*`.
+pub(super) fn end(call: &Call<'_>, event: u32, reason: u64) -> Answer {
     power::stop_all(call.vcpu.vm());
     call.vcpu.run_area().exit_system_event(event, reason);
     Answer::Leave
