@@ -14,9 +14,14 @@
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
 //! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
-//! | NACL sync_sret + sync_csr | swap in the CSR space | swap in the CSR space |
-//! | NACL sync_sret alone | `csrrw` | `csrrw` |
+//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's |
+//! | NACL sync_sret alone | `csrw` | `csrrw` |
 //! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
+//!
+//! HTVAL and HTINST come from the CSR space wherever there is one.
+//!
+//! Of the guest's HSTATUS, all that the hardware changes for KVM is SPVP: nothing else is taken from
+//! what is read.
 //!
 //! The choice is a set of static keys, patched once when the module is loaded.
 
@@ -96,20 +101,26 @@ pub(crate) fn enter_exit(
 #[inline(always)]
 fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
     if nacl::available() {
-        // A plain SRET flushes nothing of what was written to shared memory.
-        nacl::this_hart(irq).sync_or_warn();
+        // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
+        // would go to somebody else's guest, or to nobody's.
+        if let Err(e) = nacl::this_hart(irq).sync() {
+            return Err(EntryFailed(e.raw() as i64));
+        }
     }
     // SAFETY: The guest's HSTATUS has been made by `reset_regs()`, or by the hardware when the
     // guest trapped, and the host's is put back. The vCPU is loaded, and interrupts are disabled.
     unsafe {
         let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
         bindings::__kvm_riscv_rust_switch_to(regs.arch());
-        regs.set_hstatus(Hstatus::from_raw(csr::swap::<{ csr::HSTATUS }>(host)));
-        Ok((
-            csr::read::<{ csr::HTVAL }>(),
-            csr::read::<{ csr::HTINST }>(),
-        ))
+        note_hstatus(regs, csr::swap::<{ csr::HSTATUS }>(host));
+        if !nacl::available() {
+            return Ok((
+                csr::read::<{ csr::HTVAL }>(),
+                csr::read::<{ csr::HTINST }>(),
+            ));
+        }
     }
+    Ok(shared_htval_htinst(nacl::this_hart(irq)))
 }
 
 /// Enters by the SBI call SYNC_SRET. Returns HTVAL and HTINST, from shared memory.
@@ -118,12 +129,14 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
     let shmem = nacl::this_hart(irq);
     let guest = regs.hstatus().into_raw();
 
-    let host = if nacl::autoswap_csr() {
+    if nacl::autoswap_csr() {
         shmem.set_autoswap(guest);
-        0
+    } else if nacl::sync_csr() {
+        shmem.write_csr::<{ csr::HSTATUS }>(guest);
     } else {
-        swap_hstatus(shmem, guest)
-    };
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::write::<{ csr::HSTATUS }>(guest) };
+    }
 
     shmem.write_sret_context(|n| regs.x(n));
     // SAFETY: The SRET context holds the guest's registers; the rest is as in `switch_by_sret()`.
@@ -132,31 +145,39 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
         shmem.synced_by_sret();
     }
 
+    let host = shmem.host_hstatus();
     let guest = if nacl::autoswap_csr() {
         shmem.take_autoswap()
+    } else if nacl::sync_csr() {
+        let guest = shmem.read_csr::<{ csr::HSTATUS }>();
+        shmem.write_csr::<{ csr::HSTATUS }>(host);
+        guest
     } else {
-        swap_hstatus(shmem, host)
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::swap::<{ csr::HSTATUS }>(host) }
     };
 
     if error != 0 {
         return Err(EntryFailed(error as i64));
     }
-    regs.set_hstatus(Hstatus::from_raw(guest));
-    Ok((
-        shmem.read_csr::<{ csr::HTVAL }>(),
-        shmem.read_csr::<{ csr::HTINST }>(),
-    ))
+    note_hstatus(regs, guest);
+    Ok(shared_htval_htinst(shmem))
 }
 
-/// Writes HSTATUS and returns what it held, where SYNC_SRET does not swap it.
+/// Reads HTVAL and HTINST where there is shared memory.
 #[inline(always)]
-fn swap_hstatus(shmem: &SharedMemory, value: u64) -> u64 {
-    if nacl::sync_csr() {
-        shmem.swap_csr::<{ csr::HSTATUS }>(value)
-    } else {
-        // SAFETY: As in `switch_by_sret()`.
-        unsafe { csr::swap::<{ csr::HSTATUS }>(value) }
-    }
+fn shared_htval_htinst(shmem: &SharedMemory) -> (u64, u64) {
+    (
+        shmem.read_csr::<{ csr::HTVAL }>(),
+        shmem.read_csr::<{ csr::HTINST }>(),
+    )
+}
+
+/// Notes what the trap has left in HSTATUS.
+#[inline(always)]
+fn note_hstatus(regs: Regs<'_>, trapped: u64) {
+    let spvp = Hstatus::from_raw(trapped).spvp();
+    regs.set_hstatus(regs.hstatus().with_spvp(spvp));
 }
 
 /// The CSRs that VS-mode and HS-mode share under one name, so that they belong to whoever runs.

@@ -66,7 +66,11 @@ fn with_guest_translation(
         if nacl::available() {
             // The guest's CSRs may have been written to shared memory since it ran: the load
             // depends on them now.
-            nacl::this_hart(irq).sync_or_warn();
+            if let Err(e) = nacl::this_hart(irq).sync() {
+                // It would be done with whatever translation is there. The entry fails, too.
+                nacl::warn_once(e);
+                return Err(ReadError::Again);
+            }
         }
         let mut trap = bindings::kvm_cpu_trap::default();
         // The load needs HSTATUS now, so it is written by the instruction even where there is

@@ -51,6 +51,7 @@ pub(crate) fn wake(preempt: &PreemptOff) {
 }
 
 fn forget_guests(preempt: &PreemptOff) {
+    with_irqs_saved(nacl::flush_cpu);
     hcsr::clear_cpu(preempt);
     hart_state::forget(preempt);
 }

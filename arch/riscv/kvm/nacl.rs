@@ -11,6 +11,7 @@
 //! shared memory is only ever used as a value, and a call that fails is reported and worked around.
 
 use crate::{
+    csr,
     nacl_abi::{
         self,
         CsrSlot,
@@ -111,6 +112,8 @@ pub(crate) struct SharedMemory {
     csr_dirty: Cell<bool>,
     /// A fence has been queued there that the SBI has not been told to look at.
     hfence_pending: Cell<bool>,
+    /// The HSTATUS by which the host runs, which nobody but KVM changes.
+    host_hstatus: Cell<u64>,
 }
 
 // SAFETY: Owned by one hart at a time.
@@ -122,6 +125,7 @@ percpu_static! {
         set: Cell::new(false),
         csr_dirty: Cell::new(false),
         hfence_pending: Cell::new(false),
+        host_hstatus: Cell::new(0),
     };
 }
 
@@ -174,12 +178,11 @@ impl SharedMemory {
         self.csr_dirty.set(true);
     }
 
-    /// Writes an H CSR as [`write_csr`](Self::write_csr) does, and returns what it held.
+    /// Returns the HSTATUS by which the host runs. Not what is in shared memory: were that wrong, the
+    /// host would return to anywhere.
     #[inline(always)]
-    pub(crate) fn swap_csr<const CSR: u16>(&self, value: u64) -> u64 {
-        let old = self.read_csr::<CSR>();
-        self.write_csr::<CSR>(value);
-        old
+    pub(crate) fn host_hstatus(&self) -> u64 {
+        self.host_hstatus.get()
     }
 
     /// Has HSTATUS swapped with `guest` when the guest is entered, and back when it traps.
@@ -225,14 +228,6 @@ impl SharedMemory {
             self.csr_dirty.set(false);
         }
         self.sync_hfences()
-    }
-
-    /// As [`sync`](Self::sync), for callers that can only go on; an error is reported once.
-    #[inline(always)]
-    pub(crate) fn sync_or_warn(&self) {
-        if let Err(e) = self.sync() {
-            warn_once(e);
-        }
     }
 
     /// Makes fences that were queued take effect now.
@@ -281,7 +276,7 @@ impl SharedMemory {
 
 /// Reports an error of the SBI, the first time that there is one: it may come with every entry.
 #[cold]
-fn warn_once(error: SbiError) {
+pub(crate) fn warn_once(error: SbiError) {
     kernel::pr_err_once!("NACL: synchronization failed: {:?}\n", error);
 }
 
@@ -419,8 +414,23 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
     }
     shmem.csr_dirty.set(false);
     shmem.hfence_pending.set(false);
+    // SAFETY: Reading it has no effect.
+    shmem
+        .host_hstatus
+        .set(unsafe { csr::read::<{ csr::HSTATUS }>() });
     shmem.set.set(true);
     Ok(())
+}
+
+/// Makes what has been written to this hart's shared memory take effect: before it is forgotten, and
+/// before what takes another way can be undone by it.
+pub(crate) fn flush_cpu(irq: &LocalInterruptDisabled) {
+    if !available() {
+        return;
+    }
+    if let Err(e) = this_hart(irq).sync() {
+        pr_err!("NACL: last synchronization failed: {:?}\n", e);
+    }
 }
 
 /// Tells the SBI to forget this hart's shared memory.
@@ -429,9 +439,6 @@ pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
         return;
     }
     let shmem = this_hart(irq);
-    if let Err(e) = shmem.sync() {
-        pr_err!("NACL: last synchronization failed: {:?}\n", e);
-    }
     let args = [SHMEM_DISABLE, SHMEM_DISABLE, 0];
     // SAFETY: The memory is not used any more.
     match unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, args) } {

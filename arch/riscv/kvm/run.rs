@@ -118,7 +118,7 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Resul
         }
         Ok(None) => Ok(None),
         Err(e) => {
-            kernel::pr_err_once!("NACL: SYNC_SRET failed with SBI error {}\n", e.0);
+            kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
             Err(EIO)
         }
     }
