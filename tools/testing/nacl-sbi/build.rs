@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tells the linker where the programs are loaded. It is run in this directory.
+
+fn main() {
+    // The firmware has the first 2 MiB of RAM, and QEMU loads what it starts behind it.
+    for (program, address) in [("nacl-sbi", "0x80000000"), ("chapter15", "0x80200000")] {
+        println!("cargo:rustc-link-arg-bin={program}=-Tlink.ld");
+        println!("cargo:rustc-link-arg-bin={program}=--defsym=load_address={address}");
+    }
+    println!("cargo:rerun-if-changed=link.ld");
+}

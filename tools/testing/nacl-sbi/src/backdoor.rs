@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a test, which is user space of the host, speaks to the firmware.
+//!
+//! By an instruction that no user space has a use for: an access to an H CSR, which in U-mode is
+//! illegal. It has its arguments in `a0` (the function in bits 7:0, an index in bits 31:8) and `a1`,
+//! and returns in `a0`, [`NOTHING`] if there is no such thing. The host is not involved, so that
+//! looking changes nothing of what is seen.
+
+#![deny(unsafe_code)]
+
+use crate::{counters, misuse, platform, shmem::Shmem};
+
+/// `csrrw a0, hgeie, a0`.
+pub const INSN: u64 = 0x6075_1573;
+/// What there is not.
+const NOTHING: u64 = u64::MAX;
+
+/// Serves a request.
+pub fn call(a0: u64, a1: u64) -> u64 {
+    let index = (a0 >> 8 & 0xff_ffff) as usize;
+    match a0 & 0xff {
+        0 => Some(platform::features()),
+        1 => counters::event(index),
+        2 => counters::calls(index >> 8, index & 0xff),
+        3 => counters::csr_reads(index as u16),
+        4 => counters::csr_writes(index as u16),
+        5 => counters::shmem(index),
+        6 => misuse::arrange(index, a1),
+        // The index is a hart, the argument a word of its shared memory.
+        7 => counters::shmem(index).and_then(|address| Shmem::new(address as usize)?.word(a1)),
+        _ => None,
+    }
+    .unwrap_or(NOTHING)
+}

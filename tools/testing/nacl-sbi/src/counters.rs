@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What has been done, since boot and by all harts: for tests to judge.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    entry::MAX_HARTS,
+    shmem::{csr_index, CSR_COUNT},
+};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What is counted, but for SBI calls and accesses to CSRs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Event {
+    /// SRET that entered a guest.
+    Sret,
+    /// A trap or interrupt that left a guest.
+    GuestExit,
+    HfenceGvma,
+    HfenceVvma,
+    Hlv,
+    Hlvx,
+    Hsv,
+    /// A CSR was dirty, and is written.
+    CsrSynchronized,
+    /// A fence was pending, and is done.
+    HfenceSynchronized,
+    Autoswap,
+    /// A hart was stopped whose shared memory was still set.
+    StoppedWithShmem,
+    Count,
+}
+
+/// The extensions whose calls are counted by function. The last stands for all others.
+const EXTENSIONS: [usize; 9] = [
+    sbi_spec::base::EID_BASE,
+    sbi_spec::time::EID_TIME,
+    sbi_spec::spi::EID_SPI,
+    sbi_spec::rfnc::EID_RFNC,
+    sbi_spec::hsm::EID_HSM,
+    sbi_spec::srst::EID_SRST,
+    sbi_spec::dbcn::EID_DBCN,
+    sbi_spec::nacl::EID_NACL,
+    usize::MAX,
+];
+const FUNCTIONS: usize = 8;
+
+static EVENTS: [AtomicU64; Event::Count as usize] =
+    [const { AtomicU64::new(0) }; Event::Count as usize];
+static CALLS: [AtomicU64; EXTENSIONS.len() * FUNCTIONS] =
+    [const { AtomicU64::new(0) }; EXTENSIONS.len() * FUNCTIONS];
+static CSR_READS: [AtomicU64; CSR_COUNT] = [const { AtomicU64::new(0) }; CSR_COUNT];
+static CSR_WRITES: [AtomicU64; CSR_COUNT] = [const { AtomicU64::new(0) }; CSR_COUNT];
+static SHMEM: [AtomicUsize; MAX_HARTS] = [const { AtomicUsize::new(0) }; MAX_HARTS];
+
+fn increment(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+pub fn count(event: Event) {
+    increment(&EVENTS[event as usize]);
+}
+
+pub fn count_call(extension: usize, function: usize) {
+    let last = EXTENSIONS.len() - 1;
+    let row = EXTENSIONS.iter().position(|&e| e == extension);
+    let column = function.min(FUNCTIONS - 1);
+    increment(&CALLS[row.unwrap_or(last) * FUNCTIONS + column]);
+}
+
+pub fn count_csr_read(csr: u16) {
+    increment(&CSR_READS[csr_index(csr)]);
+}
+
+pub fn count_csr_write(csr: u16) {
+    increment(&CSR_WRITES[csr_index(csr)]);
+}
+
+/// Notes where a hart's shared memory is; zero for nowhere.
+pub fn note_shmem(hart: usize, address: usize) {
+    SHMEM[hart].store(address, Relaxed);
+}
+
+fn at(counters: &[AtomicU64], index: usize) -> Option<u64> {
+    Some(counters.get(index)?.load(Relaxed))
+}
+
+pub fn event(index: usize) -> Option<u64> {
+    at(&EVENTS, index)
+}
+
+/// Calls of a function, by the row of its extension and its number.
+pub fn calls(row: usize, function: usize) -> Option<u64> {
+    (function < FUNCTIONS).then(|| at(&CALLS, row * FUNCTIONS + function))?
+}
+
+/// Instructions that only read the CSR.
+pub fn csr_reads(csr: u16) -> Option<u64> {
+    at(&CSR_READS, csr_index(csr))
+}
+
+/// Instructions that wrote the CSR, and may have read it.
+pub fn csr_writes(csr: u16) -> Option<u64> {
+    at(&CSR_WRITES, csr_index(csr))
+}
+
+pub fn shmem(hart: usize) -> Option<u64> {
+    Some(SHMEM.get(hart)?.load(Relaxed) as u64)
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What harts ask of each other: interrupts and fences.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    entry::MAX_HARTS,
+    fence::{self, Operand},
+    hart::Hart,
+    hsm, platform, virtual_csr,
+    world::{self, VSSIP},
+};
+use core::sync::atomic::{AtomicBool, Ordering::*};
+use rustsbi::HartMask;
+use spin::Mutex;
+
+/// A fence that all harts asked are to do.
+#[derive(Clone, Copy)]
+pub struct Fence {
+    pub kind: Kind,
+    pub start: u64,
+    pub size: u64,
+}
+
+/// Which one, with the VMID and ASID that it is about.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    FenceI,
+    SfenceVma(Option<u64>),
+    HfenceGvma(Option<u64>),
+    HfenceVvma(u64, Option<u64>),
+}
+
+static SOFTWARE: [AtomicBool; MAX_HARTS] = [const { AtomicBool::new(false) }; MAX_HARTS];
+static FENCING: [AtomicBool; MAX_HARTS] = [const { AtomicBool::new(false) }; MAX_HARTS];
+/// One fence at a time. Whoever has the lock writes the fence, and waits for all who are to do it.
+static LOCK: Mutex<()> = Mutex::new(());
+static FENCE: Mutex<Option<Fence>> = Mutex::new(None);
+
+const PAGE_SHIFT: u64 = 12;
+
+impl Fence {
+    fn each(&self, fence: impl Fn(Operand)) {
+        let is_all = self.start == 0 && self.size == 0 || self.size == u64::MAX;
+        if is_all {
+            return fence(None);
+        }
+        let last = self.start.saturating_add(self.size.saturating_sub(1));
+        let first = self.start >> PAGE_SHIFT;
+        let pages = (last >> PAGE_SHIFT) - first + 1;
+        fence::each(first << PAGE_SHIFT, pages, PAGE_SHIFT, fence);
+    }
+
+    /// Does it on this hart.
+    pub fn execute(&self) {
+        match self.kind {
+            Kind::FenceI => fence::fence_i(),
+            Kind::SfenceVma(asid) => self.each(|address| fence::sfence_vma(address, asid)),
+            Kind::HfenceGvma(vmid) => self.each(|address| fence::gvma_at(address, vmid)),
+            Kind::HfenceVvma(vmid, asid) => self.each(|address| fence::vvma(vmid, address, asid)),
+        }
+    }
+}
+
+/// The VMID that the host has in `hgatp`.
+pub fn vmid(hart: &mut Hart) -> u64 {
+    virtual_csr::vmid(*hart.virt(crate::csr::HGATP))
+}
+
+/// Returns the harts of a mask; nothing if there is one in it that does not exist.
+fn harts(mask: HartMask) -> Option<impl Iterator<Item = usize>> {
+    let all = 0..platform::get().harts;
+    let (bits, base) = mask.into_inner();
+    if base != usize::MAX {
+        let highest = bits.checked_ilog2().map(|bit| bit as usize);
+        let beyond = |bit: usize| {
+            base.checked_add(bit)
+                .is_none_or(|hart| !all.contains(&hart))
+        };
+        if highest.is_some_and(beyond) {
+            return None;
+        }
+    }
+    Some(all.filter(move |&hart| mask.has_bit(hart)))
+}
+
+/// Interrupts other harts' hosts. Returns whether they exist.
+pub fn interrupt(mask: HartMask) -> bool {
+    let Some(harts) = harts(mask) else {
+        return false;
+    };
+    for hart in harts {
+        SOFTWARE[hart].store(true, Release);
+        platform::get().set_msip(hart, true);
+    }
+    true
+}
+
+/// Has harts fence, and waits until they have. Returns whether they exist.
+pub fn fence(this: usize, mask: HartMask, fence: Fence) -> bool {
+    let Some(harts) = harts(mask) else {
+        return false;
+    };
+    let guard = loop {
+        match LOCK.try_lock() {
+            Some(guard) => break guard,
+            // Its owner may be waiting for this hart.
+            None => serve_fence(this),
+        }
+    };
+    *FENCE.lock() = Some(fence);
+    let mut asked = [false; MAX_HARTS];
+    for hart in harts {
+        if hart == this {
+            fence.execute();
+        } else if hsm::is_running(hart) {
+            asked[hart] = true;
+            FENCING[hart].store(true, Release);
+            platform::get().set_msip(hart, true);
+        }
+    }
+    for (hart, _) in asked.iter().enumerate().filter(|(_, &asked)| asked) {
+        while FENCING[hart].load(Acquire) {
+            core::hint::spin_loop();
+        }
+    }
+    drop(guard);
+    true
+}
+
+fn serve_fence(this: usize) {
+    if !FENCING[this].load(Acquire) {
+        return;
+    }
+    let fence = *FENCE.lock();
+    if let Some(fence) = fence {
+        fence.execute();
+    }
+    FENCING[this].store(false, Release);
+}
+
+/// Handles the interrupt by which other harts ask.
+pub fn receive(hart: &mut Hart) {
+    platform::get().set_msip(hart.id, false);
+    serve_fence(hart.id);
+    if SOFTWARE[hart.id].swap(false, AcqRel) {
+        world::set_host_interrupt(hart, VSSIP, true);
+    }
+}
+
+/// Does what others ask of a hart that is stopped, which is to forget it.
+pub fn receive_stopped(hart: usize) {
+    platform::get().set_msip(hart, false);
+    serve_fence(hart);
+    SOFTWARE[hart].store(false, Release);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The H CSRs as the host sees them.
+//!
+//! Which values one of them may hold is asked of the hart, which has the same CSR.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    csr,
+    hart::{Hart, H, VS},
+    platform, world,
+};
+
+/// Interrupts of VS-level, in the places of `hip`.
+pub const VS_INTERRUPTS: u64 = world::VSSIP | world::VSTIP | world::VSEIP;
+
+/// Fields of `hstatus`.
+pub mod hstatus {
+    pub const GVA: u64 = 1 << 6;
+    pub const SPV: u64 = 1 << 7;
+    pub const SPVP: u64 = 1 << 8;
+    pub const VTSR: u64 = 1 << 22;
+}
+
+/// The fields of `vsstatus`: SIE, SPIE, UBE, SPP, VS, FS, XS, SUM, MXR, SPELP, SDT, UXL, SD.
+const VSSTATUS: u64 = 0x8000_0003_018d_e762;
+
+/// `henvcfg.STCE`.
+const STCE: u64 = 1 << 63;
+
+/// Those that say nothing of how a guest runs.
+const OTHERS: [u16; 4] = [csr::HGEIE, csr::HGEIP, csr::HTVAL, csr::HTINST];
+
+/// Those that show parts of each other, and depend on `hideleg`.
+const INTERRUPTS: [u16; 5] = [csr::HIE, csr::HVIP, csr::VSIE, csr::HIP, csr::VSIP];
+
+/// Returns all H CSRs that there are, those that others depend on first.
+pub fn all() -> impl Iterator<Item = u16> {
+    let lists: [&'static [u16]; 4] = [&H, &OTHERS, &VS, &INTERRUPTS];
+    let of_list = |list| world::present(list).map(|(_, csr)| csr);
+    lists.into_iter().flat_map(of_list)
+}
+
+/// Returns whether there is an H CSR of this number.
+pub fn exists(csr: u16) -> bool {
+    all().any(|other| other == csr)
+}
+
+/// Returns the VMID in a value of `hgatp`.
+pub fn vmid(hgatp: u64) -> u64 {
+    hgatp >> 44 & 0x3fff
+}
+
+/// Reads an H CSR that there is.
+pub fn read(hart: &mut Hart, csr: u16) -> u64 {
+    match csr {
+        csr::HIP => hip(hart),
+        csr::VSIP => (hip(hart) & *hart.virt(csr::HIDELEG) & VS_INTERRUPTS) >> 1,
+        csr::VSIE => (*hart.virt(csr::HIE) & *hart.virt(csr::HIDELEG) & VS_INTERRUPTS) >> 1,
+        // There are no guest external interrupts.
+        csr::HGEIE | csr::HGEIP => 0,
+        _ => *hart.virt(csr),
+    }
+}
+
+fn hip(hart: &mut Hart) -> u64 {
+    let mut hip = *hart.virt(csr::HVIP);
+    if platform::has_csr(csr::VSTIMECMP) && *hart.virt(csr::HENVCFG) & STCE != 0 {
+        let time = csr::read(csr::TIME).wrapping_add(*hart.virt(csr::HTIMEDELTA));
+        if time >= *hart.virt(csr::VSTIMECMP) {
+            hip |= world::VSTIP;
+        }
+    }
+    hip
+}
+
+/// Writes an H CSR that there is.
+pub fn write(hart: &mut Hart, csr: u16, value: u64) {
+    match csr {
+        csr::HIE => *hart.virt(csr::HIE) = value & VS_INTERRUPTS,
+        csr::HVIP => *hart.virt(csr::HVIP) = value & VS_INTERRUPTS,
+        // All that can be written of what is pending is VSSIP.
+        csr::HIP => replace(hart.virt(csr::HVIP), world::VSSIP, value),
+        csr::VSIP => {
+            let mask = world::VSSIP & *hart.virt(csr::HIDELEG);
+            replace(hart.virt(csr::HVIP), mask, value << 1);
+        }
+        csr::VSIE => {
+            let mask = VS_INTERRUPTS & *hart.virt(csr::HIDELEG);
+            replace(hart.virt(csr::HIE), mask, value << 1);
+        }
+        csr::HGEIE | csr::HGEIP => (),
+        // Any value will do, and what the hart has of them must not be touched.
+        csr::HTVAL | csr::HTINST | csr::VSTIMECMP => *hart.virt(csr) = value,
+        // QEMU takes any value, and mixes it with `mstatus` while V is 1.
+        csr::VSSTATUS => *hart.virt(csr) = legal(hart, csr, value & VSSTATUS),
+        csr::HSTATUS => {
+            *hart.virt(csr) = legal(hart, csr, value);
+            world::configure_host(hart);
+        }
+        _ => *hart.virt(csr) = legal(hart, csr, value),
+    }
+}
+
+fn replace(word: &mut u64, mask: u64, value: u64) {
+    *word = *word & !mask | value & mask;
+}
+
+/// Returns what a CSR holds after a write.
+fn legal(hart: &mut Hart, csr: u16, value: u64) -> u64 {
+    debug_assert!(H.contains(&csr) || VS.contains(&csr));
+    let own = csr::read(csr);
+    // A value that is not legal may leave the CSR as it is.
+    csr::write(csr, *hart.virt(csr));
+    csr::write(csr, value);
+    let legal = csr::read(csr);
+    csr::write(csr, own);
+    legal
+}
