@@ -45,6 +45,8 @@ help:
 	@echo '  HOST_SMP=1..8      harts of the host; default 2'
 	@echo '  CPU=rv64|max       the CPU of the host, by its QEMU name'
 	@echo '  MACHINE=virt       the machine of the host, by its QEMU name'
+	@echo '  NACL=none|all|...  SBI nested acceleration, with these features of sync_csr,'
+	@echo '                     sync_hfence, sync_sret and autoswap_csr, joined by +'
 	@echo '  KERNEL_SRC=        a kernel tree to copy, instead of the Debian package'
 	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'

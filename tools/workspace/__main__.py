@@ -20,8 +20,9 @@ def run(settings):
         from harness import guest
 
         host = _host("run", settings, artifacts)
+        nacl = f", NACL {settings.nacl}" if settings.nacl else ""
         say("run", f"booting the host: {settings.machine}, {settings.cpu}, "
-                   f"{settings.host_smp} harts")
+                   f"{settings.host_smp} harts{nacl}")
         with host:
             host.load_kvm()
             backend = guest.require_backend(host, settings.backend)
@@ -111,9 +112,9 @@ def _host(name, settings, artifacts):
 
     built = artifacts.backends[settings.backend]
     return Host(name,
-                Files(built.kernel, built.module, artifacts.disk,
-                      artifacts.initramfs),
-                Machine(settings.machine, settings.cpu, settings.host_smp),
+                Files.of(artifacts, built),
+                Machine(settings.machine, settings.cpu, settings.host_smp,
+                        nacl=settings.nacl),
                 settings.timeout_factor)
 
 

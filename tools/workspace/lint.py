@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's rules for Rust code: rustfmt, and clippy over the backend."""
+"""The kernel's rules for Rust code: rustfmt, and clippy over the backend; and
+clippy over the firmware."""
 
-from . import process
+from . import firmware, process
 from .build import Builder
 from .settings import LOGS
 from .steps import say
@@ -14,13 +15,16 @@ def run(workspace):
     tree = workspace.tree()
     _format(tree)
     _clippy(tree, workspace)
+    say("lint", "clippy over the firmware")
+    firmware.check(workspace.toolchain(), LOGS / "firmware-clippy.log")
     print("lint: clean")
 
 
 def _format(tree):
     say("lint", "rustfmt")
     files = [tree.path / path for path in tree.laid if path.endswith(".rs")]
-    files += sorted(path for path in LOGIC.rglob("*.rs")
+    files += sorted(path for source in (LOGIC, firmware.SOURCE)
+                    for path in source.rglob("*.rs")
                     if "target" not in path.parts)
     log = LOGS / "rustfmt.log"
     process.new_log(log)

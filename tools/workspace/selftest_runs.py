@@ -10,6 +10,9 @@ from .settings import REPOSITORY
 TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
 # The project's own that need a kernel with debug.config.
 DEBUG_ONLY = ("riscv/fault_injection_test",)
+# What needs a host below which there is nacl-sbi: a test, and what asks that
+# firmware for its numbers.
+NACL_ONLY = ("riscv/nacl_test", "nacl_sbi_ctl")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def of_all(programs):
     """The runs of all programs; those that need a host of their own last."""
     upstream = read()
     ours = (Run(name) for name in programs
-            if name not in (*upstream.programs, *DEBUG_ONLY))
+            if name not in (*upstream.programs, *DEBUG_ONLY, *NACL_ONLY))
     return sorted((*upstream.runs, *ours), key=lambda run: bool(run.memory))
 
 

@@ -14,6 +14,8 @@ LOGS = BUILD / "logs"
 BACKENDS = ("rust", "c")
 CPUS = ("rv64", "max")
 MAX_HARTS = 8
+# The features of SBI nested acceleration, in the order of their numbers.
+NACL_FEATURES = ("sync_csr", "sync_hfence", "sync_sret", "autoswap_csr")
 
 DEFAULTS = {
     "BACKEND": "rust",
@@ -21,6 +23,7 @@ DEFAULTS = {
     "HOST_SMP": "2",
     "CPU": "rv64",
     "MACHINE": "virt",
+    "NACL": "",
     "KERNEL_SRC": "",
     "KERNEL_TARBALL": "",
     "CACHE": "~/.cache/kvm-riscv-rust",
@@ -38,6 +41,7 @@ class Settings:
     host_smp: int
     cpu: str
     machine: str
+    nacl: str
     kernel_src: Path | None
     kernel_tarball: Path | None
     cache: Path
@@ -64,6 +68,7 @@ class Settings:
             host_smp=_count("HOST_SMP", value("HOST_SMP"), MAX_HARTS),
             cpu=_one_of("CPU", value("CPU"), CPUS),
             machine=_machine(value("MACHINE")),
+            nacl=_nacl(value("NACL")),
             kernel_src=_path("KERNEL_SRC", value("KERNEL_SRC"), Path.is_dir),
             kernel_tarball=_path("KERNEL_TARBALL", value("KERNEL_TARBALL"),
                                  Path.is_file),
@@ -99,6 +104,42 @@ def _machine(value):
                       "Valid: MACHINE=virt, or with options: "
                       "MACHINE=virt,aia=aplic")
     return value
+
+
+def nacl_name(features):
+    """The one name of a set of features: `none`, `all`, or joined by `+`."""
+    chosen = set(features)
+    if chosen == set(NACL_FEATURES):
+        return "all"
+    return "+".join(feature for feature in NACL_FEATURES
+                    if feature in chosen) or "none"
+
+
+def nacl_features(name):
+    """The features that a name stands for, in their order."""
+    chosen = name.split("+")
+    return tuple(feature for feature in NACL_FEATURES
+                 if name == "all" or feature in chosen)
+
+
+def nacl_combinations():
+    """All sets of features, by name."""
+    for number in range(1 << len(NACL_FEATURES)):
+        yield nacl_name(feature for bit, feature in enumerate(NACL_FEATURES)
+                        if number >> bit & 1)
+
+
+def _nacl(value):
+    if value in ("", "none", "all"):
+        return value
+    features = value.split("+")
+    unknown = [name for name in features if name not in NACL_FEATURES]
+    if unknown:
+        raise Failure(f"NACL={value}: {unknown[0]} is no feature of SBI nested "
+                      "acceleration.",
+                      "Valid: NACL=none, NACL=all, or joined by +: "
+                      + ", ".join(NACL_FEATURES))
+    return nacl_name(features)
 
 
 def _path(name, value, exists):

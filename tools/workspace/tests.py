@@ -39,7 +39,8 @@ def run(settings):
     tally = Tally()
     with prepared(settings, settings.tested_backends,
                   with_programs=True,
-                  with_debug="rust" in settings.tested_backends) as artifacts:
+                  with_debug="rust" in settings.tested_backends,
+                  with_firmware=True) as artifacts:
         logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")

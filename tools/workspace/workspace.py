@@ -9,7 +9,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import build, image, packages, selftests, stats, toolchain, tree
+from . import (build, firmware, image, packages, selftests, stats, toolchain,
+               tree)
 from .settings import BUILD, LOGS
 from .steps import lock, remove, say
 
@@ -31,9 +32,17 @@ class Artifacts:
     initramfs: Path
     backends: dict = field(default_factory=dict)
     debug: Built | None = None
+    # That with SBI nested acceleration; QEMU has its own.
+    firmware: Path | None = None
+    firmware_judge: Path | None = None
     programs: dict = field(default_factory=dict)
     # What the kernel has, by its own Makefile, whether it was built or not.
     upstream_programs: set = field(default_factory=set)
+
+    def command(self, program, arguments=""):
+        """What runs a program in a host, where it may leave files."""
+        name = self.programs[program].name
+        return f"cd /tmp && /payload/{name} {arguments}".rstrip()
 
 
 class Workspace:
@@ -77,6 +86,9 @@ class Workspace:
         self.release()
         return image.prepare(self.settings.cache, LOGS / "image.log")
 
+    def firmware(self):
+        return firmware.prepare(self.toolchain(), LOGS / "firmware.log")
+
     def programs(self):
         return selftests.prepare(self.tree(), self.toolchain(),
                                  self.settings.jobs, LOGS / "selftests.log")
@@ -87,7 +99,7 @@ class Workspace:
 
 @contextlib.contextmanager
 def prepared(settings, backends, with_programs=False, with_debug=False,
-             extra_packages=()):
+             with_firmware=False, extra_packages=()):
     """Everything that is needed to run the given backends, up to date.
 
     The lock is held while it is made; what is run is then a copy (of links,
@@ -104,10 +116,12 @@ def prepared(settings, backends, with_programs=False, with_debug=False,
         if with_debug:
             built["debug"] = workspace.debug_builder().kernel()
         programs = workspace.programs() if with_programs else None
+        with_firmware = with_firmware or settings.nacl
+        bios = workspace.firmware() if with_firmware else None
         runs.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
         try:
-            artifacts = _take(directory, disk, built, programs)
+            artifacts = _take(directory, disk, built, programs, bios)
             if with_programs:
                 artifacts.upstream_programs = \
                     selftests.listed(workspace.tree())
@@ -120,7 +134,7 @@ def prepared(settings, backends, with_programs=False, with_debug=False,
         remove(directory)
 
 
-def _take(directory, disk, built, programs):
+def _take(directory, disk, built, programs, bios):
     artifacts = Artifacts(directory / "host.ext4", directory / "initramfs")
     os.link(disk.image, artifacts.disk)
     os.link(disk.initramfs, artifacts.initramfs)
@@ -135,6 +149,13 @@ def _take(directory, disk, built, programs):
             artifacts.debug = files
         else:
             artifacts.backends[purpose] = files
+    if bios:
+        artifacts.firmware = directory / "nacl-sbi"
+        shutil.copy(bios.image, artifacts.firmware)
+        artifacts.firmware_judge = directory / bios.judge.name
+        shutil.copy(bios.judge, artifacts.firmware_judge)
+        artifacts.programs[bios.control.name] = directory / bios.control.name
+        shutil.copy(bios.control, directory)
     if programs:
         for name in selftests.names():
             target = directory / "programs" / name

@@ -13,8 +13,6 @@ UP = re.compile(r"^guest: up, (\d+) CPUs, Linux (\S+)", re.M)
 GOOD = re.compile(r"^guest: good: every CPU ran", re.M)
 ENDED = re.compile(
     r"^guest: qemu status (\d+), ended by ([a-z-]+), (\d+) exits", re.M)
-# Tests that are hostile to KVM see this; a guest that behaves must not.
-EXIT_ERROR = re.compile(r"VCPU exit error.*")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def boot(host, vcpus, append="", timeout=TIMEOUT):
         command = f"GUEST_APPEND='{append}' {command}"
     before = len(host.kernel_text())
     result = host.run(command, timeout, mark=r"guest: up, [^\n]*\n")
-    exit_error = EXIT_ERROR.search(host.kernel_text()[before:])
+    exit_error = splats.find_exit_error(host.kernel_text()[before:])
     text = re.sub(r"^.*?(?=guest: )", "", result.output, flags=re.M)
     complaint = splats.find(result.output)
     up = UP.search(text)
@@ -45,7 +43,7 @@ def boot(host, vcpus, append="", timeout=TIMEOUT):
     if complaint:
         raise host.failure("The guest's kernel complained: " + complaint[0])
     if exit_error:
-        raise host.failure(f"A vCPU could not be run: {exit_error.group()}")
+        raise host.failure(f"A vCPU could not be run: {exit_error}")
     if not up:
         raise host.failure("The guest did not say that it is up")
     if int(up.group(1)) != vcpus:

@@ -33,6 +33,15 @@ class Files:
     programs: tuple = ()
     # That of the guests, if not the host's own.
     guest_kernel: Path | None = None
+    # That which has SBI nested acceleration.
+    firmware: Path | None = None
+
+    @classmethod
+    def of(cls, artifacts, built, guest_kernel=None):
+        """One of the builds, with everything that goes with each."""
+        return cls(built.kernel, built.module, artifacts.disk,
+                   artifacts.initramfs, tuple(artifacts.programs.values()),
+                   guest_kernel, artifacts.firmware)
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ class Machine:
     memory: str = "2G"
     append: str = ""
     options: tuple = ()
+    # The features of SBI nested acceleration, as NACL= has them; without any
+    # name, the firmware is QEMU's own, which has none of it.
+    nacl: str = ""
     # The names of the ports through which programs in it are spoken to.
     ports: tuple = ()
     # The size of an empty disk, which is /dev/vdc.
@@ -69,6 +81,7 @@ class Host(Agent):
         _check_machine(self.machine.machine)
         self._claim_logs()
         self._judged = 0
+        self._ended = False
         self._process = None
         self._work = None
 
@@ -84,8 +97,8 @@ class Host(Agent):
 
     def __exit__(self, kind, _error, _trace):
         try:
-            if kind is None:
-                self._power_off()
+            if kind is None and not self._ended:
+                self.end("poweroff -f")
         finally:
             self._stop()
         if kind is None:
@@ -133,6 +146,8 @@ class Host(Agent):
             console += ",mux=on"
         append = (f"root=/dev/vda ro init=/init console=ttyS0 panic=-1 "
                   f"host_mode={mode} {machine.append}").strip()
+        if machine.nacl:
+            append += f" nacl_sbi.features={machine.nacl}"
         return [
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
             "-display", "none",
@@ -150,6 +165,7 @@ class Host(Agent):
             "-device", "virtconsole,chardev=console",
             "-chardev", f"file,id=log,path={self.kernel_log}",
             "-serial", "chardev:log",
+            *self._firmware_options(),
             *self._scratch_options(),
             *port.options(self._work, machine.ports),
             *machine.options,
@@ -219,6 +235,9 @@ class Host(Agent):
         with open(self._work / "scratch", "wb") as scratch:
             scratch.truncate(self.machine.scratch)
 
+    def _firmware_options(self):
+        return ("-bios", str(self.files.firmware)) if self.machine.nacl else ()
+
     def _scratch_options(self):
         if not self.machine.scratch:
             return ()
@@ -242,10 +261,12 @@ class Host(Agent):
                 f"{what}: QEMU has ended, status {self._process.exitstatus}, "
                 f"signal {self._process.signalstatus}") from None
 
-    def _power_off(self):
-        self._process.sendline("poweroff -f")
+    def end(self, command):
+        """Run a command by which the host ends; what the `with` block does."""
+        self._process.sendline(command)
         self._wait(pexpect.EOF, COMMAND_TIMEOUT * self.timeout_factor,
-                   "The host did not power off")
+                   f"The host did not end by `{command}`")
+        self._ended = True
         self._process.close()
         if self._process.exitstatus:
             raise self.failure(

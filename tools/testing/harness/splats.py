@@ -32,6 +32,10 @@ FAILED_ALLOCATION = re.compile(
     r"^.*(?:page allocation failure|vmalloc error).*\n"
     r"(?:.*\n)*?.*\bMem-Info:.*\n", re.M)
 
+# No splat: tests that are hostile to KVM see this, and what it says is that KVM
+# could not go on with a guest. One that behaves must not.
+EXIT_ERROR = re.compile(r"VCPU exit error.*")
+
 
 def find(log):
     """The lines from the first splat on, or nothing if the log is clean."""
@@ -40,3 +44,9 @@ def find(log):
         if SPLAT.search(line):
             return lines[number:number + SHOWN]
     return []
+
+
+def find_exit_error(log):
+    """What the kernel says of a vCPU that could not be run, if one was not."""
+    found = EXIT_ERROR.search(log)
+    return found and found.group()

@@ -2,8 +2,6 @@
 """A guest that is driven from here, its QEMU over QMP, its user space by lines
 of shell."""
 
-import re
-
 import pexpect
 
 from . import port, qmp, splats
@@ -18,8 +16,6 @@ BOOT_TIMEOUT = 120
 SHOWN = 15
 # How often a guest that says nothing is looked after.
 INTERVAL = 10
-# What the host's kernel says of a guest that KVM could not go on with.
-EXIT_ERROR = re.compile(r"VCPU exit error.*")
 VMS = "/sys/kernel/debug/kvm"
 
 
@@ -109,9 +105,10 @@ class Vm(Agent):
         if found != status:
             raise self.failure(f"QEMU ended with status {found}")
         self.host.check(f"! ls -d {VMS}/$(cat {self.directory}/pid)-*")
-        error = EXIT_ERROR.search(self.host.kernel_text()[self._log_began:])
+        error = splats.find_exit_error(
+            self.host.kernel_text()[self._log_began:])
         if error:
-            raise self.failure(f"A vCPU could not be run: {error.group()}")
+            raise self.failure(f"A vCPU could not be run: {error}")
         self.host.judge()
 
     def failure(self, message):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bench import measure, report
+from bench import measure, report, traps
 from workspace.errors import Failure
 
 PRINTED = """\
@@ -49,3 +49,25 @@ def test_both_backends_have_the_same_cases():
                               "not_measured dear A dear exit: no reason")
     with pytest.raises(Failure, match="alone .*: dear"):
         report.Comparison.of("rv64", measured(), measured(printed=printed))
+
+
+def trapped(calls=1.0, csrs=0.0):
+    return [measure.Traps("exit", "An exit", calls, csrs, 0.0)]
+
+
+def test_traps_are_read():
+    found = measure.exit_traps("exit_traps mmio 200 50 -1 100 A store\n")
+    assert found == (measure.Traps("mmio", "A store", 2.0, 0.5, -0.01),)
+
+
+def test_more_traps_than_c_are_told():
+    rows = [*traps.pair("all", trapped(csrs=1.0), trapped()),
+            *traps.pair("sync_sret", trapped(), trapped(csrs=2.0))]
+    assert [row.above for row in rows] == [["csrs"], []]
+    assert "NACL all: more csrs than C" in traps.table(rows)
+
+
+def test_traps_are_no_more_where_c_forgets_some():
+    rows = traps.pair("sync_csr", trapped(calls=2.0), ())
+    rows += traps.pair("none", trapped(calls=2.0), trapped())
+    assert not any(row.above for row in rows)

@@ -18,8 +18,6 @@ from workspace.errors import Failure
 
 # The one with the most extensions: each has state that is switched.
 CPU = "max"
-# Of the project's own, what is for the full run alone.
-LONG = ("riscv/world_switch_test",)
 HARTS = 2
 TIMEOUT = 900
 RELOADS = 3
@@ -27,6 +25,8 @@ KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # Objects that are younger than this, in seconds, are not looked at.
 KMEMLEAK_AGE = 6
 KMEMLEAK_REPORT = re.compile(r"^.*kmemleak: \d+ new suspected.*$", re.M)
+# Of the project's own, what is for the full run alone.
+LONG = ("riscv/world_switch_test",)
 # Of the kernel's own, besides all of the project's.
 UPSTREAM = (
     "coalesced_io_test",
@@ -38,13 +38,18 @@ UPSTREAM = (
 def pytest_generate_tests(metafunc):
     if "watched" in metafunc.fixturenames:
         report = metafunc.config.report
-        runs = (*selftest_runs.read().runs,
-                *(selftest_runs.Run(name) for name in selftests.ours()))
+        runs = (*selftest_runs.of_all(report.artifacts.programs),
+                *(selftest_runs.Run(name)
+                  for name in selftest_runs.DEBUG_ONLY))
         metafunc.parametrize("watched", [
             pytest.param(run, id=run.name) for run in runs
-            if report.settings.full and not run.memory
-            or run.name in UPSTREAM or run.program in selftests.ours()
-            and (report.settings.full or run.program not in LONG)])
+            if is_watched(run, report.settings.full)])
+
+
+def is_watched(run, full):
+    if run.program in selftests.ours():
+        return full or run.program not in LONG
+    return run.name in UPSTREAM or full and not (run.memory or run.long)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +58,8 @@ def debug_host(report):
     if not artifacts.debug:
         pytest.skip("the debug host is for the rust backend")
     host = Host("test-debug",
-                Files(artifacts.debug.kernel, artifacts.debug.module,
-                      artifacts.disk, artifacts.initramfs,
-                      tuple(artifacts.programs.values()),
-                      guest_kernel=artifacts.backends["rust"].kernel),
+                Files.of(artifacts, artifacts.debug,
+                         guest_kernel=artifacts.backends["rust"].kernel),
                 Machine(report.settings.machine, CPU, HARTS),
                 3 * report.settings.timeout_factor)
     with host:
@@ -75,10 +78,10 @@ def forget_leaks(host):
 
 
 def test_debug_program(debug_host, report, watched):
-    name = report.artifacts.programs[watched.program].name
     # Never upstream's own arguments: this host is a slow one.
     result = debug_host.run(
-        f"cd /tmp && /payload/{name} {watched.arguments(full=False)}", TIMEOUT)
+        report.artifacts.command(watched.program,
+                                 watched.arguments(full=False)), TIMEOUT)
     debug_host.judge(splats.FAILED_ALLOCATION
                      if watched.program in selftest_runs.DEBUG_ONLY else None)
     verdict = verdicts.judge(result.status, result.output, watched.parts)

@@ -13,12 +13,11 @@ PROGRAM = "riscv/ebreak_test"
 
 
 def test_module_reloads(host, report):
-    program = report.artifacts.programs[PROGRAM].name
     for _ in range(TIMES):
         host.check("rmmod kvm")
         host.check("test ! -e /dev/kvm")
         host.load_kvm()
-        host.check(f"/payload/{program}")
+        host.check(report.artifacts.command(PROGRAM))
     guest.boot(host, 1)
 
 
@@ -30,8 +29,7 @@ def test_few_vmids(host, slot, report, bits):
     host.check("rmmod kvm")
     host.check(f"insmod /payload/kvm.ko vmid_bits={bits}")
     for program in ("riscv/vmid_test", "riscv/world_switch_test"):
-        name = report.artifacts.programs[program].name
-        host.check(f"cd /tmp && /payload/{name}", TIMEOUT)
+        host.check(report.artifacts.command(program), TIMEOUT)
     guest.boot(host, 2)
     host.check("rmmod kvm")
     host.load_kvm()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The parts of the workspace that a mistake in would go unnoticed."""
 
+import re
 import subprocess
 import time
 
@@ -212,10 +213,20 @@ class TestSettings:
         ("HOST_SMP", "-1"), ("CPU", "rv32"), ("MACHINE", "virt -bios x"),
         ("KERNEL_SRC", "/nonexistent"), ("KERNEL_TARBALL", "/nonexistent"),
         ("TIMEOUT_FACTOR", "0"), ("TIMEOUT_FACTOR", "nan"),
+        ("NACL", "sync"), ("NACL", "none+all"),
     ))
     def test_bad_values_are_refused(self, name, value):
-        with pytest.raises(Failure, match=f"{name}={value}"):
+        with pytest.raises(Failure, match=re.escape(f"{name}={value}")):
             self.read(**{name: value})
+
+
+    def test_features_have_one_order(self):
+        found = self.read(NACL="sync_sret+sync_csr").nacl
+        assert found == "sync_csr+sync_sret"
+        assert self.read(NACL="+".join(settings.NACL_FEATURES)).nacl == "all"
+        names = list(settings.nacl_combinations())
+        assert len(set(names)) == 16
+        assert {"none", "all", found} < set(names)
 
 
 class TestJudges:

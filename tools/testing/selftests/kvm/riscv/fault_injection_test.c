@@ -214,10 +214,8 @@ TEST_F(fault_injection, memslot)
 /* A VM whose guest touches pages that neither it nor the host has touched. */
 static struct kvm_vm *new_vm(struct kvm_vcpu **vcpu)
 {
-	struct kvm_vm *vm = vm_create_with_one_vcpu(vcpu, guest_touch);
+	struct kvm_vm *vm = vm_with_vcpus(1, guest_touch, vcpu);
 
-	vm_init_vector_tables(vm);
-	vcpu_init_vector_tables(*vcpu);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA, DATA_SLOT,
 				    DATA_PAGES, 0);
 	virt_map(vm, (u64)guest_data, DATA_GPA, DATA_PAGES);

@@ -48,9 +48,7 @@ static void add_slot(FIXTURE_DATA(mmu) *self, enum vm_mem_backing_src_type type,
 
 FIXTURE_SETUP(mmu)
 {
-	self->vm = vm_create_with_one_vcpu(&self->vcpu, NULL);
-	vm_init_vector_tables(self->vm);
-	vcpu_init_vector_tables(self->vcpu);
+	self->vm = vm_with_vcpus(1, NULL, &self->vcpu);
 }
 
 FIXTURE_TEARDOWN(mmu)

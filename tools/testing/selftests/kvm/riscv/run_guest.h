@@ -38,6 +38,19 @@ static inline bool is_rust_backend(void)
 	return strstr(log, "[rust]: hypervisor extension");
 }
 
+/* A VM whose guests tell of traps that they do not expect. */
+static inline struct kvm_vm *vm_with_vcpus(u32 nr_vcpus, void *guest,
+					   struct kvm_vcpu *vcpus[])
+{
+	struct kvm_vm *vm = vm_create_with_vcpus(nr_vcpus, guest, vcpus);
+	u32 i;
+
+	vm_init_vector_tables(vm);
+	for (i = 0; i < nr_vcpus; i++)
+		vcpu_init_vector_tables(vcpus[i]);
+	return vm;
+}
+
 /*
  * After an exit that can only be a ucall: whether the guest is done. Fails the
  * test if the guest failed, or left by any other way.
@@ -68,6 +81,13 @@ static inline void run_until_done(struct kvm_vcpu *vcpu)
 	do
 		vcpu_run(vcpu);
 	while (!guest_is_done(vcpu));
+}
+
+/* From the start of `guest` to its end. */
+static inline void run_guest(struct kvm_vcpu *vcpu, void *guest)
+{
+	vcpu_arch_set_entry_point(vcpu, guest);
+	run_until_done(vcpu);
 }
 
 /* A vCPU that runs beside the test, until it is done or told to stop. */
@@ -145,6 +165,16 @@ static inline u64 *pte_of(struct kvm_vm *vm, gva_t gva)
 		table = (*pte & PGTBL_PTE_ADDR_MASK) >> PGTBL_PTE_ADDR_SHIFT
 			<< PGTBL_PAGE_SIZE_SHIFT;
 	}
+}
+
+/* Where the guest itself finds the entry that maps `gva`: in a page of its own. */
+static inline u64 *map_pte(struct kvm_vm *vm, gva_t gva)
+{
+	const gva_t table = 0x50000000;
+	gpa_t pte = addr_hva2gpa(vm, pte_of(vm, gva));
+
+	virt_pg_map(vm, table, pte & ~4095UL);
+	return (u64 *)(table + (pte & 4095));
 }
 
 /* Instructions that a test writes into its guest's memory: li a0, n; ret. */

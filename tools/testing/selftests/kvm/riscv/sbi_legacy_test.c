@@ -42,14 +42,30 @@ FIXTURE(legacy)
 	struct kvm_vcpu *vcpu[NR_VCPUS];
 };
 
+static u64 v01_is_there;
+
+/* The register that has it on does not say that the host's kernel serves it. */
+static void guest_probe(void)
+{
+	v01_is_there = sbi_ecall(SBI_EXT_BASE, SBI_EXT_BASE_PROBE_EXT,
+				 SET_TIMER, 0, 0, 0, 0, 0).value;
+	GUEST_DONE();
+}
+
+static bool has_v01(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_with_vcpus(1, NULL, &vcpu);
+
+	run_guest(vcpu, guest_probe);
+	sync_global_from_guest(vm, v01_is_there);
+	kvm_vm_free(vm);
+	return v01_is_there;
+}
+
 FIXTURE_SETUP(legacy)
 {
-	int i;
-
-	self->vm = vm_create_with_vcpus(NR_VCPUS, NULL, self->vcpu);
-	vm_init_vector_tables(self->vm);
-	for (i = 0; i < NR_VCPUS; i++)
-		vcpu_init_vector_tables(self->vcpu[i]);
+	self->vm = vm_with_vcpus(NR_VCPUS, NULL, self->vcpu);
 }
 
 FIXTURE_TEARDOWN(legacy)
@@ -57,15 +73,9 @@ FIXTURE_TEARDOWN(legacy)
 	kvm_vm_free(self->vm);
 }
 
-#define REQUIRE_V01(vcpu)						\
-	if (!__vcpu_has_sbi_ext(vcpu, KVM_RISCV_SBI_EXT_V01))		\
+#define REQUIRE_V01()							\
+	if (!has_v01())							\
 		SKIP(return, "the host's kernel has no SBI v0.1")
-
-static void run_guest(struct kvm_vcpu *vcpu, void *guest)
-{
-	vcpu_arch_set_entry_point(vcpu, guest);
-	run_until_done(vcpu);
-}
 
 static void run_until_sync(struct kvm_vcpu *vcpu)
 {
@@ -86,8 +96,7 @@ TEST_F(legacy, disabled)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[0];
 
-	if (__vcpu_has_sbi_ext(vcpu, KVM_RISCV_SBI_EXT_V01))
-		vcpu_set_reg(vcpu, RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_V01), 0);
+	vcpu_set_reg(vcpu, RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_V01), 0);
 	run_guest(vcpu, guest_none);
 }
 
@@ -107,7 +116,7 @@ static void guest_timer(void)
 
 TEST_F(legacy, timer)
 {
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	run_guest(self->vcpu[0], guest_timer);
 }
 
@@ -134,7 +143,7 @@ TEST_F(legacy, console)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[0];
 
-	REQUIRE_V01(vcpu);
+	REQUIRE_V01();
 	vcpu_arch_set_entry_point(vcpu, guest_console);
 	expect_console(vcpu, CONSOLE_PUTCHAR, 'K', 0);
 	expect_console(vcpu, CONSOLE_GETCHAR, 0, 'V');
@@ -212,7 +221,7 @@ TEST_F(legacy, ipi)
 	struct vcpu_thread other[NR_VCPUS];
 	int i;
 
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	vm_install_interrupt_handler(self->vm, guest_count_ipi);
 	for (i = 1; i < NR_VCPUS; i++) {
 		vcpu_arch_set_entry_point(self->vcpu[i], guest_wait_for_ipis);
@@ -237,7 +246,7 @@ static void guest_fresh_vector(void)
 /* The vector is where the guest has not been yet: KVM has to fault it in. */
 TEST_F(legacy, fresh_vector)
 {
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	if (!is_rust_backend())
 		SKIP(return, "the C backend raises a guest-page fault in the guest, which has none");
 	harts = (u64 *)vm_alloc_page(self->vm);
@@ -297,7 +306,7 @@ TEST_F(legacy, another_vm_in_between)
 	u64 *page;
 	int i;
 
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	if (!is_rust_backend())
 		SKIP(return, "the C backend reads no more than one word of a vector of harts");
 	for (i = 0; i < 2; i++) {
@@ -374,20 +383,16 @@ static void guest_fence(void)
 
 TEST_F(legacy, sfence)
 {
-	const gva_t table_gva = 0x50000000;
 	struct vcpu_thread other;
-	gpa_t pte;
 	int i;
 
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	page_gva = vm_alloc_pages(self->vm, 2);
 	for (i = 0; i < 2; i++) {
 		ptes[i] = *pte_of(self->vm, page_gva + i * 4096);
 		*(u64 *)addr_gva2hva(self->vm, page_gva + i * 4096) = i + 1;
 	}
-	pte = addr_hva2gpa(self->vm, pte_of(self->vm, page_gva));
-	virt_pg_map(self->vm, table_gva, pte & ~4095UL);
-	guest_pte = (u64 *)(table_gva + (pte & 4095));
+	guest_pte = map_pte(self->vm, page_gva);
 	sync_global_to_guest(self->vm, page_gva);
 	sync_global_to_guest(self->vm, ptes);
 	sync_global_to_guest(self->vm, guest_pte);
@@ -439,7 +444,7 @@ static void guest_bad_vectors(void)
 
 TEST_F(legacy, bad_vectors)
 {
-	REQUIRE_V01(self->vcpu[0]);
+	REQUIRE_V01();
 	if (!is_rust_backend())
 		SKIP(return, "the C backend raises a guest-page fault in the guest, which has none");
 	virt_map(self->vm, DEVICE_GVA, DEVICE_GPA, 1);
@@ -460,7 +465,7 @@ TEST_F(legacy, shutdown)
 	struct kvm_mp_state state;
 	int i;
 
-	REQUIRE_V01(vcpu);
+	REQUIRE_V01();
 	vcpu_arch_set_entry_point(vcpu, guest_shutdown);
 	vcpu_run(vcpu);
 	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_SYSTEM_EVENT);

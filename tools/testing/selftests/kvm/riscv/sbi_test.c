@@ -100,23 +100,12 @@ FIXTURE(sbi)
 
 FIXTURE_SETUP(sbi)
 {
-	int i;
-
-	self->vm = vm_create_with_vcpus(NR_VCPUS, NULL, self->vcpu);
-	vm_init_vector_tables(self->vm);
-	for (i = 0; i < NR_VCPUS; i++)
-		vcpu_init_vector_tables(self->vcpu[i]);
+	self->vm = vm_with_vcpus(NR_VCPUS, NULL, self->vcpu);
 }
 
 FIXTURE_TEARDOWN(sbi)
 {
 	kvm_vm_free(self->vm);
-}
-
-static void run_guest(struct kvm_vcpu *vcpu, void *guest)
-{
-	vcpu_arch_set_entry_point(vcpu, guest);
-	run_until_done(vcpu);
 }
 
 /* --- Base ---------------------------------------------------------------- */
@@ -549,9 +538,7 @@ static void guest_fence(void)
 
 static void prepare_fence_page(struct kvm_vm *vm)
 {
-	const gva_t table_gva = 0x50000000;
 	gva_t pages = vm_alloc_pages(vm, 2);
-	gpa_t pte;
 	int i;
 
 	fence_gva = pages;
@@ -560,9 +547,7 @@ static void prepare_fence_page(struct kvm_vm *vm)
 		fence_values[i] = 0x1111111111111111UL * (i + 1);
 		*(u64 *)addr_gva2hva(vm, pages + i * 4096) = fence_values[i];
 	}
-	pte = addr_hva2gpa(vm, pte_of(vm, fence_gva));
-	virt_pg_map(vm, table_gva, pte & ~4095UL);
-	guest_pte = (u64 *)(table_gva + (pte & 4095));
+	guest_pte = map_pte(vm, fence_gva);
 	sync_global_to_guest(vm, fence_gva);
 	sync_global_to_guest(vm, fence_ptes);
 	sync_global_to_guest(vm, fence_values);

@@ -232,15 +232,12 @@ FIXTURE_SETUP(vector)
 	struct kvm_vcpu *vcpu;
 	int i;
 
-	self->vm = vm_create_with_vcpus(2, guest_keep, self->vcpu);
+	self->vm = vm_with_vcpus(2, guest_keep, self->vcpu);
 	vcpu = self->vcpu[0];
 	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_V))
 		SKIP(return, "the hart has no V extension");
-	vm_init_vector_tables(self->vm);
-	for (i = 0; i < 2; i++) {
-		vcpu_init_vector_tables(self->vcpu[i]);
+	for (i = 0; i < 2; i++)
 		vcpu_set_reg(self->vcpu[i], csr_id(VCSR), vcsr_of(i));
-	}
 	vlenb = vcpu_get_reg(vcpu, KVM_REG_RISCV | KVM_REG_SIZE_U64 |
 				   KVM_REG_RISCV_VECTOR |
 				   KVM_REG_RISCV_VECTOR_CSR_REG(vlenb));

@@ -69,9 +69,7 @@ TEST(vmid)
 	for (i = 0; i < NR_VMS; i++) {
 		m[i].number = i;
 		m[i].cpus = cpus;
-		m[i].vm = vm_create_with_one_vcpu(&m[i].vcpu, guest_look);
-		vm_init_vector_tables(m[i].vm);
-		vcpu_init_vector_tables(m[i].vcpu);
+		m[i].vm = vm_with_vcpus(1, guest_look, &m[i].vcpu);
 		pages = (u64 *)vm_alloc_pages(m[i].vm, NR_PAGES);
 		mine = (i + 1) * 0x100000000UL;
 		for (page = 0; page < NR_PAGES; page++)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Hosts that tests share: one boot for each backend, CPU and firmware."""
+
+import functools
+from dataclasses import dataclass
+
+from . import guest, vm
+from .host import Files, Host, Machine
+
+HARTS = 2
+# A disk for guests, and for what the host swaps out.
+SCRATCH = 512 << 20
+
+
+@dataclass
+class Slot:
+    """A host, booted when first asked for and again after a failure."""
+
+    report: object
+    backend: str
+    cpu: str
+    # The features of SBI nested acceleration; see `Machine`.
+    nacl: str = ""
+    boots: int = 0
+    host: Host | None = None
+
+    @property
+    def name(self):
+        return "-".join(filter(None, (self.backend, self.cpu, self.nacl)))
+
+    def booted(self, memory=Machine.memory):
+        if self.host and self.host.machine.memory != memory:
+            self.drop()
+        if not self.host:
+            self.host = self._boot(memory)
+        return self.host
+
+    def drop(self):
+        """Shut the host down, failing if its kernel complained."""
+        host, self.host = self.host, None
+        if host:
+            host.__exit__(None, None, None)
+
+    def discard(self):
+        """End a host that a failed test may have left in any state."""
+        host, self.host = self.host, None
+        if host:
+            host.__exit__(RuntimeError, None, None)
+
+    def _boot(self, memory):
+        artifacts = self.report.artifacts
+        settings = self.report.settings
+        built = artifacts.backends[self.backend]
+        self.boots += 1
+        again = f"-{self.boots}" if self.boots > 1 else ""
+        host = Host(
+            f"test-{self.name}{again}",
+            Files.of(artifacts, built),
+            Machine(settings.machine, self.cpu, HARTS, memory,
+                    nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
+            settings.timeout_factor)
+        host.__enter__()
+        try:
+            host.load_kvm()
+            guest.require_backend(host, self.backend)
+        except BaseException:
+            host.__exit__(RuntimeError, None, None)
+            raise
+        return host
+
+
+@functools.cache
+def configuration(backend, cpu, nacl):
+    """What a slot is for: one object, by which pytest knows it again."""
+    return backend, cpu, nacl
+
+
+def ids(configurations):
+    """How the names of tests tell them apart."""
+    return ["-".join(filter(None, chosen)) for chosen in configurations]

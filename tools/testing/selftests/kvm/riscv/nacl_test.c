@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the Rust backend asks of SBI nested acceleration, by the counters of
+ * tools/testing/nacl-sbi, the firmware that this has to run on; and what becomes
+ * of it when that firmware does not do as it should.
+ */
+#include "run_guest.h"
+#include "nacl_sbi.h"
+
+/* Exits of a short run; a long one has twice as many. */
+#define EXITS		16
+/* Runs, of which the one with the least interruptions counts. */
+#define RUNS		100
+/* More fences than there are places in the queue. */
+#define FENCES		80
+#define PAGES		64
+#define MMIO_GPA	0x70000000UL
+#define MEM_GPA		0x90000000UL
+#define MEM_SLOT	7
+#define RFENCE_ALL	-1UL
+
+#define SBI_EXT_TIME		0x54494d45
+#define SBI_EXT_RFENCE		0x52464e43
+#define SBI_REMOTE_SFENCE_VMA	1
+
+/* What is counted of a run, and so of an exit. */
+struct counts {
+	/* Of the world switch: entries by SRET, by NACL, and exits. */
+	u64 srets;
+	u64 sync_srets;
+	u64 exits;
+	u64 sync_csrs;
+	u64 sync_hfences;
+	/* Instructions that NACL is there to save. */
+	u64 csrs;
+	u64 hfences;
+	/* Fences that were handed over. */
+	u64 queued;
+};
+
+static struct counts counts_now(void)
+{
+	struct counts now = {
+		.srets = nacl_event(NACL_SRET),
+		.sync_srets = nacl_calls(NACL_DO_SYNC_SRET),
+		.exits = nacl_event(NACL_GUEST_EXIT),
+		.sync_csrs = nacl_calls(NACL_DO_SYNC_CSR),
+		.sync_hfences = nacl_calls(NACL_DO_SYNC_HFENCE),
+		.csrs = nacl_all_csr_accesses(),
+		.hfences = nacl_hfences(),
+		.queued = nacl_event(NACL_HFENCE_SYNCHRONIZED),
+	};
+
+	return now;
+}
+
+#define NR_COUNTS	(sizeof(struct counts) / sizeof(u64))
+
+static struct counts counts_less(struct counts a, struct counts b)
+{
+	u64 *x = (u64 *)&a, *y = (u64 *)&b;
+	int i;
+
+	for (i = 0; i < NR_COUNTS; i++)
+		x[i] -= y[i];
+	return a;
+}
+
+static struct counts counts_min(struct counts a, struct counts b)
+{
+	u64 *x = (u64 *)&a, *y = (u64 *)&b;
+	int i;
+
+	for (i = 0; i < NR_COUNTS; i++)
+		x[i] = min(x[i], y[i]);
+	return a;
+}
+
+FIXTURE(nacl)
+{
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	u64 features;
+};
+
+FIXTURE_SETUP(nacl)
+{
+	if (!nacl_sbi_is_there())
+		SKIP(return, "the firmware is not nacl-sbi");
+	self->features = nacl_features();
+	self->vm = vm_with_vcpus(1, NULL, &self->vcpu);
+	pin_self_to_cpu(0);
+}
+
+FIXTURE_TEARDOWN(nacl)
+{
+	if (self->vm)
+		kvm_vm_free(self->vm);
+}
+
+static u64 guest_exits;
+
+#define GUEST_LOOP(name, exit)						\
+static void name(void)							\
+{									\
+	u64 i;								\
+									\
+	for (;;) {							\
+		for (i = 0; i < READ_ONCE(guest_exits); i++)		\
+			exit;						\
+		GUEST_SYNC(0);						\
+	}								\
+}
+
+/* The kernel answers this alone. */
+GUEST_LOOP(guest_sbi_call,
+	   sbi_ecall(SBI_EXT_BASE, SBI_EXT_BASE_GET_SPEC_VERSION,
+		     0, 0, 0, 0, 0, 0))
+GUEST_LOOP(guest_fence,
+	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
+		     1, 0, 0, RFENCE_ALL, 0, 0))
+GUEST_LOOP(guest_mmio, READ_ONCE(*(u64 *)MMIO_GPA))
+
+static struct counts run_counted(struct kvm_vcpu *vcpu, u64 exits)
+{
+	struct counts before;
+
+	guest_exits = exits;
+	sync_global_to_guest(vcpu->vm, guest_exits);
+	before = counts_now();
+	do
+		vcpu_run(vcpu);
+	while (vcpu->run->exit_reason == KVM_EXIT_MMIO &&
+	       vcpu->run->mmio.phys_addr == MMIO_GPA);
+	TEST_ASSERT(!guest_is_done(vcpu), "the guest has come to an end");
+	return counts_less(counts_now(), before);
+}
+
+/* The cost of EXITS exits: what a run has more that has so many more. */
+static struct counts cost(struct kvm_vcpu *vcpu, void *guest)
+{
+	struct counts few, many;
+	int i;
+
+	vcpu_arch_set_entry_point(vcpu, guest);
+	run_counted(vcpu, 1);
+	few = run_counted(vcpu, EXITS);
+	many = run_counted(vcpu, 2 * EXITS);
+	for (i = 0; i < RUNS; i++) {
+		few = counts_min(few, run_counted(vcpu, EXITS));
+		many = counts_min(many, run_counted(vcpu, 2 * EXITS));
+	}
+	return counts_less(many, few);
+}
+
+/* Accesses to CSRs that an exit cannot do without: HSTATUS, there and back. */
+static u64 csrs_of_exit(u64 features)
+{
+	return features & NACL_SYNC_SRET &&
+	       features & (NACL_SYNC_CSR | NACL_AUTOSWAP_CSR) ? 0 : 2;
+}
+
+static void check_switches(u64 features, struct counts *c)
+{
+	bool by_call = features & NACL_SYNC_SRET;
+
+	TEST_ASSERT_EQ(c->exits, EXITS);
+	TEST_ASSERT_EQ(c->sync_srets, by_call ? EXITS : 0);
+	TEST_ASSERT_EQ(c->srets, by_call ? 0 : EXITS);
+	TEST_ASSERT_EQ(c->csrs, csrs_of_exit(features) * EXITS);
+	TEST_ASSERT_EQ(c->sync_csrs, 0);
+}
+
+TEST_F(nacl, exit_in_kernel)
+{
+	struct counts c = cost(self->vcpu, guest_sbi_call);
+
+	check_switches(self->features, &c);
+	TEST_ASSERT_EQ(c.hfences, 0);
+	TEST_ASSERT_EQ(c.queued, 0);
+	TEST_ASSERT_EQ(c.sync_hfences, 0);
+}
+
+/* The guest's registers stay on the hart when user space is asked. */
+TEST_F(nacl, exit_to_user)
+{
+	struct counts c;
+	u64 hart;
+
+	virt_pg_map(self->vm, MMIO_GPA, MMIO_GPA);
+	c = cost(self->vcpu, guest_mmio);
+	TEST_ASSERT_EQ(c.exits, EXITS);
+	TEST_ASSERT_EQ(c.hfences, 0);
+	/* Nobody is to swap the host's HSTATUS. */
+	for (hart = 0; hart < NACL_HARTS; hart++)
+		TEST_ASSERT(!nacl_shmem(hart) ||
+			    !nacl_word(hart, NACL_AUTOSWAP_FLAGS),
+			    "hart %lu is left with autoswap", hart);
+	if (self->features == (NACL_SYNC_CSR | NACL_SYNC_HFENCE |
+			       NACL_SYNC_SRET | NACL_AUTOSWAP_CSR)) {
+		TEST_ASSERT_EQ(c.sync_srets, EXITS);
+		TEST_ASSERT_EQ(c.csrs, 0);
+		TEST_ASSERT_EQ(c.sync_csrs + c.sync_hfences, 0);
+	}
+}
+
+/* A fence of the guest is done, once: by a call, or by an instruction. */
+TEST_F(nacl, fence)
+{
+	struct counts c = cost(self->vcpu, guest_fence);
+	bool queues = self->features & NACL_SYNC_HFENCE;
+	bool by_call = self->features & NACL_SYNC_SRET;
+
+	TEST_ASSERT_EQ(c.hfences, queues ? 0 : EXITS);
+	TEST_ASSERT_EQ(c.queued, queues ? EXITS : 0);
+	TEST_ASSERT_EQ(c.sync_hfences, queues && !by_call ? EXITS : 0);
+	check_switches(self->features, &c);
+}
+
+static void guest_new_pages(void)
+{
+	u64 i;
+
+	for (i = 0; i < PAGES; i++)
+		WRITE_ONCE(*(u64 *)(MEM_GPA + i * 4096), i);
+	GUEST_DONE();
+}
+
+/* A page that was not there needs no fence. */
+TEST_F(nacl, page_fault)
+{
+	struct counts before, c;
+
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, MEM_GPA,
+				    MEM_SLOT, PAGES, 0);
+	virt_map(self->vm, MEM_GPA, MEM_GPA, PAGES);
+	/* From the hart's memory, so that each page is a fault. */
+	vcpu_arch_set_entry_point(self->vcpu, guest_new_pages);
+	before = counts_now();
+	run_until_done(self->vcpu);
+	c = counts_less(counts_now(), before);
+	TEST_ASSERT(c.exits >= PAGES, "%lu exits", c.exits);
+	/* One for a VMID or hart that is new to the vCPU, and its VS-stage. */
+	TEST_ASSERT(c.hfences + c.queued <= 2 * 8, "%lu fences for %lu exits",
+		    c.hfences + c.queued, c.exits);
+	if (self->features & NACL_SYNC_HFENCE)
+		TEST_ASSERT_EQ(c.hfences, 0);
+}
+
+/* Whatever else is done: each entry is one call, or one SRET, and no other. */
+TEST_F(nacl, entries)
+{
+	struct counts before = counts_now(), c;
+	u64 probes = nacl_calls(NACL_PROBE_FEATURE);
+	u64 sets = nacl_calls(NACL_SET_SHMEM);
+	int i;
+
+	vcpu_arch_set_entry_point(self->vcpu, guest_sbi_call);
+	for (i = 0; i < RUNS; i++) {
+		pin_self_to_cpu(i & 1);
+		run_counted(self->vcpu, EXITS);
+		vcpu_set_reg(self->vcpu, RISCV_GENERAL_CSR_REG(sscratch), i);
+	}
+	pin_self_to_cpu(0);
+	c = counts_less(counts_now(), before);
+	TEST_ASSERT_EQ(nacl_calls(NACL_PROBE_FEATURE), probes);
+	TEST_ASSERT_EQ(nacl_calls(NACL_SET_SHMEM), sets);
+	if (self->features & NACL_SYNC_SRET) {
+		TEST_ASSERT_EQ(c.sync_srets, c.exits);
+		TEST_ASSERT_EQ(c.srets, 0);
+		/* The call that enters does all that there is to be done. */
+		TEST_ASSERT_EQ(c.sync_csrs, 0);
+	} else {
+		TEST_ASSERT_EQ(c.srets, c.exits);
+		TEST_ASSERT_EQ(c.sync_srets, 0);
+	}
+	if (!(self->features & NACL_SYNC_CSR))
+		TEST_ASSERT_EQ(c.sync_csrs, 0);
+	if (self->features & NACL_SYNC_HFENCE)
+		TEST_ASSERT_EQ(c.hfences, 0);
+	else
+		TEST_ASSERT_EQ(c.queued, 0);
+	if (self->features & NACL_SYNC_CSR && self->features & NACL_SYNC_SRET)
+		TEST_ASSERT_EQ(c.csrs, 0);
+}
+
+/* --- Firmware that does not do as it should ------------------------------ */
+
+#define MISUSES		3
+/* Guests whose CSRs are lost. */
+#define GARBLED		30
+
+static void guest_counts(void)
+{
+	u64 i;
+
+	for (i = 0; i < FENCES; i++) {
+		GUEST_ASSERT_EQ(sbi_ecall(SBI_EXT_BASE, SBI_EXT_BASE_PROBE_EXT,
+					  SBI_EXT_TIME, 0, 0, 0, 0, 0).value, 1);
+		sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
+			  1, 0, 0, RFENCE_ALL, 0, 0);
+	}
+	GUEST_DONE();
+}
+
+/*
+ * Runs the guest to its end while something goes wrong. Returns how often KVM
+ * refused to go on; what is wrong with the host is seen in its log.
+ */
+static int run_through(struct kvm_vcpu *vcpu, u64 misuse, u64 times)
+{
+	int errors = 0;
+
+	vcpu_arch_set_entry_point(vcpu, guest_counts);
+	nacl_misuse(misuse, times);
+	for (;;) {
+		if (__vcpu_run(vcpu)) {
+			TEST_ASSERT_EQ(errno, EIO);
+			errors++;
+			continue;
+		}
+		if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY) {
+			errors++;
+			continue;
+		}
+		if (guest_is_done(vcpu))
+			break;
+	}
+	TEST_ASSERT_EQ(nacl_misuse(misuse, 0), 0);
+	return errors;
+}
+
+/* The guest is not entered with what an error has left, and then it is. */
+TEST_F(nacl, sync_sret_fails)
+{
+	if (!(self->features & NACL_SYNC_SRET))
+		SKIP(return, "NACL has no sync_sret");
+	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_SRET, MISUSES), MISUSES);
+}
+
+TEST_F(nacl, sync_csr_fails)
+{
+	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_CSR))
+		SKIP(return, "NACL has no sync_csr, or nobody calls it");
+	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_CSR, MISUSES), MISUSES);
+}
+
+TEST_F(nacl, sync_hfence_fails)
+{
+	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_HFENCE))
+		SKIP(return, "NACL has no sync_hfence, or nobody calls it");
+	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_HFENCE, MISUSES),
+		       MISUSES);
+}
+
+/* When the queue is full of fences that nobody does, instructions do them. */
+TEST_F(nacl, hfences_stay)
+{
+	u64 before = nacl_event(NACL_HFENCE_VVMA);
+
+	if (!(self->features & NACL_SYNC_HFENCE))
+		SKIP(return, "NACL has no sync_hfence");
+	vcpu_arch_set_entry_point(self->vcpu, guest_counts);
+	nacl_misuse(NACL_HFENCES_STAY, -1UL);
+	run_until_done(self->vcpu);
+	nacl_misuse(NACL_HFENCES_STAY, 0);
+	TEST_ASSERT(nacl_event(NACL_HFENCE_VVMA) > before,
+		    "a fence was neither queued nor done");
+	run_guest(self->vcpu, guest_counts);
+}
+
+TEST_F(nacl, scribbled_on)
+{
+	if (!self->features)
+		SKIP(return, "NACL has no features, so nobody calls it");
+	vcpu_arch_set_entry_point(self->vcpu, guest_counts);
+	nacl_misuse(NACL_SCRIBBLE, -1UL);
+	run_until_done(self->vcpu);
+	nacl_misuse(NACL_SCRIBBLE, 0);
+}
+
+static void *run_anything(void *arg)
+{
+	struct vcpu_thread *t = arg;
+
+	while (!READ_ONCE(t->stop))
+		__vcpu_run(t->vcpu);
+	return NULL;
+}
+
+/* The guest is lost. Nobody else must be. */
+TEST_F(nacl, garbage_in_csrs)
+{
+	struct kvm_vcpu *vcpu;
+	struct sigaction action = { .sa_handler = vcpu_thread_kicked };
+	struct kvm_vm *vm;
+	struct vcpu_thread t;
+	int i;
+
+	sigaction(SIGUSR1, &action, NULL);
+	for (i = 0; i < GARBLED; i++) {
+		vm = vm_with_vcpus(1, NULL, &vcpu);
+		vcpu_arch_set_entry_point(vcpu, guest_sbi_call);
+		guest_exits = EXITS;
+		sync_global_to_guest(vm, guest_exits);
+		nacl_misuse(NACL_CSR_GARBAGE, EXITS);
+		/* It may do anything, but it can be stopped. */
+		t = (struct vcpu_thread) { .vcpu = vcpu };
+		pthread_create(&t.thread, NULL, run_anything, &t);
+		usleep(1000 + 500 * i);
+		vcpu_thread_stop(&t);
+		kvm_vm_free(vm);
+	}
+	nacl_misuse(NACL_CSR_GARBAGE, 0);
+	run_guest(self->vcpu, guest_counts);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0
+"""SBI nested acceleration: every set of its features, on tools/testing/nacl-sbi.
+
+What an entry costs is counted by that firmware, and judged by nacl_test.
+"""
+
+import re
+import subprocess
+
+import pytest
+
+from harness import c_backend, guest, selftest, slots
+from harness.host import QEMU, Files, Host, Machine
+from harness.slots import HARTS
+from workspace import selftest_runs
+from workspace.errors import Failure
+from workspace.settings import (NACL_FEATURES, nacl_combinations,
+                                nacl_features)
+
+CPU = "rv64"
+# On these, everything is run that is run without NACL: on the first one always,
+# on the others with FULL=1.
+WHOLE = ("all", "none", "sync_csr+sync_hfence",
+         "sync_csr+sync_hfence+sync_sret")
+# On the others, these: world switch, page tables and the log of dirty pages,
+# timer, IPIs, fences.
+CORE = (
+    "riscv/world_switch_test",
+    "riscv/mmu_test",
+    "riscv/sbi_test",
+    "riscv/vmid_test",
+    "arch_timer",
+    "kvm_page_table_test",
+)
+COUNTED = selftest_runs.Run("riscv/nacl_test")
+CONTROL = "nacl_sbi_ctl"
+# Of the numbers that nacl-sbi knows.
+EVENT_STOPPED_WITH_SHMEM = 10
+MISUSE_SET_SHMEM = 1
+ONLINE = "/sys/devices/system/cpu/cpu1/online"
+JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
+                    re.M)
+# How long the supervisor that judges the firmware may take.
+JUDGE_TIMEOUT = 60
+# How long a guest is waited for that is not expected to come to its end.
+LOST = 20
+
+
+def configurations(metafunc):
+    report = metafunc.config.report
+    rust_alone = metafunc.definition.get_closest_marker("rust_alone")
+    return [slots.configuration(backend, CPU, nacl)
+            for nacl in nacl_combinations()
+            for backend in sorted(report.artifacts.backends)
+            if backend == "rust"
+            or not rust_alone and c_backend.keeps_csrs(nacl)]
+
+
+def pytest_generate_tests(metafunc):
+    if "slot" not in metafunc.fixturenames:
+        return
+    chosen = configurations(metafunc)
+    names = slots.ids(chosen)
+    if "run" not in metafunc.fixturenames:
+        metafunc.parametrize("slot", chosen, indirect=True, scope="session",
+                             ids=names)
+        return
+    runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
+    whole = WHOLE if metafunc.config.report.settings.full else WHOLE[:1]
+    pairs = [(where, run, f"{name}-{run.name}")
+             for where, name in zip(chosen, names) for run in runs
+             if run.name in CORE or where[-1] in whole and not run.memory]
+    metafunc.parametrize("slot, run", [pair[:2] for pair in pairs],
+                         indirect=["slot"], scope="session",
+                         ids=[pair[2] for pair in pairs])
+
+
+@pytest.fixture(autouse=True)
+def all_platforms(report):
+    if report.settings.nacl:
+        pytest.skip("NACL= has chosen one platform for all other tests")
+
+
+@pytest.mark.parametrize("nacl", nacl_combinations())
+def test_firmware(report, nacl):
+    """The firmware does as the specification says, with bad arguments, too."""
+    machine = report.settings.machine
+    judged = subprocess.run(
+        [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display",
+         "none", "-M", machine, "-cpu", CPU, "-smp", str(HARTS),
+         "-m", "256M", "-serial", "stdio",
+         "-bios", report.artifacts.firmware,
+         "-kernel", report.artifacts.firmware_judge,
+         "-append", f"nacl_sbi.features={nacl}"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        timeout=JUDGE_TIMEOUT * report.settings.timeout_factor)
+    found = JUDGED.search(judged.stdout)
+    if judged.returncode or not found:
+        raise Failure(f"The firmware is wrong, or said nothing:\n"
+                      f"{judged.stdout}{judged.stderr}")
+    wanted = sum(1 << NACL_FEATURES.index(feature)
+                 for feature in nacl_features(nacl))
+    assert int(found.group(1), 16) == wanted
+
+
+@pytest.mark.rust_alone
+def test_features_are_named(host, slot):
+    """The host's kernel says which features it uses."""
+    used = list(nacl_features(slot.nacl))
+    # Swapping takes place in the call that enters a guest.
+    if "sync_sret" not in used and "autoswap_csr" in used:
+        used.remove("autoswap_csr")
+    said = ", ".join(used) or "no features"
+    line = f"using SBI nested acceleration with {said}\n"
+    if line not in host.kernel_text().replace("\r", ""):
+        raise host.failure(f"The log does not say `{line.strip()}`")
+
+
+@pytest.mark.parametrize("vcpus", (1, 4))
+def test_nacl_guest(host, vcpus):
+    assert guest.boot(host, vcpus).exits > 0
+
+
+@pytest.mark.rust_alone
+def test_nacl_counts(host, slot, report):
+    selftest.require(host, COUNTED,
+                     *selftest.run_in(host, slot, report, COUNTED))
+
+
+@pytest.mark.rust_alone
+def test_nacl_selftest(host, slot, report, run):
+    only = selftest.skip_or_leave_out(report, slot, run)
+    selftest.require(host, run,
+                     *selftest.run_in(host, slot, report, run, only))
+
+
+def control(host, report, *arguments):
+    command = report.artifacts.command(CONTROL, " ".join(map(str, arguments)))
+    return int(host.check(command), 16)
+
+
+@pytest.mark.rust_alone
+def test_shared_memory_is_taken_back(host, report):
+    """By harts that go, by a module that goes, and by all at the end."""
+    def shmem():
+        return [control(host, report, "shmem", hart) for hart in range(HARTS)]
+
+    assert all(shmem())
+    host.check(f"echo 0 >{ONLINE}")
+    # Which hart is CPU 1 is a matter of the boot.
+    assert sorted(map(bool, shmem())) == [False, True]
+    host.check(f"echo 1 >{ONLINE}")
+    assert all(shmem())
+    guest.boot(host, 2)
+    host.check("rmmod kvm")
+    assert not any(shmem())
+    host.load_kvm()
+    assert all(shmem())
+    assert not control(host, report, "event", EVENT_STOPPED_WITH_SHMEM)
+
+
+@pytest.mark.rust_alone
+def test_shared_memory_is_refused(host, report):
+    """A hart without shared memory is not used, and neither is the module."""
+    host.check(f"echo 0 >{ONLINE}")
+    control(host, report, "misuse", MISUSE_SET_SHMEM, 1)
+    assert host.run(f"echo 1 >{ONLINE}").status
+    host.check(f"echo 1 >{ONLINE}")
+    host.check("rmmod kvm")
+    # insmod does not give up at the first error.
+    control(host, report, "misuse", MISUSE_SET_SHMEM, 100)
+    assert host.run("insmod /payload/kvm.ko").status
+    control(host, report, "misuse", MISUSE_SET_SHMEM, 0)
+    host.load_kvm()
+    guest.boot(host, 2)
+
+
+@pytest.mark.rust_alone
+def test_shared_memory_is_not_given_back(host, report):
+    """What the firmware keeps stays the firmware's, and the log says so."""
+    control(host, report, "misuse", MISUSE_SET_SHMEM, 1)
+    host.check("rmmod kvm")
+    assert "could not be disabled, it is leaked" in host.kernel_text()
+    host.load_kvm()
+    guest.boot(host, 2)
+
+
+def test_no_shared_memory_at_reset(report):
+    """As ahead of a kexec: whoever runs next must have all the memory."""
+    artifacts = report.artifacts
+    for backend, built in sorted(artifacts.backends.items()):
+        host = Host(f"nacl-reset-{backend}", Files.of(artifacts, built),
+                    Machine(report.settings.machine, CPU, HARTS, nacl="all"),
+                    report.settings.timeout_factor)
+        with host:
+            host.load_kvm()
+            guest.boot(host, 2)
+            # QEMU ends by it, as it does when the host is switched off.
+            host.end("reboot -f")
+        said = host.kernel_text()
+        assert "nacl-sbi: reset, 0 harts have shared memory" in said
+
+
+@pytest.mark.parametrize("nacl, program", (
+    # CSRs that are written to shared memory do not get to the hart.
+    ("sync_csr", "riscv/world_switch_test -t sbi_forward"),
+    ("sync_csr+sync_hfence", "riscv/world_switch_test -t sbi_forward"),
+    # Fences are queued, and nobody has them done.
+    ("sync_hfence", "riscv/nacl_test -t fence"),
+    # Fences are queued where there is no queue.
+    ("none", "riscv/nacl_test -t fence"),
+))
+def test_what_the_c_backend_fails(report, nacl, program):
+    """On a host of its own, which may be left in any state."""
+    artifacts = report.artifacts
+    if len(artifacts.backends) < 2:
+        pytest.skip("it takes both backends")
+    status = {}
+    for backend, built in sorted(artifacts.backends.items()):
+        host = Host(f"nacl-{backend}-{nacl}", Files.of(artifacts, built),
+                    Machine(report.settings.machine, CPU, HARTS, nacl=nacl),
+                    report.settings.timeout_factor)
+        name, _, arguments = program.partition(" ")
+        host.__enter__()
+        try:
+            host.load_kvm()
+            guest.require_backend(host, backend)
+            result = host.run(artifacts.command(name, arguments), LOST)
+            status[backend] = result.status
+        except Failure as failure:
+            if "did not end" not in str(failure):
+                raise
+            status[backend] = "hangs"
+        finally:
+            host.__exit__(RuntimeError, None, None)
+    assert status["rust"] == 0
+    assert status["c"] != 0, "C passes: the test shows nothing"
