@@ -8,12 +8,14 @@ from harness import guest
 from harness.host import Host, Machine
 from workspace.errors import Failure
 from workspace.process import output, run
-from workspace.settings import LOGS
+from workspace.settings import LOGS, REPOSITORY
 from workspace.steps import say
 from workspace.toolchain import CROSS_COMPILE
 
 # Each is a directory of C files, or one C file.
 PROGRAMS = ("exit_cost", "child_time")
+# What they share with the selftests.
+HEADERS = REPOSITORY / "tools/testing/selftests/kvm/riscv"
 
 # One instruction takes one nanosecond of the emulated machine's time, and idle
 # time passes at once. QEMU's virt machine has a time CSR of 10 MHz.
@@ -29,6 +31,8 @@ GUESTS = 4
 
 EXIT_COST = re.compile(r"^exit_cost (\S+) (\d+) (\d+) (.+)$", re.M)
 NOT_MEASURED = re.compile(r"^not_measured (\S+) ([^:]+): (.+)$", re.M)
+EXIT_TRAPS = re.compile(
+    r"^exit_traps (\S+) (-?\d+) (-?\d+) (-?\d+) (\d+) (.+)$", re.M)
 CHILD_TIME = re.compile(r"^child_time (\d+)$", re.M)
 
 
@@ -39,6 +43,21 @@ class Case:
     name: str
     title: str
     instructions: float
+
+
+@dataclass(frozen=True)
+class Traps:
+    """What one exit traps to the hypervisor below for, of each kind."""
+
+    name: str
+    title: str
+    calls: float
+    csrs: float
+    fences: float
+
+    @property
+    def all(self):
+        return self.calls + self.csrs + self.fences
 
 
 @dataclass(frozen=True)
@@ -68,7 +87,7 @@ def compile_programs(sources, directory):
     for name in PROGRAMS:
         programs.append(directory / name)
         run([f"{CROSS_COMPILE}gcc", "-O2", "-Wall", "-Werror", "-static",
-             "-pthread", "-o", programs[-1], *c_files(sources / name)],
+             "-pthread", f"-I{HEADERS}", "-o", programs[-1], *c_files(sources / name)],
             log, f"bench: build of {name}",
             "The riscv64 compiler and its C library come with `make run`.")
     return tuple(programs)
@@ -97,6 +116,33 @@ def measure(backend, files, cpu, timeout_factor):
         boots = [boot(host) for _ in range(GUESTS)]
     return Measurements(cases, left_out(printed), min(boots),
                         text_bytes(files.module))
+
+
+def measure_traps(backend, nacl, files, cpu, timeout_factor, whole=True):
+    """Boot a host on nacl-sbi with these features; return what it counted.
+
+    If not `whole`, it may be that some kinds of exits do not get through.
+    """
+    say("bench", f"{backend}: what traps to L0, with NACL {nacl}")
+    host = Host(f"bench-{backend}-{nacl}", files,
+                Machine(cpu=cpu, harts=1, nacl=nacl, options=COUNTED),
+                timeout_factor)
+    with host:
+        host.load_kvm()
+        result = host.run("/payload/exit_cost", TIMEOUT)
+        traps = exit_traps(result.output)
+        if not traps or whole and result.status:
+            raise host.failure(f"exit_cost exited with status {result.status} "
+                               f"and printed {len(traps)} lines of traps")
+        guest.require_backend(host, backend)
+    return traps
+
+
+def exit_traps(text):
+    """What exit_cost printed of a host on nacl-sbi."""
+    return tuple(
+        Traps(name, title, *(int(count) / int(exits) for count in counts))
+        for name, *counts, exits, title in EXIT_TRAPS.findall(text))
 
 
 def exit_cases(text):

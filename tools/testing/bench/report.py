@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from workspace.errors import Failure
 
+from . import traps
+
 # What an exit under Rust may cost, as a multiple of what it costs under C.
 LIMIT = 1.10
 
@@ -41,9 +43,10 @@ class Comparison:
     left_out: tuple
     boot: Pair
     text: Pair
+    traps: tuple = ()
 
     @classmethod
-    def of(cls, cpu, c, rust):
+    def of(cls, cpu, c, rust, rows=()):
         if _names(c) != _names(rust) or c.left_out != rust.left_out:
             only = sorted(set(_names(c)) ^ set(_names(rust)))
             raise Failure(
@@ -58,11 +61,16 @@ class Comparison:
             c.left_out,
             Pair("boot", "Guest boot", c.boot_instructions,
                  rust.boot_instructions),
-            Pair("text", "kvm.ko text", c.text_bytes, rust.text_bytes))
+            Pair("text", "kvm.ko text", c.text_bytes, rust.text_bytes),
+            tuple(rows))
 
     @property
     def too_dear(self):
         return [pair for pair in self.cases if pair.too_dear]
+
+    @property
+    def more_traps(self):
+        return [row for row in self.traps if row.above]
 
     def write(self, path):
         data = {"cpu": self.cpu,
@@ -70,7 +78,8 @@ class Comparison:
                 "not_measured": {case.name: case.reason
                                  for case in self.left_out},
                 "boot_instructions": self.boot.data(),
-                "text_bytes": self.text.data()}
+                "text_bytes": self.text.data(),
+                "traps_to_l0": traps.data(self.traps)}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
