@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import apt, pins, process
+from .errors import Failure
 from .settings import REPOSITORY
 from .steps import digest, remove, say, whole
 
@@ -23,6 +24,8 @@ HOST_SCRIPTS = {"host-init": "init", "agent": "agent",
 GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
+
+WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,13 @@ def drive(directory, image, log, slack_kib=2048):
 
 def _unpacked(cache, log):
     """What is kept of Debian's packages; the name is what they are."""
-    key = digest(pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE,
-                 pins.GUEST_PACKAGES, KEPT)
-    root = Path(cache) / "image" / f"debian-{key}"
-    if root.is_dir():
-        return root
-    packages = " ".join(pins.GUEST_PACKAGES)
-    say("image", f"Debian's {pins.GUEST_ARCHITECTURE} {packages}")
-    state = apt.suite_state(cache, pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE)
-    state.update(log, "image: package lists")
-    files = state.download_closure(pins.GUEST_PACKAGES, log,
-                                   "image: packages")
-    with whole(root) as partial:
+    roots = {suite: Path(cache) / "image" / f"debian-{digest(suite, WANTED)}"
+             for suite in pins.GUEST_SUITES}
+    for root in roots.values():
+        if root.is_dir():
+            return root
+    suite, files = _downloaded(cache, log)
+    with whole(roots[suite]) as partial:
         everything = partial / "everything"
         everything.mkdir(parents=True)
         for file in files:
@@ -84,7 +82,25 @@ def _unpacked(cache, log):
         shutil.rmtree(everything)
         (partial / "versions").write_text(
             "".join(f"{file.name}\n" for file in files), encoding="utf-8")
-    return root
+    return roots[suite]
+
+
+def _downloaded(cache, log):
+    """The packages, and the first suite that the mirror can give them from:
+    while a mirror is updated, its lists of a suite may be of no use."""
+    packages = " ".join(pins.GUEST_PACKAGES)
+    for suite in pins.GUEST_SUITES:
+        say("image",
+            f"Debian's {pins.GUEST_ARCHITECTURE} {packages} from {suite}")
+        state = apt.suite_state(cache, suite, pins.GUEST_ARCHITECTURE)
+        state.update(log, "image: package lists")
+        try:
+            return suite, state.download_closure(pins.GUEST_PACKAGES, log,
+                                                 "image: packages")
+        except Failure:
+            if suite == pins.GUEST_SUITES[-1]:
+                raise
+            say("image", f"{suite} cannot be had now, see {log}")
 
 
 def _host_disk(unpacked, directory, log):

@@ -6,8 +6,9 @@ KERNEL_SERIES = "7.3"
 # Suites that may carry the kernel's source package, in the order tried.
 KERNEL_SUITES = ("trixie-backports", "forky", "forky-backports", "sid")
 
-# Where the emulated host's user space comes from, and what is unpacked of it.
-GUEST_SUITE = "trixie"
+# Suites that the emulated host's user space may come from, in the order tried,
+# and what is unpacked of it.
+GUEST_SUITES = ("trixie", "forky", "sid")
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
 
