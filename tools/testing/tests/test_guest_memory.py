@@ -5,14 +5,13 @@ import re
 
 import pytest
 
-from harness import load
+from harness import huge_pages, load
 from harness.vm import Vm
 
 pytestmark = pytest.mark.cpus("rv64")
 
 CGROUP = "/sys/fs/cgroup/guest"
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB"
-THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 # The guest's memory, in KiB and in pages of 2 MiB.
 MEMORY = 256 << 10
 HUGE_PAGES = MEMORY >> 11
@@ -88,10 +87,9 @@ def test_hugetlbfs(host):
     ("always", MEMORY // 2, MEMORY), ("never", 0, 0)), ids=("always", "never"))
 def test_transparent_huge_pages(host, enabled, least, most):
     """A guest works in huge pages that the kernel made, and without any."""
-    host.check(f"echo {enabled} >{THP}")
-    with Vm(host, options=PREALLOCATED) as vm:
+    with huge_pages.transparent(host, enabled), \
+            Vm(host, options=PREALLOCATED) as vm:
         load.start(vm)
         load.advance(vm)
         assert least <= mapped(vm, "AnonHugePages") <= most
         load.finish(vm)
-    host.check(f"echo always >{THP}")

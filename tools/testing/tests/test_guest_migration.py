@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import load, migration
+from harness import huge_pages, load, migration
 from harness.vm import Vm
 
 STOPPED = 3
@@ -85,9 +85,16 @@ def test_live(host, report, accel, passes):
 
 
 @pytest.mark.cpus("rv64")
-def test_cancelled(host):
-    """A guest that was to be moved and is not stays what it was."""
-    with Vm(host) as source, Vm(host, slot=1, incoming=True) as target:
+@pytest.mark.parametrize("enabled", ("always", "never"))
+def test_cancelled(host, slot, enabled):
+    """A guest that was to be moved and is not stays what it was, in huge pages,
+    which were split to be logged, and without any.
+    """
+    if slot.backend == "c" and enabled == "always":
+        pytest.skip("the C backend hangs in a write to small pages that were a "
+                    "huge one, once they are no longer logged")
+    with huge_pages.transparent(host, enabled), \
+            Vm(host) as source, Vm(host, slot=1, incoming=True) as target:
         load.start(source)
         load.advance(source)
         migration.cancel(source, target)
