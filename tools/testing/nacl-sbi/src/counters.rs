@@ -30,6 +30,8 @@ pub enum Event {
     Autoswap,
     /// A hart was stopped whose shared memory was still set.
     StoppedWithShmem,
+    /// Shared memory was set in which something was to be synchronized.
+    ShmemNotClean,
     Count,
 }
 

@@ -66,6 +66,8 @@ pub struct Hart {
     pub host_sie: u64,
     pub host_hvip: u64,
     pub shmem: Option<Shmem>,
+    /// `hstatus` is what a trap of the guest has made of it: the host has not written it since.
+    pub has_left_guest: bool,
 }
 
 impl Hart {
@@ -79,6 +81,7 @@ impl Hart {
         self.world = World::Host;
         self.virt = [0; CSR_COUNT];
         self.shmem = None;
+        self.has_left_guest = false;
         // VSXL: 64 bits.
         *self.virt(csr::HSTATUS) = 2 << 32;
         *self.virt(csr::VSSTATUS) = 2 << 32;
@@ -101,6 +104,7 @@ static HARTS: Harts = Harts(
             host_sie: 0,
             host_hvip: 0,
             shmem: None,
+            has_left_guest: false,
         })
     }; MAX_HARTS],
 );

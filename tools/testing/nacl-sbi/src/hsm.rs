@@ -42,9 +42,9 @@ pub fn start(hart: usize, pc: u64, opaque: u64) -> bool {
     {
         return false;
     }
-    STARTS[hart].0.store(pc, Relaxed);
-    STARTS[hart].1.store(opaque, Release);
-    // `pc` is zero until it is set, and no host starts there.
+    STARTS[hart].1.store(opaque, Relaxed);
+    // Zero until it is set, which comes last, and no host starts there.
+    STARTS[hart].0.store(pc, Release);
     platform::get().set_msip(hart, true);
     true
 }
@@ -57,7 +57,7 @@ pub fn wait_for_start(hart: usize) -> Frame {
         remote::receive_stopped(hart);
         let pc = STARTS[hart].0.load(Acquire);
         if STATES[hart].load(Acquire) == hart_state::START_PENDING && pc != 0 {
-            let opaque = STARTS[hart].1.load(Acquire);
+            let opaque = STARTS[hart].1.load(Relaxed);
             STARTS[hart].0.store(0, Relaxed);
             STATES[hart].store(hart_state::STARTED, Release);
             return Frame::starting(pc, hart as u64, opaque);

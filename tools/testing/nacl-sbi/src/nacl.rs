@@ -44,23 +44,24 @@ pub fn publish_all(hart: &mut Hart) {
     }
 }
 
-/// Before SRET: clears `hstatus.SPV` if the host has handled a trap of its own since it was set.
+/// Before SRET: clears `hstatus.SPV` if the host has handled a trap of its own since a guest was left,
+/// which set it.
 ///
-/// Each trap to HS-mode clears it, but the host's interrupts do not come by here. They can come while
-/// the bit is set only if the host has replaced it in shared memory, where nobody has synchronized
-/// it yet: with interrupts enabled, a host that means it is lost on any hart.
+/// Each trap to HS-mode clears it. The host's exceptions come by here while the bit is set, and its
+/// interrupts do not: but each leaves its cause. If it was an interrupt that left the guest, then it is
+/// pending still, and the host takes it before it goes anywhere. What shared memory has for HSTATUS
+/// does not matter: nobody has synchronized it.
 pub fn notice_trap(hart: &mut Hart) {
-    let Some(shmem) = hart.shmem else { return };
-    if platform::has_feature(feature_id::SYNC_CSR)
-        && shmem.is_dirty(csr::HSTATUS)
-        && shmem.csr(csr::HSTATUS) & hstatus::SPV == 0
-    {
+    const INTERRUPT: u64 = 1 << 63;
+    if hart.has_left_guest && csr::read(csr::VSCAUSE) & INTERRUPT != 0 {
         *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
     }
+    hart.has_left_guest = false;
 }
 
 /// The hart has come to V=0 from V=1.
 pub fn left_guest(hart: &mut Hart) {
+    hart.has_left_guest = true;
     autoswap(hart);
     publish_all(hart);
     if let Some(shmem) = hart.shmem {
@@ -124,7 +125,11 @@ fn carry_out(entry: &HfenceEntry) {
     let asid = config & 0xffff;
     // A size that is none is taken for all addresses.
     let address = entry.page_number.checked_shl(shift as u32).unwrap_or(0);
-    let pages = |fence: &dyn Fn(Operand)| fence::each(address, entry.page_count, shift, fence);
+    // Within a block, the hart may have cached translations of smaller pages.
+    let pages = |fence: &dyn Fn(Operand)| match shift {
+        12 => fence::each(address, entry.page_count, shift, fence),
+        _ => fence(None),
+    };
     match config >> 56 & 0xf {
         0 => pages(&|address| fence::gvma_at(address, None)),
         1 => fence::gvma(None, None),
@@ -137,6 +142,12 @@ fn carry_out(entry: &HfenceEntry) {
         // Reserved: whoever means something by it does not mean less than this.
         _ => fence::everything(),
     }
+}
+
+/// Nothing is to be synchronized.
+fn is_clean(shmem: Shmem) -> bool {
+    !virtual_csr::all().any(|csr| shmem.is_dirty(csr))
+        && !(0..HFENCE_COUNT).any(|index| shmem.hfence(index).is_pending())
 }
 
 impl Call<'_> {
@@ -176,10 +187,9 @@ impl Call<'_> {
         } else {
             let shmem = Shmem::new(address).ok_or(SbiRet::invalid_address())?;
             hart.shmem = Some(shmem);
-            // What was there before is nothing that the host has written for this.
-            virtual_csr::all().for_each(|csr| shmem.set_clean(csr));
-            for index in 0..HFENCE_COUNT {
-                shmem.set_hfence_done(index);
+            // What is there counts, whether the host has meant it to or not.
+            if !is_clean(shmem) {
+                counters::count(Event::ShmemNotClean);
             }
             publish_all(&mut hart);
         }

@@ -97,6 +97,7 @@ pub fn write(hart: &mut Hart, csr: u16, value: u64) {
         csr::VSSTATUS => *hart.virt(csr) = legal(hart, csr, value & VSSTATUS),
         csr::HSTATUS => {
             *hart.virt(csr) = legal(hart, csr, value);
+            hart.has_left_guest = false;
             world::configure_host(hart);
         }
         _ => *hart.virt(csr) = legal(hart, csr, value),

@@ -178,6 +178,7 @@ pub fn leave_guest(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
 /// A trap of the host, or of its user space, to HS-mode.
 pub fn trap_to_host(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
+    hart.has_left_guest = false;
     enter_handler(hart, frame, trap);
     nacl::publish_all(hart);
     configure_host(hart);

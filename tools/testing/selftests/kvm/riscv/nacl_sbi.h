@@ -41,6 +41,7 @@ enum nacl_event {
 	NACL_HFENCE_SYNCHRONIZED,
 	NACL_AUTOSWAP,
 	NACL_STOPPED_WITH_SHMEM,
+	NACL_SHMEM_NOT_CLEAN,
 };
 
 /* What can be made to go wrong besides the functions: `Misuse` of misuse.rs. */
@@ -48,6 +49,7 @@ enum nacl_misuse {
 	NACL_HFENCES_STAY = NACL_FUNCTIONS,
 	NACL_SCRIBBLE,
 	NACL_CSR_GARBAGE,
+	NACL_NR_MISUSES,
 };
 
 /* The row of the extension among the calls that are counted. */
