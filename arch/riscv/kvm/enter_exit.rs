@@ -14,9 +14,15 @@
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
 //! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
-//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's |
+//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's, and settle that later |
 //! | NACL sync_sret alone | `csrw` | `csrrw` |
 //! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
+//!
+//! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory before
+//! the host's next SRET, which would go to the guest. So where the host's value is in the CSR space
+//! alone, it is put on the hart when the vCPU is put, which comes before each return to user space
+//! and each switch of threads ([`SharedMemory::settle`]). Exits that are handled in the kernel need
+//! no access to the CSR at all.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
 //!
@@ -37,6 +43,7 @@ use crate::{
         SharedMemory, //
     },
     regs::Regs,
+    sbi_abi::SbiError,
     Riscv, //
 };
 use core::cell::Cell;
@@ -52,9 +59,16 @@ use kernel::{
     },
 };
 
-/// Why the guest was not entered: the SBI has returned from SYNC_SRET, with this error.
+/// Why the guest was not entered, or what it did must not count: an error of the SBI.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryFailed(pub(crate) i64);
+
+impl From<SbiError> for EntryFailed {
+    #[inline(always)]
+    fn from(error: SbiError) -> Self {
+        Self(error.raw() as i64)
+    }
+}
 
 /// Runs the guest until it traps.
 ///
@@ -69,6 +83,9 @@ pub(crate) fn enter_exit(
 ) -> Result<Trap, EntryFailed> {
     let regs = Regs::of(vcpu);
 
+    if nacl::available() {
+        prepare_shmem(nacl::this_hart(irq))?;
+    }
     let host_env = swap_env(env.get());
     guest_state_enter(irq);
 
@@ -97,16 +114,25 @@ pub(crate) fn enter_exit(
     })
 }
 
+/// Has shared memory as the entry needs it. Calls the SBI, which may be traced, so it comes before
+/// RCU stops watching.
+#[cold]
+#[inline(never)]
+fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
+    if !shmem.is_set() {
+        return Err(EntryFailed::from(SbiError::NoShmem));
+    }
+    if !nacl::sync_sret() {
+        // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
+        // would go to somebody else's guest, or to nobody's.
+        shmem.sync()?;
+    }
+    Ok(())
+}
+
 /// Enters by SRET. Returns HTVAL and HTINST.
 #[inline(always)]
 fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
-    if nacl::available() {
-        // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
-        // would go to somebody else's guest, or to nobody's.
-        if let Err(e) = nacl::this_hart(irq).sync() {
-            return Err(EntryFailed(e.raw() as i64));
-        }
-    }
     // SAFETY: The guest's HSTATUS has been made by `reset_regs()`, or by the hardware when the
     // guest trapped, and the host's is put back. The vCPU is loaded, and interrupts are disabled.
     unsafe {
@@ -141,27 +167,39 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
     shmem.write_sret_context(|n| regs.x(n));
     // SAFETY: The SRET context holds the guest's registers; the rest is as in `switch_by_sret()`.
     let error = unsafe { bindings::__kvm_riscv_rust_nacl_switch_to(regs.arch()) };
-    if error == 0 {
-        shmem.synced_by_sret();
+    if error != 0 {
+        take_back_hstatus(shmem);
+        return Err(EntryFailed(error as i64));
     }
 
-    let host = shmem.host_hstatus();
     let guest = if nacl::autoswap_csr() {
         shmem.take_autoswap()
     } else if nacl::sync_csr() {
         let guest = shmem.read_csr::<{ csr::HSTATUS }>();
-        shmem.write_csr::<{ csr::HSTATUS }>(host);
+        shmem.defer_host_hstatus();
         guest
     } else {
         // SAFETY: As in `switch_by_sret()`.
-        unsafe { csr::swap::<{ csr::HSTATUS }>(host) }
+        unsafe { csr::swap::<{ csr::HSTATUS }>(shmem.host_hstatus()) }
     };
-
-    if error != 0 {
-        return Err(EntryFailed(error as i64));
-    }
     note_hstatus(regs, guest);
+    // If fences were left undone, then the guest has not run as it should have. It does what it has
+    // trapped for once more when it is entered again.
+    shmem.synced_by_sret()?;
     Ok(shared_htval_htinst(shmem))
+}
+
+/// However far the SBI has got with an entry that has failed: HSTATUS is the host's again.
+#[inline(always)]
+fn take_back_hstatus(shmem: &SharedMemory) {
+    let host = shmem.host_hstatus();
+    if nacl::autoswap_csr() {
+        shmem.take_autoswap();
+    } else if nacl::sync_csr() {
+        shmem.write_csr::<{ csr::HSTATUS }>(host);
+    }
+    // SAFETY: This is the host's HSTATUS.
+    unsafe { csr::write::<{ csr::HSTATUS }>(host) };
 }
 
 /// Reads HTVAL and HTINST where there is shared memory.

@@ -19,6 +19,7 @@ use kernel::{
         LoadedVcpu,
         PreemptOff, //
     },
+    prelude::*, //
 };
 
 /// Why nothing was read.
@@ -27,6 +28,8 @@ pub(crate) enum ReadError {
     Trap(Trap),
     /// Something has come in between: the guest is to try again what it has been doing.
     Again,
+    /// The host cannot read as the guest would.
+    Failed(Error),
 }
 
 /// Reads the instruction at `pc`, with execute permission.
@@ -67,9 +70,9 @@ fn with_guest_translation(
             // The guest's CSRs may have been written to shared memory since it ran: the load
             // depends on them now.
             if let Err(e) = nacl::this_hart(irq).sync() {
-                // It would be done with whatever translation is there. The entry fails, too.
+                // It would be done with whatever translation is there.
                 nacl::warn_once(e);
-                return Err(ReadError::Again);
+                return Err(ReadError::Failed(EIO));
             }
         }
         let mut trap = bindings::kvm_cpu_trap::default();

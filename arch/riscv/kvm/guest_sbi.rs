@@ -201,6 +201,7 @@ pub(crate) fn handle(
         }
         Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, srcu, &trap),
         Answer::ReadFailed(ReadError::Again) => Ok(Next::Enter),
+        Answer::ReadFailed(ReadError::Failed(e)) => Err(e),
         Answer::AskUser(pending) => {
             vcpu.count(vcpu_counter!(ecall_exit_stat));
             pending::ask_sbi(vcpu, pending);

@@ -46,6 +46,9 @@ pub(crate) fn sleep(preempt: &PreemptOff) {
 /// This CPU has lost its state, or not after all.
 pub(crate) fn wake(preempt: &PreemptOff) {
     if hart_state::enabled(preempt) {
+        // Whether the SBI still knows of the shared memory is not said anywhere. Where it refuses it,
+        // which the log tells then, no guest can be entered.
+        let _ = with_irqs_saved(nacl::enable_cpu);
         hcsr::init_cpu(preempt);
     }
 }

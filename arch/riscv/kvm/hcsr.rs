@@ -169,6 +169,30 @@ pub(crate) unsafe fn write_hgatp(_: &impl OnHart, hgatp: Hgatp) {
     unsafe { write_any::<{ csr::HGATP }>(hgatp.into_raw()) };
 }
 
+/// Makes `hgatp` what has been written to it last: HFENCE.VVMA, as an instruction, acts on the VMID
+/// that the hart has there.
+#[inline]
+pub(crate) fn commit_hgatp(hart: &PreemptOff) {
+    if !nacl::sync_csr() {
+        return;
+    }
+    let shmem = nacl::this_hart_preempt(hart);
+    if let Err(e) = shmem.sync_csrs() {
+        nacl::warn_once(e);
+        // SAFETY: This is what `write_hgatp()` has written.
+        unsafe { csr::write::<{ csr::HGATP }>(shmem.read_csr::<{ csr::HGATP }>()) };
+    }
+}
+
+/// Puts the hart in a state that the host can do anything in, after a vCPU has been taken off it.
+/// `timer` tells that the guest's timer has been switched off.
+#[inline]
+pub(crate) fn settle(hart: &PreemptOff, timer: bool) {
+    if nacl::sync_csr() {
+        nacl::this_hart_preempt(hart).settle(timer);
+    }
+}
+
 /// Sets the CSRs of virtualization to a known state when it is switched on for this hart. By the
 /// CSR instructions: this is not a path to be fast on.
 pub(crate) fn init_cpu(_: &PreemptOff) {

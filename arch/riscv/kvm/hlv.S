@@ -36,6 +36,13 @@
 	erratum_fence
 .endm
 
+	/* HLVX.WU \rd, (\rs1) */
+.macro hlvx_wu rd, rs1
+	erratum_fence
+	.insn	r 0x73, 4, 0x34, \rd, \rs1, x3
+	erratum_fence
+.endm
+
 	/* HLV.D \rd, (\rs1) */
 .macro hlv_d rd, rs1
 	erratum_fence
@@ -49,20 +56,33 @@
  * Reads the instruction at gva, 16 or 32 bits of it as its length demands, with
  * execute permission in place of read permission. The two halves of a 32-bit
  * instruction may lie on two pages; the second is read only if there is one.
+ * Where they cannot, one load reads both: each is a trap where the hypervisor
+ * itself is a guest.
  */
 SYM_FUNC_START(__kvm_riscv_rust_fetch)
 	/* t0: the host's STVEC. */
 	la	t0, guest_read_trap
 	csrrw	t0, CSR_STVEC, t0
+	andi	t2, a0, 3
+	bnez	t2, 1f
+
+	hlvx_wu	t1, a0
+	andi	t2, t1, 3
+	xori	t2, t2, 3
+	beqz	t2, 2f
+	slli	t1, t1, 48
+	srli	t1, t1, 48
+	j	2f
+1:
 	hlvx_hu	t1, a0
 	andi	t2, t1, 3
 	xori	t2, t2, 3
-	bnez	t2, 1f
+	bnez	t2, 2f
 	addi	a0, a0, 2
 	hlvx_hu	t2, a0
 	slli	t2, t2, 16
 	or	t1, t1, t2
-1:
+2:
 	csrw	CSR_STVEC, t0
 	mv	a0, t1
 	ret

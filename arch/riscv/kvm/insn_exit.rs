@@ -46,7 +46,7 @@ pub(crate) fn handle(
         Some(insn) => insn,
         None => match mmio::fetch(vcpu) {
             Ok(insn) => insn,
-            Err(next) => return Ok(next),
+            Err(next) => return next,
         },
     };
     let regs = Regs::of(vcpu);

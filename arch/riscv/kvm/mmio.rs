@@ -66,7 +66,7 @@ pub(crate) fn handle(
         Htinst::PageTableWalk { .. } => return refused(),
         Htinst::Unknown => match fetch(vcpu) {
             Ok(insn) => insn,
-            Err(next) => return Ok(next),
+            Err(next) => return next,
         },
     };
     match fault.access {
@@ -76,7 +76,7 @@ pub(crate) fn handle(
 }
 
 /// Fetches the instruction at the guest's program counter, or tells what is next if it cannot be.
-pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Next> {
+pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
     guest_read::fetch(vcpu, Gva(Regs::of(vcpu).sepc())).map_err(|error| {
         match error {
             // The page has gone from the G-stage meanwhile: the guest faults on it itself, and gets
@@ -84,8 +84,9 @@ pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Next> {
             ReadError::Trap(trap) if trap.scause == exception::LOAD_GUEST_PAGE_FAULT => {}
             ReadError::Trap(trap) => inject(vcpu, Exception::of_fetch(&trap)),
             ReadError::Again => {}
+            ReadError::Failed(e) => return Err(e),
         }
-        Next::Enter
+        Ok(Next::Enter)
     })
 }
 

@@ -11,7 +11,10 @@
 //! shared memory is only ever used as a value, and a call that fails is reported and worked around.
 
 use crate::{
-    csr,
+    csr::{
+        self,
+        Hstatus, //
+    },
     nacl_abi::{
         self,
         CsrSlot,
@@ -110,10 +113,14 @@ pub(crate) struct SharedMemory {
     set: Cell<bool>,
     /// A CSR has been written there that the SBI has not been told to look at.
     csr_dirty: Cell<bool>,
-    /// A fence has been queued there that the SBI has not been told to look at.
-    hfence_pending: Cell<bool>,
+    /// Slots of fences that have been queued there, and that the SBI has not been seen to do: a bit
+    /// each.
+    queued: Cell<u64>,
     /// The HSTATUS by which the host runs, which nobody but KVM changes.
     host_hstatus: Cell<u64>,
+    /// The host's HSTATUS is in the CSR space, and what the trap out of the guest has left is on the
+    /// hart still.
+    host_hstatus_due: Cell<bool>,
 }
 
 // SAFETY: Owned by one hart at a time.
@@ -124,8 +131,9 @@ percpu_static! {
         base: Cell::new(ptr::null_mut()),
         set: Cell::new(false),
         csr_dirty: Cell::new(false),
-        hfence_pending: Cell::new(false),
+        queued: Cell::new(0),
         host_hstatus: Cell::new(0),
+        host_hstatus_due: Cell::new(false),
     };
 }
 
@@ -171,10 +179,11 @@ impl SharedMemory {
     #[inline(always)]
     pub(crate) fn write_csr<const CSR: u16>(&self, value: u64) {
         let slot = const { slot(CSR) };
-        self.write_word(slot.offset(), value);
         let byte = self.base.get().wrapping_add(slot.dirty_byte());
+        // The mark comes first: the SBI may refresh a word without one whenever the hart traps.
         // SAFETY: The byte lies in the shared memory.
         unsafe { byte.write_volatile(byte.read_volatile() | slot.dirty_mask()) };
+        self.write_word(slot.offset(), value);
         self.csr_dirty.set(true);
     }
 
@@ -209,52 +218,124 @@ impl SharedMemory {
         }
     }
 
-    /// Notes that the call that enters the guest has made the SBI look at everything.
+    /// Returns whether the SBI knows the memory. Where it does not, because it has refused it when the
+    /// hart came back, no guest may run.
     #[inline(always)]
-    pub(crate) fn synced_by_sret(&self) {
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.get()
+    }
+
+    /// Notes that the call that enters the guest has made the SBI look at everything. Fails if it has
+    /// left fences undone.
+    #[inline(always)]
+    pub(crate) fn synced_by_sret(&self) -> Result<(), SbiError> {
         self.csr_dirty.set(false);
-        self.hfence_pending.set(false);
+        self.note_hfences()
     }
 
     /// Makes CSRs that were written, and fences that were queued, take effect now.
     ///
     /// For an entry by a plain SRET, and for whatever else depends on them: shared memory is
     /// flushed by its own calls and by SYNC_SRET only.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn sync(&self) -> Result<(), SbiError> {
+        self.sync_csrs()?;
+        self.sync_hfences()
+    }
+
+    /// Makes CSRs that were written take effect now.
+    #[inline]
+    pub(crate) fn sync_csrs(&self) -> Result<(), SbiError> {
         if sync_csr() && self.csr_dirty.get() {
             // SAFETY: Writes CSRs with values that the kernel means to be there.
             unsafe { sbi::call(nacl_abi::EID, NaclFn::SyncCsr as u64, [SYNC_ALL, 0, 0]) }?;
             self.csr_dirty.set(false);
-        }
-        self.sync_hfences()
-    }
-
-    /// Makes fences that were queued take effect now.
-    #[inline(always)]
-    pub(crate) fn sync_hfences(&self) -> Result<(), SbiError> {
-        if sync_hfence() && self.hfence_pending.get() {
-            // SAFETY: Only fences.
-            unsafe { sbi::call(nacl_abi::EID, NaclFn::SyncHfence as u64, [SYNC_ALL, 0, 0]) }?;
-            self.hfence_pending.set(false);
+            self.host_hstatus_due.set(false);
         }
         Ok(())
     }
 
+    /// Makes fences that were queued take effect now.
+    #[inline]
+    fn sync_hfences(&self) -> Result<(), SbiError> {
+        if sync_hfence() && self.queued.get() != 0 {
+            // SAFETY: Only fences.
+            unsafe { sbi::call(nacl_abi::EID, NaclFn::SyncHfence as u64, [SYNC_ALL, 0, 0]) }?;
+        }
+        self.note_hfences()
+    }
+
+    /// Forgets the fences that the SBI has done. Fails if there are others: they stay queued, and no
+    /// guest is to run before they are done.
+    #[inline(always)]
+    fn note_hfences(&self) -> Result<(), SbiError> {
+        if self.queued.get() == 0 {
+            return Ok(());
+        }
+        let mut undone = 0;
+        let mut left = self.queued.get();
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            if HfenceSlot::new(index).is_some_and(|slot| self.is_pending(slot)) {
+                undone |= 1 << index;
+            }
+            left &= left - 1;
+        }
+        self.queued.set(undone);
+        if undone == 0 {
+            Ok(())
+        } else {
+            Err(SbiError::Failed)
+        }
+    }
+
+    #[inline(always)]
+    fn is_pending(&self, slot: HfenceSlot) -> bool {
+        self.read_word(slot.config()) & HFENCE_PENDING != 0
+    }
+
+    /// Leaves the host's HSTATUS in the CSR space, after a trap out of the guest. It has to be
+    /// [settled](Self::settle) before the host executes an SRET that does not end a trap: the hart has
+    /// HSTATUS.SPV set, and would go to the guest.
+    #[inline(always)]
+    pub(crate) fn defer_host_hstatus(&self) {
+        self.write_csr::<{ csr::HSTATUS }>(self.host_hstatus());
+        self.host_hstatus_due.set(true);
+    }
+
+    /// Ahead of whatever else this hart may do than run the guest: makes what has been written take
+    /// effect if the host depends on it, that is its HSTATUS and, if `timer` says so, the guest's timer,
+    /// whose interrupt would not let the hart sleep.
+    #[inline]
+    pub(crate) fn settle(&self, timer: bool) {
+        if timer {
+            if let Err(e) = self.sync_csrs() {
+                warn_once(e);
+            }
+        }
+        if self.host_hstatus_due.replace(false) {
+            // SAFETY: This is the host's HSTATUS.
+            unsafe { csr::write::<{ csr::HSTATUS }>(self.host_hstatus()) };
+        }
+    }
+
     /// Queues a fence. Returns `false` if it cannot be queued, so that the caller has to fence.
+    ///
+    /// Never in an interrupt, which could come while another fence is being queued.
     pub(crate) fn queue_hfence(&self, fence: Hfence) -> bool {
         let Ok(entry) = HfenceEntry::new(fence) else {
             return false;
         };
-        let mut slot = self.free_slot();
-        if slot.is_none() {
-            // All are in use: have the SBI work them off, and look again.
-            self.hfence_pending.set(true);
-            if self.sync_hfences().is_ok() {
-                slot = self.free_slot();
+        let mut free = self.free_slot();
+        if free.is_none() {
+            // All are in use: have the SBI work them off, and look again. If it does not, then this
+            // fence is done by the caller, and the others fail the next entry.
+            if let Err(e) = self.sync_hfences() {
+                warn_once(e);
             }
+            free = self.free_slot();
         }
-        let Some(slot) = slot else {
+        let Some((index, slot)) = free else {
             return false;
         };
         self.write_word(slot.page_number(), entry.page_number);
@@ -263,16 +344,29 @@ impl SharedMemory {
         // (chapter 15, "Feature: Synchronize HFENCE").
         unsafe { bindings::smp_wmb() };
         self.write_word(slot.config(), entry.config);
-        self.hfence_pending.set(true);
+        self.queued.set(self.queued.get() | 1 << index);
         true
     }
 
-    fn free_slot(&self) -> Option<HfenceSlot> {
+    fn free_slot(&self) -> Option<(usize, HfenceSlot)> {
         (0..HFENCE_COUNT)
-            .filter_map(HfenceSlot::new)
-            .find(|slot| self.read_word(slot.config()) & HFENCE_PENDING == 0)
+            .filter_map(|index| Some((index, HfenceSlot::new(index)?)))
+            .find(|(_, slot)| !self.is_pending(*slot))
+    }
+
+    /// Makes the memory what it is when nothing has been written to it.
+    fn clear(&self) {
+        // SAFETY: By the invariants; the SBI does not know the memory yet, or does not look at it
+        // before it is called.
+        unsafe { ptr::write_bytes(self.base.get(), 0, SHMEM_SIZE) };
+        self.csr_dirty.set(false);
+        self.queued.set(0);
+        self.host_hstatus_due.set(false);
     }
 }
+
+// A bit for each slot.
+const _: () = assert!(HFENCE_COUNT <= u64::BITS as usize);
 
 /// Reports an error of the SBI, the first time that there is one: it may come with every entry.
 #[cold]
@@ -404,6 +498,9 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
         return Ok(());
     }
     let shmem = this_hart(irq);
+    // If the SBI refuses, no guest may run here.
+    shmem.set.set(false);
+    shmem.clear();
     // SAFETY: The memory is part of the linear mapping.
     let phys = unsafe { bindings::kvm_virt_to_phys(shmem.base.get().cast()) };
     // SAFETY: The memory is this hart's, and stays until it is disabled.
@@ -412,12 +509,11 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
         pr_err!("NACL: shared memory was refused: {:?}\n", e);
         return Err(EIO);
     }
-    shmem.csr_dirty.set(false);
-    shmem.hfence_pending.set(false);
     // SAFETY: Reading it has no effect.
-    shmem
-        .host_hstatus
-        .set(unsafe { csr::read::<{ csr::HSTATUS }>() });
+    let hstatus = unsafe { csr::read::<{ csr::HSTATUS }>() };
+    // What a trap may have left there is not the host's.
+    let host = Hstatus::from_raw(hstatus).with_spv(false).with_gva(false);
+    shmem.host_hstatus.set(host.into_raw());
     shmem.set.set(true);
     Ok(())
 }
@@ -429,7 +525,8 @@ pub(crate) fn flush_cpu(irq: &LocalInterruptDisabled) {
         return;
     }
     if let Err(e) = this_hart(irq).sync() {
-        pr_err!("NACL: last synchronization failed: {:?}\n", e);
+        // Whenever a hart idles deeply: not each time.
+        kernel::pr_err_once!("NACL: last synchronization failed: {:?}\n", e);
     }
 }
 

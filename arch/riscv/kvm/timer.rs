@@ -106,12 +106,6 @@ impl GuestTimer {
         })
     }
 
-    /// Sets the timer to the state after a reset.
-    pub(crate) fn reset(&self) {
-        self.switch_off();
-        self.set_deadline(NEVER);
-    }
-
     /// Stops the timer of the host. With Sstc the guest's stays on: the deadline says it all.
     pub(crate) fn switch_off(&self) {
         self.host.cancel();
@@ -149,18 +143,24 @@ impl GuestTimer {
     /// Takes the timer off this hart.
     ///
     /// If it expired now, the pending interrupt would end every WFI of the host on this hart, so it
-    /// is set to never expire.
+    /// is set to never expire. Returns whether that had to be done.
     #[inline]
-    pub(crate) fn put(&self, hart: &impl OnHart) {
-        if features::sstc() {
-            self.set_deadline(hcsr::read::<{ csr::VSTIMECMP }>(hart));
+    pub(crate) fn put(&self, hart: &impl OnHart) -> bool {
+        if !features::sstc() {
+            return false;
+        }
+        let deadline = hcsr::read::<{ csr::VSTIMECMP }>(hart);
+        self.set_deadline(deadline);
+        let is_on = deadline != NEVER;
+        if is_on {
             hcsr::write::<{ csr::VSTIMECMP }>(hart, NEVER);
         }
+        is_on
     }
 
     /// Returns whether the timer has expired with Sstc, which has raised the interrupt then.
     pub(crate) fn expired(&self, time: &GuestTime) -> bool {
-        features::sstc() && self.deadline() <= time.now()
+        features::sstc() && time.ns_until(self.deadline()) == 0
     }
 }
 

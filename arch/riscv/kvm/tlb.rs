@@ -9,6 +9,7 @@ use crate::{
     fence,
     gstage_pte::PAGE_SHIFT,
     hart,
+    hcsr,
     hfence::{
         Fence,
         FenceQueue,
@@ -55,6 +56,7 @@ pub(crate) fn fence_all_gpas(preempt: &PreemptOff, vmid: Vmid) {
 /// Forgets all VS-stage translations of `vmid` on this hart, which has it in `hgatp`.
 pub(crate) fn fence_all_gvas(preempt: &PreemptOff, vmid: Vmid) {
     if !queue(preempt, || Some(Hfence::VvmaAll(vmid.raw() as u16))) {
+        hcsr::commit_hgatp(preempt);
         fence::hfence_vvma_all();
     }
 }
@@ -71,6 +73,7 @@ fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
     if queue(preempt, || to_nacl(vmid, fence)) {
         return;
     }
+    hcsr::commit_hgatp(preempt);
     match fence {
         Fence::AllGpas => fence::hfence_gvma_vmid(vmid.raw()),
         Fence::AllGvas => fence::hfence_vvma_all(),
@@ -94,7 +97,14 @@ fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
 fn to_nacl(vmid: Vmid, fence: Fence) -> Option<Hfence> {
     let pages = |span: Span| PageRange::new(span.start(), span.size(), PAGE_SHIFT).ok();
     let vmid = vmid.raw() as u16;
+    // How many pages there are is up to the guest, and takes the SBI's time.
+    let is_worth_it = |span: Span| span.pages().is_some();
     Some(match fence {
+        Fence::Gpa(span) if !is_worth_it(span) => Hfence::GvmaVmidAll(vmid),
+        Fence::Gva(span) if !is_worth_it(span) => Hfence::VvmaAll(vmid),
+        Fence::GvaOfAsid(span, asid) if !is_worth_it(span) => {
+            Hfence::VvmaAsidAll(vmid, asid as u16)
+        }
         Fence::AllGpas => Hfence::GvmaVmidAll(vmid),
         Fence::AllGvas => Hfence::VvmaAll(vmid),
         // An ASID has 16 bits at the most; the hart ignores the rest, and so must this.

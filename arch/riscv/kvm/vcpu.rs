@@ -27,7 +27,10 @@ use crate::{
     power::Power,
     regs::Regs,
     sbi::MachineIds,
-    timer::GuestTimer,
+    timer::{
+        self,
+        GuestTimer, //
+    },
     vector::{
         self,
         GuestVector, //
@@ -228,7 +231,16 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     );
 }
 
-/// Sets a vCPU that is not loaded to the state after a reset, in S-mode at address `pc`.
+/// Takes back what others have asked of a vCPU that is about to be [`reset`]. May sleep.
+pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
+    let shared = vcpu.shared();
+    shared.timer.switch_off();
+    // What the queue holds, and more, is done before the vCPU runs: see `reset()`.
+    shared.fences.lock().clear();
+}
+
+/// Sets a vCPU that is not loaded to the state after a reset, in S-mode at address `pc`. After
+/// [`forget_requests`].
 ///
 /// `args` are the values of `a0` and `a1` that a started hart finds (SBI, "Function: HART start").
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
@@ -257,9 +269,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.csrs_changed.set(true);
     local.pending.set(Pending::None);
     shared.interrupts.reset();
-    shared.timer.reset();
-    shared.fences.lock().clear();
-    // What the queue held, and more, is done before the vCPU runs.
+    shared.timer.set_deadline(timer::NEVER);
     local.last_cpu.set(None);
     local.stale.set(Stale::Everything);
 }
@@ -304,10 +314,11 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
         regs.set_sstatus(regs.sstatus().with_fs(ExtState::Clean));
     }
     vector::put(vcpu, preempt);
-    shared.timer.put(preempt);
+    let timer = shared.timer.put(preempt);
     let csrs = Csrs::read(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     local.csrs.set(csrs);
+    hcsr::settle(preempt, timer);
 }
 
 /// Leaves nothing in the CSRs of the AIA that another guest could read: it is not offered to guests,

@@ -3,7 +3,7 @@
  * The world switch.
  *
  * It moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH, and nothing else:
- * HSTATUS is swapped around it, by world_switch.rs, because the cheapest way to
+ * HSTATUS is swapped around it, by enter_exit.rs, because the cheapest way to
  * do so depends on the platform.
  *
  * The host side of both functions is an ordinary function call, so only the
@@ -22,6 +22,7 @@
 
 #define SBI_EID_NACL			0x4E41434C
 #define SBI_NACL_FID_SYNC_SRET		4
+#define SBI_ERR_FAILED			-1
 
 /* \insn each preserved host register at its place below \base. */
 .macro host_gprs insn, base
@@ -154,8 +155,8 @@ SYM_FUNC_START(__kvm_riscv_rust_nacl_switch_to)
 	ecall
 
 	/*
-	 * Here only if the call failed. An SBI call preserves all registers but
-	 * a0, with the error, and a1; SSCRATCH has the pointer still.
+	 * Here only if the call failed, however far it had got: nothing is taken
+	 * from the registers but a0, with the error. SSCRATCH has the pointer.
 	 */
 	csrr	t3, CSR_SSCRATCH
 	REG_L	t0, (KVM_ARCH_HOST_SSCRATCH)(t3)
@@ -164,6 +165,11 @@ SYM_FUNC_START(__kvm_riscv_rust_nacl_switch_to)
 	csrw	CSR_SSCRATCH, t0
 	csrw	CSR_STVEC, t1
 	csrw	CSR_SSTATUS, t2
+	host_gprs REG_L, t3
+	/* A success that has not entered the guest is none. */
+	bnez	a0, 1f
+	li	a0, SBI_ERR_FAILED
+1:
 	ret
 
 	.balign 4

@@ -94,6 +94,12 @@ FIXTURE_SETUP(nacl)
 
 FIXTURE_TEARDOWN(nacl)
 {
+	u64 misuse;
+
+	/* Of a test that has failed, nothing is left for the next one. */
+	if (nacl_sbi_is_there())
+		for (misuse = 0; misuse < NACL_NR_MISUSES; misuse++)
+			nacl_misuse(misuse, 0);
 	if (self->vm)
 		kvm_vm_free(self->vm);
 }
@@ -196,11 +202,17 @@ TEST_F(nacl, exit_to_user)
 		TEST_ASSERT(!nacl_shmem(hart) ||
 			    !nacl_word(hart, NACL_AUTOSWAP_FLAGS),
 			    "hart %lu is left with autoswap", hart);
-	if (self->features == (NACL_SYNC_CSR | NACL_SYNC_HFENCE |
-			       NACL_SYNC_SRET | NACL_AUTOSWAP_CSR)) {
+	TEST_ASSERT_EQ(c.sync_hfences, 0);
+	if (self->features & NACL_SYNC_SRET)
 		TEST_ASSERT_EQ(c.sync_srets, EXITS);
-		TEST_ASSERT_EQ(c.csrs, 0);
-		TEST_ASSERT_EQ(c.sync_csrs + c.sync_hfences, 0);
+	if (self->features & NACL_SYNC_CSR) {
+		/* Written to shared memory only, and due before the host's SRET. */
+		bool due = self->features & NACL_SYNC_SRET &&
+			   !(self->features & NACL_AUTOSWAP_CSR);
+
+		TEST_ASSERT_EQ(c.csrs, (csrs_of_exit(self->features) + due) * EXITS);
+		TEST_ASSERT_EQ(c.sync_csrs,
+			       self->features & NACL_SYNC_SRET ? 0 : EXITS);
 	}
 }
 
@@ -215,6 +227,14 @@ TEST_F(nacl, fence)
 	TEST_ASSERT_EQ(c.queued, queues ? EXITS : 0);
 	TEST_ASSERT_EQ(c.sync_hfences, queues && !by_call ? EXITS : 0);
 	check_switches(self->features, &c);
+}
+
+/* The same, but for all that is not the fence: it is done, in whatever way. */
+TEST_F(nacl, fences_are_done)
+{
+	struct counts c = cost(self->vcpu, guest_fence);
+
+	TEST_ASSERT_EQ(c.hfences + c.queued, EXITS);
 }
 
 static void guest_new_pages(void)
@@ -268,8 +288,13 @@ TEST_F(nacl, entries)
 	if (self->features & NACL_SYNC_SRET) {
 		TEST_ASSERT_EQ(c.sync_srets, c.exits);
 		TEST_ASSERT_EQ(c.srets, 0);
-		/* The call that enters does all that there is to be done. */
-		TEST_ASSERT_EQ(c.sync_csrs, 0);
+		TEST_ASSERT_EQ(c.sync_hfences, 0);
+		/*
+		 * The call that enters does all that there is to be done. But
+		 * a fence by instruction wants HGATP on the hart before it.
+		 */
+		TEST_ASSERT(c.sync_csrs <= (self->features & NACL_SYNC_HFENCE ? 0 : RUNS),
+			    "%lu calls to synchronize CSRs", c.sync_csrs);
 	} else {
 		TEST_ASSERT_EQ(c.srets, c.exits);
 		TEST_ASSERT_EQ(c.sync_srets, 0);
@@ -280,8 +305,12 @@ TEST_F(nacl, entries)
 		TEST_ASSERT_EQ(c.hfences, 0);
 	else
 		TEST_ASSERT_EQ(c.queued, 0);
-	if (self->features & NACL_SYNC_CSR && self->features & NACL_SYNC_SRET)
-		TEST_ASSERT_EQ(c.csrs, 0);
+	if (self->features & NACL_SYNC_CSR && self->features & NACL_SYNC_SRET) {
+		/* HSTATUS, when the vCPU is put: each run ends in user space. */
+		u64 most = self->features & NACL_AUTOSWAP_CSR ? 0 : 2 * RUNS;
+
+		TEST_ASSERT(c.csrs <= most, "%lu accesses to CSRs", c.csrs);
+	}
 }
 
 /* --- Firmware that does not do as it should ------------------------------ */
@@ -340,9 +369,13 @@ TEST_F(nacl, sync_sret_fails)
 
 TEST_F(nacl, sync_csr_fails)
 {
+	int errors;
+
 	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_CSR))
 		SKIP(return, "NACL has no sync_csr, or nobody calls it");
-	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_CSR, MISUSES), MISUSES);
+	/* Where a fence needs HGATP on the hart, it gets there another way. */
+	errors = run_through(self->vcpu, NACL_DO_SYNC_CSR, MISUSES);
+	TEST_ASSERT(errors > 0 && errors <= MISUSES, "%d errors", errors);
 }
 
 TEST_F(nacl, sync_hfence_fails)
@@ -353,20 +386,21 @@ TEST_F(nacl, sync_hfence_fails)
 		       MISUSES);
 }
 
-/* When the queue is full of fences that nobody does, instructions do them. */
+/* Where nobody does the fences, no guest is run that may depend on them. */
 TEST_F(nacl, hfences_stay)
 {
-	u64 before = nacl_event(NACL_HFENCE_VVMA);
+	int i;
 
 	if (!(self->features & NACL_SYNC_HFENCE))
 		SKIP(return, "NACL has no sync_hfence");
 	vcpu_arch_set_entry_point(self->vcpu, guest_counts);
 	nacl_misuse(NACL_HFENCES_STAY, -1UL);
+	for (i = 0; i < MISUSES; i++) {
+		TEST_ASSERT(__vcpu_run(self->vcpu), "the guest has gone on");
+		TEST_ASSERT_EQ(errno, EIO);
+	}
+	TEST_ASSERT(nacl_misuse(NACL_HFENCES_STAY, 0), "all were done");
 	run_until_done(self->vcpu);
-	nacl_misuse(NACL_HFENCES_STAY, 0);
-	TEST_ASSERT(nacl_event(NACL_HFENCE_VVMA) > before,
-		    "a fence was neither queued nor done");
-	run_guest(self->vcpu, guest_counts);
 }
 
 TEST_F(nacl, scribbled_on)
@@ -376,7 +410,9 @@ TEST_F(nacl, scribbled_on)
 	vcpu_arch_set_entry_point(self->vcpu, guest_counts);
 	nacl_misuse(NACL_SCRIBBLE, -1UL);
 	run_until_done(self->vcpu);
-	nacl_misuse(NACL_SCRIBBLE, 0);
+	/* Swapping alone takes no call. */
+	TEST_ASSERT(self->features == NACL_AUTOSWAP_CSR ||
+		    nacl_misuse(NACL_SCRIBBLE, 0) != -1UL, "nothing was written");
 }
 
 static void *run_anything(void *arg)
