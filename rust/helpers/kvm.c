@@ -161,6 +161,12 @@ __rust_helper void rust_helper_write_unlock(rwlock_t *lock)
 	write_unlock(lock);
 }
 
+/* Whether cond_resched_rwlock_write() would give the lock up. */
+__rust_helper bool rust_helper_kvm_rwlock_write_is_wanted(rwlock_t *lock)
+{
+	return need_resched() || rwlock_needbreak(lock);
+}
+
 __rust_helper int rust_helper_cond_resched_rwlock_write(rwlock_t *lock)
 {
 	return cond_resched_rwlock_write(lock);

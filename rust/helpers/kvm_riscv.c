@@ -4,10 +4,25 @@
  * kvm.c, none of them may call the KVM core.
  */
 
+#include <linux/cpu_pm.h>
 #include <linux/sched.h>
 #include <asm/kvm_vcpu_vector.h>
 #include <asm/ptrace.h>
 #include <asm/vector.h>
+
+#ifndef CONFIG_CPU_PM
+
+__rust_helper int rust_helper_cpu_pm_register_notifier(struct notifier_block *nb)
+{
+	return cpu_pm_register_notifier(nb);
+}
+
+__rust_helper int rust_helper_cpu_pm_unregister_notifier(struct notifier_block *nb)
+{
+	return cpu_pm_unregister_notifier(nb);
+}
+
+#endif
 
 __rust_helper unsigned long rust_helper_kvm_riscv_vector_size(void)
 {

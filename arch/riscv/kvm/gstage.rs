@@ -197,27 +197,38 @@ impl GStage {
         }
     }
 
-    /// Takes away what maps `gfns`. Returns whether there was anything.
+    /// Takes away what maps `gfns`, and has all vCPUs forget it.
     ///
-    /// May give up the lock in between if `may_yield`.
+    /// May give up the lock in between if `may_yield`. What has been taken away is flushed before:
+    /// who takes a page from the guest after that does not find it mapped, and so does not flush.
     pub(crate) fn unmap(
         &self,
         mmu: &mut MmuWriteGuard<'_, Riscv>,
         mut gfns: GfnRange,
         may_yield: bool,
-    ) -> bool {
-        let mut found = false;
+    ) {
+        // What has to be flushed still, if anything.
+        let mut gone: Option<GfnRange> = None;
         while let Some((entry, leaf)) = self.next_entry(&mut gfns, mmu) {
             if let Some(old) = leaf {
                 // A leaf that is mapped in part goes whole: the rest faults in again.
                 entry.clear_leaf(old);
-                found = true;
+                let level = entry.level();
+                let last = level.first(gfns.start.0 - 1);
+                let start = gone.map_or(Gfn(last), |gone| gone.start);
+                gone = Some(start..gfns.start);
             }
             if may_yield {
-                mmu.yield_if_needed();
+                mmu.yield_if_needed(|vm| {
+                    if let Some(gone) = gone.take() {
+                        vm.flush_remote_tlbs(&gone);
+                    }
+                });
             }
         }
-        found
+        if let Some(gone) = gone {
+            mmu.vm().flush_remote_tlbs(&gone);
+        }
     }
 
     /// Returns whether `gfn` is, or has been, mapped by a page of 4K.

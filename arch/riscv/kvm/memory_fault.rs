@@ -36,6 +36,7 @@ use kernel::{
     kvm::{
         self,
         signal_hwpoison,
+        stats::vcpu_counter,
         ExitReason,
         Gfn,
         LoadedVcpu,
@@ -111,6 +112,7 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &PageFault) -> R
         }
         Err(kvm::PageFault::Signal) => {
             vcpu.run_area().set_exit_reason(ExitReason::Intr);
+            vcpu.count(vcpu_counter!(signal_exits));
             return Err(EINTR);
         }
         Err(kvm::PageFault::NoAccess) => return Err(EFAULT),

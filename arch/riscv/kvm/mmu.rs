@@ -41,14 +41,9 @@ fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     for start in (gfns.start.0.next_multiple_of(pages)..gfns.end.0).step_by(pages as usize) {
         let gfn = Gfn(start);
         if gstage.is_small(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
-            let block = gfn..Gfn(start + pages);
-            // Before others get the lock: who takes a page away from the guest then does not find
-            // it mapped, and so does not flush.
-            if gstage.unmap(&mut mmu, block.clone(), false) {
-                vm.flush_remote_tlbs(&block);
-            }
+            gstage.unmap(&mut mmu, gfn..Gfn(start + pages), false);
         }
-        mmu.yield_if_needed();
+        mmu.yield_if_needed(|_| ());
     }
 }
 
@@ -56,18 +51,12 @@ impl MmuOps for Riscv {
     fn unmap_all(vm: &Vm<Self>) {
         let gstage = &vm.backend().gstage;
         // No vCPU runs any more, and none will. Tables go with the VM.
-        let _ = gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
+        gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
     }
 
     fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>) {
-        let gfns = slot.gfns();
-        let found = vm
-            .backend()
-            .gstage
-            .unmap(&mut vm.mmu_write_lock(), gfns.clone(), true);
-        if found {
-            vm.flush_remote_tlbs(&gfns);
-        }
+        let gstage = &vm.backend().gstage;
+        gstage.unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
     }
 
     fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result {
@@ -112,8 +101,9 @@ impl MmuOps for Riscv {
     }
 
     fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool {
-        let vm = mmu.vm();
-        vm.backend().gstage.unmap(mmu, gfns, may_yield)
+        mmu.vm().backend().gstage.unmap(mmu, gfns, may_yield);
+        // It has been flushed, and not more than that.
+        false
     }
 
     fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {

@@ -79,6 +79,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
     if vcpu.take_request(power::RESET) {
         let start = power.start();
         let args = [vm::hartid(vcpu), start.opaque];
+        vcpu::forget_requests(vcpu);
         vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, args));
     }
     tlb::work_off_fences(vcpu);

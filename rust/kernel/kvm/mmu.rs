@@ -126,14 +126,18 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         must_retry(self.vm, seq, gfn)
     }
 
-    /// Lets others have the lock, and the CPU, if they wait for it. Returns whether it did so; then
-    /// the page tables may have changed.
+    /// Lets others have the lock, and the CPU, if they wait for it; then the page tables may have
+    /// changed. `before` runs ahead of that, while the lock is held: for what others must not miss.
     #[inline]
-    pub fn yield_if_needed(&mut self) -> bool {
-        // SAFETY: The lock is held for writing.
-        let r =
-            unsafe { bindings::cond_resched_rwlock_write(&raw mut (*self.vm.as_raw()).mmu_lock) };
-        r != 0
+    pub fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>)) {
+        // SAFETY: The VM is valid.
+        let lock = unsafe { &raw mut (*self.vm.as_raw()).mmu_lock };
+        // SAFETY: The lock is valid.
+        if unsafe { bindings::kvm_rwlock_write_is_wanted(lock) } {
+            before(self.vm);
+            // SAFETY: The lock is held for writing.
+            unsafe { bindings::cond_resched_rwlock_write(lock) };
+        }
     }
 
     /// Returns the level of the leaf that maps `hva` in the host's page tables: 0 for 4K or none, 1

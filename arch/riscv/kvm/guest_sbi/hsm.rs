@@ -70,7 +70,8 @@ fn suspend(call: &Call<'_>, srcu: &mut SrcuGuard<'_, Riscv>) -> Answer {
             insn_exit::wait_for_interrupt(call.vcpu, srcu);
             Answer::DONE
         }
-        Some(_) => Answer::error(SbiError::NotSupported),
-        None => Answer::error(SbiError::InvalidParam),
+        Some(HartSuspendType::NonRetentive) => Answer::error(SbiError::NotSupported),
+        // Reserved, or of a platform that this is not.
+        _ => Answer::error(SbiError::InvalidParam),
     }
 }

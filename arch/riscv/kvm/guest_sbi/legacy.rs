@@ -88,7 +88,8 @@ fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
         return Ok(());
     }
     // As many words as the harts that there are need.
-    for n in 0..(call.vcpu.vm().online_vcpus() as u64).div_ceil(BITS) {
+    let last = call.vcpu.vm().vcpus().map(vm::hartid).max().unwrap_or(0);
+    for n in 0..=last / BITS {
         let gva = Gva(vector.wrapping_add(n * size_of::<u64>() as u64));
         f(HartMask::new(guest_read::read(call.vcpu, gva)?, n * BITS));
     }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     power,
     sbi_abi::{
+        ResetReason,
         ResetType,
         SbiError,
         SrstFn, //
@@ -26,9 +27,12 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
         // Reserved, or of a vendor that this is not.
         _ => return Answer::error(SbiError::InvalidParam),
     };
-    // The reason is 32 bits wide.
-    let reason = u64::from(call.arg(1) as u32);
-    end(call, event, reason)
+    // Both are 32 bits wide.
+    let reason = call.arg(1) as u32;
+    if ResetReason::from_raw(reason).is_none() {
+        return Answer::error(SbiError::InvalidParam);
+    }
+    end(call, event, u64::from(reason))
 }
 
 /// Stops the guest, and tells user space what is to become of it: `KVM_SYSTEM_EVENT_*`.

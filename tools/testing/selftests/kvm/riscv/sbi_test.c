@@ -781,6 +781,9 @@ static void guest_hsm(void)
 	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_HSM, HSM_SUSPEND, 1));
 	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM,
 			   CALL(EXT_HSM, HSM_SUSPEND, HSM_SUSPEND_NON_RETENTIVE + 1));
+	/* Those of a platform. */
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_HSM, HSM_SUSPEND, 0x10000000));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_HSM, HSM_SUSPEND, 0x90000000));
 
 	/* With an interrupt pending, a retentive suspend is over at once. */
 	csr_write(CSR_SIE, IE_SIE);
@@ -956,7 +959,7 @@ static void guest_reset(u64 type, u64 reason)
 	struct sbiret ret = CALL(EXT_SRST, 0, type, reason);
 
 	/*
-	 * Only a type that does not exist comes back. KVM says "not supported",
+	 * Only what does not exist comes back. KVM says "not supported",
 	 * the specification "invalid parameter": both will do.
 	 */
 	GUEST_ASSERT(ret.error == SBI_ERR_NOT_SUPPORTED ||
@@ -992,18 +995,32 @@ TEST_F(sbi, system_reset)
 	expect_system_event(self, 1UL << 32, -1UL, KVM_SYSTEM_EVENT_SHUTDOWN);
 }
 
+static void expect_no_reset(FIXTURE_DATA(sbi) *self, u64 type, u64 reason)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+	u64 sp = vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.sp));
+
+	vcpu_args_set(vcpu, 2, type, reason);
+	run_guest(vcpu, guest_reset);
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.sp), sp);
+}
+
 TEST_F(sbi, system_reset_bad_type)
 {
 	const u64 types[] = { 3, 0x7fffffff, 0x80000000, 0xf0000000, 0xffffffff };
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(types); i++) {
-		u64 sp = vcpu_get_reg(self->vcpu[0], RISCV_CORE_REG(regs.sp));
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		expect_no_reset(self, types[i], 0);
+}
 
-		vcpu_args_set(self->vcpu[0], 2, types[i], 0UL);
-		run_guest(self->vcpu[0], guest_reset);
-		vcpu_set_reg(self->vcpu[0], RISCV_CORE_REG(regs.sp), sp);
-	}
+TEST_F(sbi, system_reset_bad_reason)
+{
+	const u64 reasons[] = { 2, 0x7fffffff, 0xdfffffff };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++)
+		expect_no_reset(self, 0, reasons[i]);
 }
 
 static void guest_suspend(void)
