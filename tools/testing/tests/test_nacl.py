@@ -88,19 +88,30 @@ def all_platforms(report):
         pytest.skip("NACL= has chosen one platform for all other tests")
 
 
+def judge(report, command_line):
+    """The firmware, and above it nothing but a supervisor that judges it."""
+    try:
+        return subprocess.run(
+            [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display",
+             "none", "-M", report.settings.machine, "-cpu", CPU,
+             "-smp", str(HARTS), "-m", "256M", "-serial", "stdio",
+             "-bios", report.artifacts.firmware,
+             "-kernel", report.artifacts.firmware_judge,
+             "-append", command_line],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
+            timeout=JUDGE_TIMEOUT * report.settings.timeout_factor)
+    except subprocess.TimeoutExpired as expired:
+        # It has bytes, whatever was asked for, or nothing.
+        said = (expired.stdout or b"") + (expired.stderr or b"")
+        raise Failure(f"The firmware did not end within {expired.timeout:.0f} "
+                      f"s:\n{said.decode(errors='replace')}") from None
+
+
 @pytest.mark.parametrize("nacl", nacl_combinations())
 def test_firmware(report, nacl):
     """The firmware does as the specification says, with bad arguments, too."""
-    machine = report.settings.machine
-    judged = subprocess.run(
-        [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display",
-         "none", "-M", machine, "-cpu", CPU, "-smp", str(HARTS),
-         "-m", "256M", "-serial", "stdio",
-         "-bios", report.artifacts.firmware,
-         "-kernel", report.artifacts.firmware_judge,
-         "-append", f"nacl_sbi.features={nacl}"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        timeout=JUDGE_TIMEOUT * report.settings.timeout_factor)
+    judged = judge(report, f"nacl_sbi.features={nacl}")
     found = JUDGED.search(judged.stdout)
     if judged.returncode or not found:
         raise Failure(f"The firmware is wrong, or said nothing:\n"
@@ -108,6 +119,13 @@ def test_firmware(report, nacl):
     wanted = sum(1 << NACL_FEATURES.index(feature)
                  for feature in nacl_features(nacl))
     assert int(found.group(1), 16) == wanted
+
+
+def test_firmware_that_gives_up(report):
+    """It says why, and ends QEMU, even before it knows its platform."""
+    judged = judge(report, "quiet")
+    assert judged.returncode
+    assert "nobody asks for features" in judged.stdout
 
 
 @pytest.mark.rust_alone

@@ -15,6 +15,8 @@ use uart_16550::{backend::MmioBackend, Uart16550};
 
 /// Where the firmware is, for itself: the start of RAM.
 pub const FIRMWARE: Range<usize> = 0x8000_0000..0x8020_0000;
+/// Where the test device is, while the device tree has not said so.
+const TEST_DEVICE: usize = 0x10_0000;
 /// What names the features on the kernel's command line, which the kernel itself passes over.
 const SELECTION: &str = "nacl_sbi.features=";
 
@@ -63,14 +65,23 @@ impl Platform {
         unsafe { register.write_volatile(time) };
     }
 
-    /// Ends QEMU, or resets the machine, as `command` has it. QEMU takes its time, in which nothing
-    /// else must be done: the last command would count.
+    /// Ends QEMU, or resets the machine, as `command` has it.
     pub fn end(&self, command: End) -> ! {
         // SAFETY: The device tree says that it is there.
-        unsafe { (self.test_device as *mut u32).write_volatile(command as u32) };
-        loop {
-            riscv::asm::wfi();
-        }
+        unsafe { end_by(self.test_device, command) }
+    }
+}
+
+/// QEMU takes its time, in which nothing else must be done: the last command would count.
+///
+/// # Safety
+///
+/// The test device must be there.
+unsafe fn end_by(test_device: usize, command: End) -> ! {
+    // SAFETY: By the requirement.
+    unsafe { (test_device as *mut u32).write_volatile(command as u32) };
+    loop {
+        riscv::asm::wfi();
     }
 }
 
@@ -251,8 +262,7 @@ pub fn print(arguments: fmt::Arguments<'_>) {
 pub fn fail() -> ! {
     match PLATFORM.get() {
         Some(platform) => platform.end(End::Fail),
-        None => loop {
-            riscv::asm::wfi();
-        },
+        // SAFETY: On QEMU's virt machine it is there, and nobody has another one.
+        None => unsafe { end_by(TEST_DEVICE, End::Fail) },
     }
 }
