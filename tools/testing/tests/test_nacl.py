@@ -37,6 +37,7 @@ CONTROL = "nacl_sbi_ctl"
 # Of the numbers that nacl-sbi knows.
 EVENT_STOPPED_WITH_SHMEM = 10
 EVENT_SHMEM_NOT_CLEAN = 11
+EVENT_VVMA_OF_ANOTHER_VMID = 12
 MISUSE_SET_SHMEM = 1
 ONLINE = "/sys/devices/system/cpu/cpu1/online"
 JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
@@ -150,6 +151,8 @@ def test_nacl_guest(host, vcpus):
 def test_nacl_counts(host, slot, report):
     selftest.require(host, COUNTED,
                      *selftest.run_in(host, slot, report, COUNTED))
+    # Of guests that were the only one at a time.
+    assert not control(host, report, "event", EVENT_VVMA_OF_ANOTHER_VMID)
 
 
 @pytest.mark.rust_alone

@@ -22,6 +22,10 @@ static const struct {
 	{ "shmem", 5 },
 	{ "misuse", 6 },
 	{ "word", 7 },
+	{ "entries", 9 },
+	{ "vmid", 10 },
+	{ "fences", 11 },
+	{ "fence", 12 },
 };
 
 int main(int argc, char *argv[])
@@ -42,6 +46,7 @@ int main(int argc, char *argv[])
 		}
 	}
 	fprintf(stderr, "usage: nacl_sbi_ctl features|event|calls|csr-reads|"
-			"csr-writes|shmem|misuse|word [INDEX [ARGUMENT]]\n");
+			"csr-writes|shmem|misuse|word|entries|vmid|fences|"
+			"fence [INDEX [ARGUMENT]]\n");
 	return 2;
 }

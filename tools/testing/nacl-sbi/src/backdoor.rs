@@ -9,7 +9,7 @@
 
 #![deny(unsafe_code)]
 
-use crate::{counters, misuse, platform, shmem::Shmem};
+use crate::{counters, fence_log, misuse, platform, shmem::Shmem};
 
 /// `csrrw a0, hgeie, a0`.
 pub const INSN: u64 = 0x6075_1573;
@@ -29,6 +29,13 @@ pub fn call(a0: u64, a1: u64) -> u64 {
         6 => misuse::arrange(index, a1),
         // The index is a hart, the argument a word of its shared memory.
         7 => counters::shmem(index).and_then(|address| Shmem::new(address as usize)?.word(a1)),
+        8 => Some(fence_log::this_hart() as u64),
+        // The index is a hart.
+        9 => fence_log::entries(index),
+        10 => fence_log::vmid(index),
+        11 => fence_log::count(index),
+        // The argument is the number of a fence.
+        12 => fence_log::word(index >> 8, a1, index & 0xff),
         _ => None,
     }
     .unwrap_or(NOTHING)

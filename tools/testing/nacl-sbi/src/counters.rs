@@ -32,6 +32,8 @@ pub enum Event {
     StoppedWithShmem,
     /// Shared memory was set in which something was to be synchronized.
     ShmemNotClean,
+    /// A guest was entered, and all HFENCE.VVMA since the last entry were for other VMIDs.
+    VvmaOfAnotherVmid,
     Count,
 }
 

@@ -10,6 +10,7 @@ use crate::{
     csr,
     entry::{Frame, USER},
     fence,
+    fence_log::{self, How, Kind},
     hart::Hart,
     hlv, nacl, platform,
     trap::Trap,
@@ -152,14 +153,28 @@ fn fence(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
         HFENCE_GVMA | HINVAL_GVMA => {
             counters::count(Event::HfenceGvma);
             fence::gvma(rs1, rs2);
+            note(Kind::Gvma, rs2, None, rs1.map(|shifted| shifted << 2));
         }
         HFENCE_VVMA | HINVAL_VVMA => {
             counters::count(Event::HfenceVvma);
-            fence::vvma(virtual_csr::vmid(*hart.virt(csr::HGATP)), rs1, rs2);
+            let vmid = virtual_csr::vmid(*hart.virt(csr::HGATP));
+            fence::vvma(vmid, rs1, rs2);
+            note(Kind::Vvma, Some(vmid), rs2, rs1);
         }
         _ => return Err(Trap::illegal(insn.0)),
     }
     Ok(())
+}
+
+/// Notes a fence for tests. An instruction is about one page at least.
+fn note(kind: Kind, vmid: Option<u64>, asid: Option<u64>, address: Option<u64>) {
+    fence_log::note(fence_log::Fence {
+        how: How::Instruction,
+        kind,
+        vmid,
+        asid,
+        range: address.map(|address| (address, 0x1000)),
+    });
 }
 
 fn memory(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {

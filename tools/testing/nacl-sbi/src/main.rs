@@ -25,7 +25,8 @@
 //! | `nacl.rs`, `shmem.rs` | chapter 15 |
 //! | `sbi.rs`, `remote.rs`, `hsm.rs` | all other chapters that the host needs |
 //! | `bin/chapter15/` | a supervisor that judges all of it |
-//! | `counters.rs`, `misuse.rs`, `backdoor.rs` | for tests: what was done, and what is to go wrong |
+//! | `counters.rs`, `fence_log.rs` | for tests: what was done |
+//! | `misuse.rs`, `backdoor.rs` | for tests: what is to go wrong, and how they ask |
 
 #![no_std]
 #![no_main]
@@ -36,6 +37,7 @@ mod counters;
 mod csr;
 mod entry;
 mod fence;
+mod fence_log;
 mod hart;
 mod hlv;
 mod hsm;

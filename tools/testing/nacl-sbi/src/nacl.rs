@@ -9,6 +9,7 @@ use crate::{
     csr,
     entry::Frame,
     fence::{self, Operand},
+    fence_log::{self, How, Kind},
     hart::Hart,
     misuse::{self, Misuse},
     platform,
@@ -125,12 +126,15 @@ fn carry_out(entry: &HfenceEntry) {
     let asid = config & 0xffff;
     // A size that is none is taken for all addresses.
     let address = entry.page_number.checked_shl(shift as u32).unwrap_or(0);
+    let bytes = entry.page_count.checked_shl(shift as u32).unwrap_or(0);
     // Within a block, the hart may have cached translations of smaller pages.
     let pages = |fence: &dyn Fn(Operand)| match shift {
         12 => fence::each(address, entry.page_count, shift, fence),
         _ => fence(None),
     };
-    match config >> 56 & 0xf {
+    let kind = config >> 56 & 0xf;
+    note(kind, vmid, asid, (address, bytes));
+    match kind {
         0 => pages(&|address| fence::gvma_at(address, None)),
         1 => fence::gvma(None, None),
         2 => pages(&|address| fence::gvma_at(address, Some(vmid))),
@@ -142,6 +146,28 @@ fn carry_out(entry: &HfenceEntry) {
         // Reserved: whoever means something by it does not mean less than this.
         _ => fence::everything(),
     }
+}
+
+/// Notes a fence for tests.
+fn note(kind: u64, vmid: u64, asid: u64, range: (u64, u64)) {
+    let fence = |kind, vmid, asid, range| fence_log::Fence {
+        how: How::Queue,
+        kind,
+        vmid,
+        asid,
+        range,
+    };
+    let (vmid, asid, range) = (Some(vmid), Some(asid), Some(range));
+    fence_log::note(match kind {
+        0 => fence(Kind::Gvma, None, None, range),
+        2 => fence(Kind::Gvma, vmid, None, range),
+        3 => fence(Kind::Gvma, vmid, None, None),
+        4 => fence(Kind::Vvma, vmid, None, range),
+        5 => fence(Kind::Vvma, vmid, None, None),
+        6 => fence(Kind::Vvma, vmid, asid, range),
+        7 => fence(Kind::Vvma, vmid, asid, None),
+        _ => fence(Kind::Gvma, None, None, None),
+    });
 }
 
 /// Nothing is to be synchronized.

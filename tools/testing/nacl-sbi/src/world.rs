@@ -9,7 +9,7 @@ use crate::{
     counters::{self, Event},
     csr,
     entry::{Frame, Mstatus, SUPERVISOR},
-    fence,
+    fence, fence_log,
     hart::{Hart, World, H, VS},
     nacl, platform,
     trap::{irq, Trap},
@@ -110,6 +110,7 @@ fn enter_guest(hart: &mut Hart) {
     csr::clear_mie(VS_INTERRUPTS);
     csr::set_mie(*hart.virt(csr::HIE) & delegated);
     forget_shared_vmid(hart);
+    fence_log::note_entry(virtual_csr::vmid(*hart.virt(csr::HGATP)));
     hart.world = World::Guest;
 
     csr::clear_mie(SEIP | STIP);

@@ -42,6 +42,7 @@ enum nacl_event {
 	NACL_AUTOSWAP,
 	NACL_STOPPED_WITH_SHMEM,
 	NACL_SHMEM_NOT_CLEAN,
+	NACL_VVMA_OF_ANOTHER_VMID,
 };
 
 /* What can be made to go wrong besides the functions: `Misuse` of misuse.rs. */
@@ -140,6 +141,66 @@ static inline __u64 nacl_shmem(__u64 hart)
 static inline __u64 nacl_word(__u64 hart, __u64 word)
 {
 	return nacl_sbi(7, hart, word);
+}
+
+/* The hart that this runs on. */
+static inline __u64 nacl_this_hart(void)
+{
+	return nacl_sbi(8, 0, 0);
+}
+
+/* How often a hart has entered a guest. */
+static inline __u64 nacl_guest_entries(__u64 hart)
+{
+	return nacl_sbi(9, hart, 0);
+}
+
+/* The VMID of the guest that a hart has entered last. */
+static inline __u64 nacl_guest_vmid(__u64 hart)
+{
+	return nacl_sbi(10, hart, 0);
+}
+
+/* How many fences a hart has carried out. The last hundred can be looked at. */
+static inline __u64 nacl_fences(__u64 hart)
+{
+	return nacl_sbi(11, hart, 0);
+}
+
+enum nacl_fence_how {
+	NACL_BY_INSTRUCTION,
+	NACL_BY_QUEUE,
+};
+
+enum nacl_fence_kind {
+	NACL_GVMA,
+	NACL_VVMA,
+};
+
+/* What a fence that is about all of them has for VMID, ASID, or address. */
+#define NACL_ANY		(~0ULL)
+
+/* A fence that was carried out: the words of fence_log.rs. */
+struct nacl_fence {
+	__u64 how;
+	__u64 kind;
+	__u64 vmid;
+	__u64 asid;
+	__u64 address;
+	__u64 bytes;
+	/* How often the hart had entered a guest by then. */
+	__u64 entries;
+};
+
+static inline struct nacl_fence nacl_get_fence(__u64 hart, __u64 number)
+{
+	struct nacl_fence fence;
+	__u64 *words = (__u64 *)&fence;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(fence) / sizeof(*words); i++)
+		words[i] = nacl_sbi(12, hart << 8 | i, number);
+	return fence;
 }
 
 /* Has something go wrong so many times. Returns how often it was still to. */
