@@ -38,6 +38,7 @@ CONTROL = "nacl_sbi_ctl"
 EVENT_STOPPED_WITH_SHMEM = 10
 EVENT_SHMEM_NOT_CLEAN = 11
 EVENT_VVMA_OF_ANOTHER_VMID = 12
+MISUSE_PROBE_FEATURE = 0
 MISUSE_SET_SHMEM = 1
 ONLINE = "/sys/devices/system/cpu/cpu1/online"
 JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
@@ -48,6 +49,7 @@ JUDGE_TIMEOUT = 60
 LOST = 20
 # How a failure begins where a command ran out of time, and nothing else happened.
 TIMED_OUT = re.compile(r"^`[^`\n]*` did not end within \d+ s\.$", re.M)
+USED = re.compile(r"using SBI nested acceleration with (.*)$", re.M)
 LOADED = re.compile(r"\bkvm\b.*: VMID \d+ bits available")
 # In kselftest's format: of a test that was run.
 PASSED = re.compile(r"^ok \d+ \S+\s*$", re.M)
@@ -129,17 +131,22 @@ def test_firmware_that_gives_up(report):
     assert "nobody asks for features" in judged.stdout
 
 
+def require_features(host, used):
+    """The host's kernel says which features it uses."""
+    # Swapping takes place in the call that enters a guest.
+    if "sync_sret" not in used:
+        used = used - {"autoswap_csr"}
+    names = [name for name in NACL_FEATURES if name in used]
+    wanted = ", ".join(names) or "no features"
+    said = USED.findall(host.kernel_text().replace("\r", ""))
+    if not said or said[-1] != wanted:
+        raise host.failure(f"The log says that it uses {said}, and not "
+                           f"{wanted} at last")
+
+
 @pytest.mark.rust_alone
 def test_features_are_named(host, slot):
-    """The host's kernel says which features it uses."""
-    used = list(nacl_features(slot.nacl))
-    # Swapping takes place in the call that enters a guest.
-    if "sync_sret" not in used and "autoswap_csr" in used:
-        used.remove("autoswap_csr")
-    said = ", ".join(used) or "no features"
-    line = f"using SBI nested acceleration with {said}\n"
-    if line not in host.kernel_text().replace("\r", ""):
-        raise host.failure(f"The log does not say `{line.strip()}`")
+    require_features(host, set(nacl_features(slot.nacl)))
 
 
 @pytest.mark.parametrize("vcpus", (1, 4))
@@ -186,6 +193,22 @@ def test_shared_memory_is_taken_back(host, report):
     assert all(shmem())
     for event in (EVENT_STOPPED_WITH_SHMEM, EVENT_SHMEM_NOT_CLEAN):
         assert not control(host, report, "event", event)
+
+
+@pytest.mark.rust_alone
+def test_features_are_refused(host, slot, report):
+    """A feature that the host cannot ask for is not used, and the others are."""
+    used = set(nacl_features(slot.nacl))
+    host.check("rmmod kvm")
+    # It asks for sync_csr first, and then for sync_hfence.
+    control(host, report, "skip", MISUSE_PROBE_FEATURE, 1)
+    control(host, report, "misuse", MISUSE_PROBE_FEATURE, 1)
+    host.load_kvm()
+    require_features(host, used - {"sync_hfence"})
+    guest.boot(host, 2)
+    host.check("rmmod kvm")
+    host.load_kvm()
+    require_features(host, used)
 
 
 @pytest.mark.rust_alone

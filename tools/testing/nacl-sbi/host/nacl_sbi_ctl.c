@@ -26,6 +26,7 @@ static const struct {
 	{ "vmid", 10 },
 	{ "fences", 11 },
 	{ "fence", 12 },
+	{ "skip", 13 },
 };
 
 int main(int argc, char *argv[])
@@ -47,6 +48,6 @@ int main(int argc, char *argv[])
 	}
 	fprintf(stderr, "usage: nacl_sbi_ctl features|event|calls|csr-reads|"
 			"csr-writes|shmem|misuse|word|entries|vmid|fences|"
-			"fence [INDEX [ARGUMENT]]\n");
+			"fence|skip [INDEX [ARGUMENT]]\n");
 	return 2;
 }

@@ -258,6 +258,12 @@ impl Call<'_> {
             synchronize_hfences(shmem);
         }
         autoswap(&mut hart);
+        if misuse::takes_place(Misuse::SretFailsLate) {
+            return Err(SbiRet::failed());
+        }
+        if misuse::takes_place(Misuse::SretReturns) {
+            return Ok(());
+        }
         let mut frame = self.frame.borrow_mut();
         let frame: &mut Frame = &mut frame;
         for x in 1..32 {
@@ -277,7 +283,10 @@ fn answer(result: Result<(), SbiRet>) -> SbiRet {
 
 impl Nacl for Call<'_> {
     fn probe_feature(&self, feature_id: u32) -> SbiRet {
-        SbiRet::success(platform::has_feature(feature_id as usize).into())
+        match self.misuse(nacl::PROBE_FEATURE) {
+            Ok(()) => SbiRet::success(platform::has_feature(feature_id as usize).into()),
+            Err(error) => error,
+        }
     }
 
     fn set_shmem(&self, shmem: SharedPtr<[u8; shmem_size::NATIVE]>, flags: usize) -> SbiRet {

@@ -50,6 +50,8 @@ enum nacl_misuse {
 	NACL_HFENCES_STAY = NACL_FUNCTIONS,
 	NACL_SCRIBBLE,
 	NACL_CSR_GARBAGE,
+	NACL_SRET_FAILS_LATE,
+	NACL_SRET_RETURNS,
 	NACL_NR_MISUSES,
 };
 
@@ -207,6 +209,12 @@ static inline struct nacl_fence nacl_get_fence(__u64 hart, __u64 number)
 static inline __u64 nacl_misuse(__u64 what, __u64 times)
 {
 	return nacl_sbi(6, what, times);
+}
+
+/* Has all go well so many times before that. Returns how often it was still to. */
+static inline __u64 nacl_misuse_skip(__u64 what, __u64 times)
+{
+	return nacl_sbi(13, what, times);
 }
 
 #endif

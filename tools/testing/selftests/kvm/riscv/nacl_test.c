@@ -103,11 +103,12 @@ FIXTURE_TEARDOWN(nacl)
 	u64 misuse;
 
 	/* Of a test that has failed, nothing is left for the next one. */
-	if (nacl_sbi_is_there())
-		for (misuse = 0; misuse < NACL_NR_MISUSES; misuse++)
-			nacl_misuse(misuse, 0);
-	if (!self->vm)
+	if (!nacl_sbi_is_there())
 		return;
+	for (misuse = 0; misuse < NACL_NR_MISUSES; misuse++) {
+		nacl_misuse(misuse, 0);
+		nacl_misuse_skip(misuse, 0);
+	}
 	kvm_vm_free(self->vm);
 	TEST_ASSERT_EQ(nacl_event(NACL_VVMA_OF_ANOTHER_VMID), self->strays);
 }
@@ -454,6 +455,8 @@ TEST_F(nacl, entries)
 /* --- Firmware that does not do as it should ------------------------------ */
 
 #define MISUSES		3
+/* Calls that go well before one does not. */
+#define SKIPPED		20
 /* Guests whose CSRs are lost. */
 #define GARBLED		30
 
@@ -471,14 +474,16 @@ static void guest_counts(void)
 }
 
 /*
- * Runs the guest to its end while something goes wrong. Returns how often KVM
- * refused to go on; what is wrong with the host is seen in its log.
+ * Runs the guest to its end while something goes wrong, after so many times that
+ * it has gone well. Returns how often KVM refused to go on; what is wrong with the
+ * host is seen in its log.
  */
-static int run_through(struct kvm_vcpu *vcpu, u64 misuse, u64 times)
+static int run_through(struct kvm_vcpu *vcpu, u64 misuse, u64 skip, u64 times)
 {
 	int errors = 0;
 
 	vcpu_arch_set_entry_point(vcpu, guest_counts);
+	nacl_misuse_skip(misuse, skip);
 	nacl_misuse(misuse, times);
 	for (;;) {
 		if (__vcpu_run(vcpu)) {
@@ -497,31 +502,56 @@ static int run_through(struct kvm_vcpu *vcpu, u64 misuse, u64 times)
 	return errors;
 }
 
+/* From the first call on, and in the middle. */
+static void check_run_through(struct kvm_vcpu *vcpu, u64 misuse)
+{
+	TEST_ASSERT_EQ(run_through(vcpu, misuse, 0, MISUSES), MISUSES);
+	TEST_ASSERT_EQ(run_through(vcpu, misuse, SKIPPED, MISUSES), MISUSES);
+}
+
 /* The guest is not entered with what an error has left, and then it is. */
 TEST_F(nacl, sync_sret_fails)
 {
 	if (!(self->features & NACL_SYNC_SRET))
 		SKIP(return, "NACL has no sync_sret");
-	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_SRET, MISUSES), MISUSES);
+	check_run_through(self->vcpu, NACL_DO_SYNC_SRET);
+}
+
+/* The same, with all of the guest's state on the hart. */
+TEST_F(nacl, sync_sret_fails_late)
+{
+	if (!(self->features & NACL_SYNC_SRET))
+		SKIP(return, "NACL has no sync_sret");
+	check_run_through(self->vcpu, NACL_SRET_FAILS_LATE);
+}
+
+/* A call that returns has not run the guest, whatever it says. */
+TEST_F(nacl, sync_sret_returns)
+{
+	if (!(self->features & NACL_SYNC_SRET))
+		SKIP(return, "NACL has no sync_sret");
+	check_run_through(self->vcpu, NACL_SRET_RETURNS);
 }
 
 TEST_F(nacl, sync_csr_fails)
 {
+	u64 skip;
 	int errors;
 
 	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_CSR))
 		SKIP(return, "NACL has no sync_csr, or nobody calls it");
 	/* Where a fence needs HGATP on the hart, it gets there another way. */
-	errors = run_through(self->vcpu, NACL_DO_SYNC_CSR, MISUSES);
-	TEST_ASSERT(errors > 0 && errors <= MISUSES, "%d errors", errors);
+	for (skip = 0; skip <= SKIPPED; skip += SKIPPED) {
+		errors = run_through(self->vcpu, NACL_DO_SYNC_CSR, skip, MISUSES);
+		TEST_ASSERT(errors > 0 && errors <= MISUSES, "%d errors", errors);
+	}
 }
 
 TEST_F(nacl, sync_hfence_fails)
 {
 	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_HFENCE))
 		SKIP(return, "NACL has no sync_hfence, or nobody calls it");
-	TEST_ASSERT_EQ(run_through(self->vcpu, NACL_DO_SYNC_HFENCE, MISUSES),
-		       MISUSES);
+	check_run_through(self->vcpu, NACL_DO_SYNC_HFENCE);
 }
 
 /* Where nobody does the fences, no guest is run that may depend on them. */
