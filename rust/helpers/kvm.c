@@ -60,19 +60,25 @@ __rust_helper void rust_helper_guest_timing_exit_irqoff(void)
 	guest_timing_exit_irqoff();
 }
 
-__rust_helper_noinstr void rust_helper_guest_state_enter_irqoff(void)
+/*
+ * guest_state_enter_irqoff(), but that it tells RCU of no quiescent state where
+ * there is no context tracking: guest_state_exit_irqoff() does, and once for each
+ * stay in the guest is as often as is of use.
+ */
+__rust_helper_noinstr void rust_helper_kvm_guest_state_enter_irqoff(void)
 {
-	guest_state_enter_irqoff();
+	instrumentation_begin();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	instrumentation_end();
+
+	context_tracking_guest_enter();
+	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 
 __rust_helper_noinstr void rust_helper_guest_state_exit_irqoff(void)
 {
 	guest_state_exit_irqoff();
-}
-
-__rust_helper bool rust_helper_xfer_to_guest_mode_work_pending(void)
-{
-	return __xfer_to_guest_mode_work_pending();
 }
 
 __rust_helper void rust_helper_kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)
@@ -83,11 +89,6 @@ __rust_helper void rust_helper_kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)
 __rust_helper void rust_helper_kvm_vcpu_srcu_read_unlock(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_srcu_read_unlock(vcpu);
-}
-
-__rust_helper void rust_helper_smp_mb__after_srcu_read_unlock(void)
-{
-	smp_mb__after_srcu_read_unlock();
 }
 
 __rust_helper void rust_helper___kvm_make_request(int req, struct kvm_vcpu *vcpu)

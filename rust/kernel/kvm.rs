@@ -27,10 +27,12 @@
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 
 mod addr;
+pub mod atomic;
 pub mod backend;
 pub mod context;
 #[doc(hidden)]
 pub mod exports;
+mod hot;
 mod memslot;
 mod mmu;
 pub mod percpu;
@@ -43,6 +45,7 @@ pub mod static_key;
 pub mod stats;
 mod timer;
 mod vcpu;
+mod vcpu_table;
 mod vm;
 
 pub use self::{
@@ -93,6 +96,7 @@ pub use self::{
         Vcpu,
         VcpuId, //
     },
+    vcpu_table::VcpuTable,
     vm::{
         online_cpus,
         Vm, //

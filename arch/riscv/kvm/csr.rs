@@ -246,7 +246,7 @@ impl VsInterrupt {
     pub(crate) const ALL: u64 = Self::Software.bit() | Self::Timer.bit() | Self::External.bit();
 
     /// Returns the bit in `hvip`.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u32
     }
@@ -256,7 +256,7 @@ impl VsInterrupt {
 ///
 /// The guest sees each VS-level interrupt as the supervisor interrupt one bit below ("Virtual
 /// Supervisor Interrupt Registers").
-#[inline]
+#[inline(always)]
 pub(crate) const fn vsip_to_hvip(vsip: u64) -> u64 {
     (vsip << 1) & VsInterrupt::ALL
 }

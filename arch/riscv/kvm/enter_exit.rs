@@ -37,6 +37,7 @@ use crate::{
         Hstatus, //
     },
     exit::Trap,
+    fast_exit,
     features,
     nacl::{
         self,
@@ -70,7 +71,7 @@ impl From<SbiError> for EntryFailed {
     }
 }
 
-/// Runs the guest until it traps.
+/// Runs the guest until it traps for something that [`fast_exit`] does not handle.
 ///
 /// What the trap left in the CSRs is read before interrupts are enabled again: the next trap
 /// overwrites it.
@@ -89,17 +90,22 @@ pub(crate) fn enter_exit(
     let host_env = swap_env(env.get());
     guest_state_enter(irq);
 
-    let result = if nacl::sync_sret() {
-        switch_by_nacl(regs, irq)
-    } else {
-        switch_by_sret(regs, irq)
-    };
-    // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
-    let (scause, stval) = unsafe {
-        (
-            csr::read::<{ csr::SCAUSE }>(),
-            csr::read::<{ csr::STVAL }>(),
-        )
+    let (result, scause, stval) = loop {
+        let result = if nacl::sync_sret() {
+            switch_by_nacl(regs, irq)
+        } else {
+            switch_by_sret(regs, irq)
+        };
+        // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
+        let (scause, stval) = unsafe {
+            (
+                csr::read::<{ csr::SCAUSE }>(),
+                csr::read::<{ csr::STVAL }>(),
+            )
+        };
+        if result.is_err() || !fast_exit::handle(vcpu, irq, scause, stval) {
+            break (result, scause, stval);
+        }
     };
 
     guest_state_exit(irq);

@@ -22,8 +22,7 @@ use kernel::{
         ExitReason,
         Gpa,
         Gva,
-        LoadedVcpu,
-        SrcuGuard, //
+        LoadedVcpu, //
     },
     prelude::*, //
 };
@@ -175,20 +174,16 @@ pub(crate) enum Next {
 }
 
 /// Handles an exit.
-pub(crate) fn handle(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &mut SrcuGuard<'_, Riscv>,
-    trap: &Trap,
-) -> Result<Next> {
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> {
     let exit = trap.decode();
     if !matches!(exit, Exit::Interrupt) {
         trace::vcpu_exit(vcpu.id(), trap);
     }
     let next = match exit {
         Exit::Interrupt => Ok(Next::Enter),
-        Exit::Ecall => guest_sbi::handle(vcpu, srcu),
-        Exit::GuestPageFault(fault) => memory_fault::handle(vcpu, srcu, &fault),
-        Exit::VirtualInstruction => insn_exit::handle(vcpu, srcu, trap.stval),
+        Exit::Ecall => guest_sbi::handle(vcpu),
+        Exit::GuestPageFault(fault) => memory_fault::handle(vcpu, &fault),
+        Exit::VirtualInstruction => insn_exit::handle(vcpu, trap.stval),
         Exit::Breakpoint => {
             vcpu.run_area().set_exit_reason(ExitReason::Debug);
             Ok(Next::Return)

@@ -23,6 +23,7 @@ use crate::{
 };
 use kernel::{
     kvm::{
+        atomic::Once,
         Gfn,
         GfnRange,
         Gpa,
@@ -86,7 +87,7 @@ impl GStage {
     /// Returns the translation scheme.
     #[inline]
     pub(crate) fn mode(&self) -> Mode {
-        match self.mode.load(Relaxed) {
+        match self.mode.read_once() {
             0 => Mode::Sv39x4,
             1 => Mode::Sv48x4,
             _ => Mode::Sv57x4,

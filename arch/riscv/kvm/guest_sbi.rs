@@ -34,10 +34,10 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
-        LoadedVcpu,
-        SrcuGuard, //
+        LoadedVcpu, //
     },
     prelude::*, //
 };
@@ -75,7 +75,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// Returns argument number `n`, from 0 to 5.
-    #[inline]
+    #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
         self.regs.x(10 + n)
     }
@@ -94,7 +94,7 @@ impl SbiExtensions {
     }
 
     /// Returns whether the guest has `ext`.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn has(self, ext: SbiExtId) -> bool {
         self.0 & 1 << ext as u32 != 0
     }
@@ -166,11 +166,35 @@ fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
     enabled.has(id).then_some(extension)
 }
 
+/// Serves a call that takes nothing but this hart and the state of the vCPU itself. Returns `false`
+/// if it is not such a call: then it is for [`handle`].
+#[inline(always)]
+pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &LocalInterruptDisabled) -> bool {
+    const BASE: u64 = Standard::Base.raw();
+    const TIME: u64 = Standard::Time.raw();
+    const IPI: u64 = Standard::Ipi.raw();
+
+    let regs = Regs::of(vcpu);
+    let (eid, fid) = (regs.x(17), regs.x(16));
+    let call = Call { vcpu, fid, regs };
+    let has = |ext| vcpu.local().sbi.get().has(ext);
+
+    // A few comparisons, in place of the search of `find()`.
+    let value = match eid {
+        BASE => base::on_hart(&call),
+        TIME if has(SbiExtId::Time) => time::on_hart(&call, hart),
+        IPI if has(SbiExtId::Ipi) => ipi::on_hart(&call, hart),
+        _ => None,
+    };
+    let Some(value) = value else {
+        return false;
+    };
+    pending::finish_sbi(regs, 0, value);
+    true
+}
+
 /// Handles a call of the guest.
-pub(crate) fn handle(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &mut SrcuGuard<'_, Riscv>,
-) -> Result<Next> {
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     let regs = Regs::of(vcpu);
     let (eid, fid) = (regs.x(17), regs.x(16));
     let call = Call { vcpu, fid, regs };
@@ -181,7 +205,7 @@ pub(crate) fn handle(
         Some(Extension::Time) => time::handle(&call),
         Some(Extension::Ipi) => ipi::handle(&call),
         Some(Extension::Rfence) => rfence::handle(&call),
-        Some(Extension::Hsm) => hsm::handle(&call, srcu),
+        Some(Extension::Hsm) => hsm::handle(&call),
         Some(Extension::Srst) => srst::handle(&call),
         Some(Extension::User | Extension::UserRange) => Answer::AskUser(Pending::Sbi),
         None => Answer::error(SbiError::NotSupported),
@@ -199,7 +223,7 @@ pub(crate) fn handle(
             pending::finish_legacy_sbi(regs, value);
             Ok(Next::Enter)
         }
-        Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, srcu, &trap),
+        Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, &trap),
         Answer::ReadFailed(ReadError::Again) => Ok(Next::Enter),
         Answer::ReadFailed(ReadError::Failed(e)) => Err(e),
         Answer::AskUser(pending) => {

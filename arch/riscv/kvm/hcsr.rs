@@ -12,20 +12,47 @@ use crate::{
         Hgatp,
         Hstateen0, //
     },
-    nacl, //
+    nacl::{
+        self,
+        SharedMemory, //
+    },
 };
-use kernel::kvm::{
-    backend::VcpuOps,
-    LoadedVcpu,
-    PreemptOff, //
+use kernel::{
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        backend::VcpuOps,
+        LoadedVcpu,
+        PreemptOff, //
+    },
 };
 
 /// A token of code that may access this hart's guest CSRs: preemption is disabled, or a vCPU is
 /// loaded, whose values follow the thread.
-pub(crate) trait OnHart {}
+pub(crate) trait OnHart {
+    /// Calls `f` with the hart's shared memory. Only where there is some.
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R;
+}
 
-impl OnHart for PreemptOff {}
-impl<B: VcpuOps> OnHart for LoadedVcpu<'_, B> {}
+impl OnHart for PreemptOff {
+    #[inline(always)]
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
+        f(nacl::this_hart_preempt(self))
+    }
+}
+
+impl OnHart for LocalInterruptDisabled {
+    #[inline(always)]
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
+        f(nacl::this_hart(self))
+    }
+}
+
+impl<B: VcpuOps> OnHart for LoadedVcpu<'_, B> {
+    #[inline(always)]
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
+        f(nacl::this_hart_preempt(&PreemptOff::new()))
+    }
+}
 
 /// Returns whether a CSR is one of those of the guest that any value may be written to: they act on
 /// V=1 only, and there on nothing but the guest's own state.
@@ -53,10 +80,10 @@ const fn is_guest_csr(csr: u16) -> bool {
 
 /// Reads a CSR of the guest.
 #[inline(always)]
-pub(crate) fn read<const CSR: u16>(_: &impl OnHart) -> u64 {
+pub(crate) fn read<const CSR: u16>(hart: &impl OnHart) -> u64 {
     const { assert!(is_guest_csr(CSR)) };
     if nacl::available() {
-        nacl::this_hart_preempt(&PreemptOff::new()).read_csr::<CSR>()
+        hart.with_shmem(|shmem| shmem.read_csr::<CSR>())
     } else {
         // SAFETY: Reading a CSR of the guest has no effect.
         unsafe { csr::read::<CSR>() }
@@ -65,19 +92,19 @@ pub(crate) fn read<const CSR: u16>(_: &impl OnHart) -> u64 {
 
 /// Writes a CSR of the guest.
 #[inline(always)]
-pub(crate) fn write<const CSR: u16>(_: &impl OnHart, value: u64) {
+pub(crate) fn write<const CSR: u16>(hart: &impl OnHart, value: u64) {
     const { assert!(is_guest_csr(CSR)) };
     // SAFETY: A CSR of the guest holds what the guest or its user space wants it to.
-    unsafe { write_any::<CSR>(value) };
+    unsafe { write_any::<CSR>(hart, value) };
 }
 
 /// # Safety
 ///
 /// The kernel must stay sound with this value in the CSR.
 #[inline(always)]
-unsafe fn write_any<const CSR: u16>(value: u64) {
+unsafe fn write_any<const CSR: u16>(hart: &impl OnHart, value: u64) {
     if nacl::sync_csr() {
-        nacl::this_hart_preempt(&PreemptOff::new()).write_csr::<CSR>(value);
+        hart.with_shmem(|shmem| shmem.write_csr::<CSR>(value));
     } else {
         // SAFETY: By the requirement.
         unsafe { csr::write::<CSR>(value) };
@@ -142,16 +169,16 @@ impl Config {
     /// Puts the configuration in place. To be done ahead of the guest's CSRs, whose behaviour it
     /// decides about.
     #[inline]
-    pub(crate) fn load(&self, _: &PreemptOff) {
+    pub(crate) fn load(&self, hart: &PreemptOff) {
         // SAFETY: Only exceptions that arise in the guest are delegated, and they can be because
         // `new()` sees to that; the interrupts are those of VS-level; `henvcfg` and `hstateen0`
         // act on V=1 only.
         unsafe {
-            write_any::<{ csr::HEDELEG }>(self.hedeleg);
-            write_any::<{ csr::HIDELEG }>(csr::VsInterrupt::ALL);
-            write_any::<{ csr::HENVCFG }>(self.henvcfg.into_raw());
+            write_any::<{ csr::HEDELEG }>(hart, self.hedeleg);
+            write_any::<{ csr::HIDELEG }>(hart, csr::VsInterrupt::ALL);
+            write_any::<{ csr::HENVCFG }>(hart, self.henvcfg.into_raw());
             if crate::features::smstateen() {
-                write_any::<{ csr::HSTATEEN0 }>(self.hstateen0.into_raw());
+                write_any::<{ csr::HSTATEEN0 }>(hart, self.hstateen0.into_raw());
             }
         }
     }
@@ -164,9 +191,9 @@ impl Config {
 /// `hgatp` must name the root of a page table that maps nothing but memory that is the guest's to
 /// access, and that outlives its use by this hart.
 #[inline(always)]
-pub(crate) unsafe fn write_hgatp(_: &impl OnHart, hgatp: Hgatp) {
+pub(crate) unsafe fn write_hgatp(hart: &impl OnHart, hgatp: Hgatp) {
     // SAFETY: By the requirement.
-    unsafe { write_any::<{ csr::HGATP }>(hgatp.into_raw()) };
+    unsafe { write_any::<{ csr::HGATP }>(hart, hgatp.into_raw()) };
 }
 
 /// Makes `hgatp` what has been written to it last: HFENCE.VVMA, as an instruction, acts on the VMID

@@ -140,6 +140,12 @@ impl FenceQueue {
         self.fences.get(last).copied().map(Queued::Fence)
     }
 
+    /// Returns whether there is nothing to take.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0 && !self.overflow
+    }
+
     /// Empties the queue.
     #[inline]
     pub fn clear(&mut self) {

@@ -17,6 +17,9 @@
 
 #![deny(unsafe_code)]
 
+/// The encoding of WFI, which has no operands.
+const WFI: u32 = 0x1050_0073;
+
 /// A general purpose register.
 ///
 /// # Invariants
@@ -170,6 +173,12 @@ impl TrapInsn {
         } else {
             Some(Self::fetched(stval as u32))
         }
+    }
+
+    /// Returns whether `stval` holds the instruction, and it is WFI.
+    #[inline(always)]
+    pub const fn is_wfi_in_stval(stval: u64) -> bool {
+        stval == WFI as u64
     }
 
     /// Returns the encoding, which is the guest's own unless the instruction came from `htinst`.
@@ -541,7 +550,6 @@ pub enum System {
 /// decode to [`None`].
 #[inline]
 pub const fn decode_system(insn: TrapInsn) -> Option<System> {
-    const WFI: u32 = 0x1050_0073;
     const WRS_NTO: u32 = 0x00d0_0073;
     const WRS_STO: u32 = 0x01d0_0073;
 

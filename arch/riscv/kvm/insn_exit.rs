@@ -8,6 +8,7 @@
 use crate::{
     csr,
     exit::Next,
+    hcsr::OnHart,
     insn::{
         decode_system,
         CsrInsn,
@@ -30,18 +31,13 @@ use crate::{
 use kernel::{
     kvm::{
         stats::vcpu_counter,
-        LoadedVcpu,
-        SrcuGuard, //
+        LoadedVcpu, //
     },
     prelude::*, //
 };
 
 /// Handles a virtual-instruction exception. `stval` is the instruction, if the hart tells it.
-pub(crate) fn handle(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &mut SrcuGuard<'_, Riscv>,
-    stval: u64,
-) -> Result<Next> {
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, stval: u64) -> Result<Next> {
     let insn = match TrapInsn::from_stval(stval) {
         Some(insn) => insn,
         None => match mmio::fetch(vcpu) {
@@ -55,7 +51,7 @@ pub(crate) fn handle(
         // In U-mode, the guest's kernel decides about it.
         Some(System::Wfi) if supervisor => {
             vcpu.count(vcpu_counter!(wfi_exit_stat));
-            wait_for_interrupt(vcpu, srcu);
+            wait_for_interrupt(vcpu);
             regs.skip(InsnLen::Four);
             Ok(Next::Enter)
         }
@@ -70,19 +66,36 @@ pub(crate) fn handle(
     }
 }
 
+/// Handles a virtual-instruction exception that takes nothing but this hart and the state of the
+/// vCPU itself: a WFI while there is something to do. Returns `false` if it is not such a one: then
+/// it is for [`handle`].
+#[inline(always)]
+pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &impl OnHart, stval: u64) -> bool {
+    let regs = Regs::of(vcpu);
+    if !TrapInsn::is_wfi_in_stval(stval)
+        || !regs.sstatus().spp().into_bool()
+        || !vcpu.shared().interrupts.pending_on_hart(hart)
+    {
+        return false;
+    }
+    vcpu.count(vcpu_counter!(wfi_exit_stat));
+    regs.skip(InsnLen::Four);
+    true
+}
+
 fn illegal(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Next {
     inject(vcpu, Exception::illegal_instruction(u64::from(insn.raw())));
     Next::Enter
 }
 
 /// Waits for an interrupt of the guest, if there is none.
-pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) {
+pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>) {
     interrupts::snapshot_loaded(vcpu);
     let shared = vcpu.shared();
     if shared.interrupts.pending() {
         return;
     }
-    timer::while_asleep(vcpu, || vcpu.halt(srcu));
+    timer::while_asleep(vcpu, || vcpu.halt());
 }
 
 /// Handles an access to a CSR that VS-mode does not have to itself.

@@ -24,6 +24,7 @@ use crate::{
 };
 use kernel::{
     kvm::{
+        atomic::Once,
         LoadedVcpu,
         Vcpu, //
     },
@@ -44,12 +45,12 @@ struct Changes(u64);
 impl Changes {
     const NONE: Self = Self(0);
 
-    #[inline]
+    #[inline(always)]
     const fn changed(self) -> u64 {
         self.0 >> 32
     }
 
-    #[inline]
+    #[inline(always)]
     const fn levels(self) -> u64 {
         self.0 & 0xffff_ffff
     }
@@ -60,7 +61,7 @@ impl Changes {
         Self((self.changed() | irq.bit()) << 32 | levels)
     }
 
-    #[inline]
+    #[inline(always)]
     const fn apply(self, hvip: u64) -> u64 {
         hvip & !self.changed() | self.levels() & self.changed()
     }
@@ -97,7 +98,7 @@ impl Interrupts {
     }
 
     fn change(&self, irq: VsInterrupt, level: bool) {
-        let mut old = self.changes.load(Relaxed);
+        let mut old = self.changes.read_once();
         loop {
             // Full: whatever the interrupt tells of is visible before it.
             match self
@@ -113,7 +114,7 @@ impl Interrupts {
     /// Applies the changes that wait to `hvip`, a copy of the register.
     #[inline]
     pub(crate) fn take_changes(&self, hvip: u64) -> u64 {
-        if self.changes.load(Relaxed) == Changes::NONE.0 {
+        if self.changes.read_once() == Changes::NONE.0 {
             return hvip;
         }
         Changes(self.changes.xchg(Changes::NONE.0, Full)).apply(hvip)
@@ -122,7 +123,7 @@ impl Interrupts {
     /// Applies the changes that wait to this hart's `hvip`.
     #[inline]
     pub(crate) fn flush(&self, hart: &impl OnHart) {
-        if self.changes.load(Relaxed) == Changes::NONE.0 {
+        if self.changes.read_once() == Changes::NONE.0 {
             return;
         }
         let old = hcsr::read::<{ csr::HVIP }>(hart);
@@ -136,23 +137,37 @@ impl Interrupts {
     /// [`pending`](Self::pending).
     #[inline]
     pub(crate) fn snapshot(&self, hvip: u64, vsie: u64) {
-        self.hvip.store(hvip, Relaxed);
-        self.vsie.store(vsie, Relaxed);
+        self.hvip.write_once(hvip);
+        self.vsie.write_once(vsie);
     }
 
     /// Returns whether the guest would take an interrupt, or wake up from WFI for it.
     #[inline]
     pub(crate) fn pending(&self) -> bool {
         // Acquire: pairs with `change()`.
-        let hvip = Changes(self.changes.load(Acquire)).apply(self.hvip.load(Relaxed));
-        hvip & vsip_to_hvip(self.vsie.load(Relaxed)) != 0
+        let hvip = Changes(self.changes.load(Acquire)).apply(self.hvip.read_once());
+        hvip & vsip_to_hvip(self.vsie.read_once()) != 0
+    }
+
+    /// Returns the same of the vCPU that is loaded on this hart.
+    #[inline(always)]
+    pub(crate) fn pending_on_hart(&self, hart: &impl OnHart) -> bool {
+        let hvip = Changes(self.changes.read_once()).apply(hcsr::read::<{ csr::HVIP }>(hart));
+        hvip & vsip_to_hvip(hcsr::read::<{ csr::VSIE }>(hart)) != 0
     }
 
     /// Returns whether the guest has enabled `irq`.
     #[inline]
     pub(crate) fn enabled(&self, irq: VsInterrupt) -> bool {
-        vsip_to_hvip(self.vsie.load(Relaxed)) & irq.bit() != 0
+        vsip_to_hvip(self.vsie.read_once()) & irq.bit() != 0
     }
+}
+
+/// Raises an interrupt of the vCPU that is loaded on this hart and about to go on.
+#[inline(always)]
+pub(crate) fn raise_on_hart(hart: &impl OnHart, irq: VsInterrupt) {
+    let hvip = hcsr::read::<{ csr::HVIP }>(hart);
+    hcsr::write::<{ csr::HVIP }>(hart, hvip | irq.bit());
 }
 
 /// Raises or lowers an interrupt of `vcpu`, which then sees it as soon as it can.

@@ -33,6 +33,7 @@ mod vector;
 
 // Everything else.
 mod exit;
+mod fast_exit;
 mod gstage;
 mod guest_sbi;
 mod hardware;
@@ -71,6 +72,7 @@ use kernel::{
         NewVcpu,
         PreemptOff,
         Vcpu,
+        VcpuTable,
         VcpuTimerRestart,
         Vm, //
     },
@@ -99,6 +101,11 @@ impl Backend for Riscv {
     type Vm = vm::VmState;
     type VcpuShared = vcpu::Shared;
     type VcpuLocal = vcpu::Local;
+
+    #[inline]
+    fn vcpu_table(vm: &vm::VmState) -> &VcpuTable<Self> {
+        &vm.vcpus
+    }
 }
 
 kernel::kvm::exports::kvm_hardware_ops!(Riscv);

@@ -50,12 +50,9 @@ use kernel::{
 };
 
 /// Handles a guest page fault.
-pub(crate) fn handle(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
-) -> Result<Next> {
-    match memslot(srcu, fault) {
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Result<Next> {
+    let srcu = vcpu.srcu_read_lock();
+    match memslot(&srcu, fault) {
         Some(slot) => map(vcpu, &slot, fault),
         None => mmio::handle(vcpu, srcu, fault),
     }
@@ -69,13 +66,10 @@ fn memslot<'a>(srcu: &'a SrcuGuard<'_, Riscv>, fault: &PageFault) -> Option<Mems
 
 /// Handles a trap of a read that the backend does in the guest's memory on its behalf: has the page
 /// there when the guest tries again, or raises what the guest itself would have got.
-pub(crate) fn handle_read(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &SrcuGuard<'_, Riscv>,
-    trap: &Trap,
-) -> Result<Next> {
+pub(crate) fn handle_read(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> {
+    let srcu = vcpu.srcu_read_lock();
     let exception = match trap.decode() {
-        Exit::GuestPageFault(fault) => match memslot(srcu, &fault) {
+        Exit::GuestPageFault(fault) => match memslot(&srcu, &fault) {
             Some(slot) => return map(vcpu, &slot, &fault),
             None => Exception::access_fault(Access::Load, trap.stval),
         },

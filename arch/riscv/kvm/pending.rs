@@ -101,6 +101,7 @@ pub(crate) fn finish_csr(regs: Regs<'_>, insn: CsrInsn, value: u64) {
 }
 
 /// Gives the guest the answer to its SBI call, and moves on.
+#[inline(always)]
 pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
     regs.set_gpr(Gpr::new(10), error);
     regs.set_gpr(Gpr::new(11), value);

@@ -28,8 +28,7 @@ use kernel::{
         IrqOff,
         LoadedVcpu,
         LockedVcpu,
-        PreemptOff,
-        SrcuGuard, //
+        PreemptOff, //
     },
     prelude::*, //
 };
@@ -45,16 +44,15 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
     }
     vcpu.with_loaded(|vcpu| {
         vcpu.run_area().set_exit_reason(ExitReason::Unknown);
-        let mut srcu = vcpu.srcu_read_lock();
         loop {
             vcpu.handle_work()?;
-            if vcpu.request_pending() && handle_requests(vcpu, &mut srcu)? == Next::Return {
+            if vcpu.request_pending() && handle_requests(vcpu)? == Next::Return {
                 return Ok(());
             }
-            let Some(trap) = enter(vcpu, &mut srcu)? else {
+            let Some(trap) = enter(vcpu)? else {
                 continue;
             };
-            if exit::handle(vcpu, &mut srcu, &trap)? == Next::Return {
+            if exit::handle(vcpu, &trap)? == Next::Return {
                 return Ok(());
             }
         }
@@ -63,14 +61,14 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
 
 /// Handles the requests, but for those that have to be handled with preemption disabled, which
 /// [`tlb::prepare_hart`] does.
-fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Next> {
+fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     // The request that tells so is never taken back.
     if vcpu.vm().is_dead() {
         return Err(EIO);
     }
     let power = &vcpu.shared().power;
     if vcpu.take_request(power::SLEEP) {
-        vcpu.wait_until(srcu, || !power.is_stopped());
+        vcpu.wait_until(|| !power.is_stopped());
         if power.is_stopped() {
             // A signal came first: sleep on when it has been handled.
             vcpu.request(power::SLEEP);
@@ -90,7 +88,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>
 }
 
 /// Enters the guest. Returns [`None`] if there is something to do first.
-fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Result<Option<Trap>> {
+fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Option<Trap>> {
     let vm = vcpu.vm().backend();
     vm.vmid.ensure();
 
@@ -98,7 +96,7 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>, srcu: &mut SrcuGuard<'_, Riscv>) -> Resul
     let vmid = tlb::prepare_hart(vcpu, &preempt);
 
     let mut irq = IrqOff::new(&preempt);
-    let result = vcpu.in_guest_mode(srcu, &mut irq, |irq| {
+    let result = vcpu.in_guest_mode(&mut irq, |irq| {
         vcpu.shared().interrupts.flush(&preempt);
         // Whatever comes from now on comes with an interrupt, which the guest does not outlast.
         if vm.vmid.current() != Some(vmid) || vcpu.request_pending() || work_pending() {

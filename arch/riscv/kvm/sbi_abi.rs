@@ -31,7 +31,7 @@ macro_rules! numbers {
 
         impl $name {
             /// Decodes a register, or returns [`None`] if the value is not defined.
-            #[inline]
+            #[inline(always)]
             pub const fn from_raw(raw: $raw) -> Option<Self> {
                 match raw {
                     $($value => Some(Self::$variant),)*
@@ -637,6 +637,27 @@ impl HartMask {
             Some(bit @ 0..=63) => self.mask >> bit & 1 != 0,
             _ => false,
         }
+    }
+
+    /// Returns whether the mask names this hart and no other.
+    #[inline(always)]
+    pub const fn is_only(self, hartid: u64) -> bool {
+        match hartid.checked_sub(self.base) {
+            Some(bit @ 0..=63) => self.mask == 1 << bit && self.base != Self::ALL_BASE,
+            _ => false,
+        }
+    }
+
+    /// Returns the harts that the mask names: none for the set of all harts, which has no end. A number
+    /// that would be too large is that of no hart.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = u64> + Clone {
+        let mut left = if self.is_all() { 0 } else { self.mask };
+        core::iter::from_fn(move || {
+            let bit = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(self.base.saturating_add(u64::from(bit)))
+        })
     }
 
     /// Returns how many harts the mask names, or [`None`] for the set of all harts.

@@ -26,6 +26,7 @@ use crate::{
 };
 use kernel::{
     kvm::{
+        atomic::Once,
         LoadedVcpu,
         NewVcpu,
         Vcpu,
@@ -73,7 +74,7 @@ impl GuestTime {
     /// Returns the value for `htimedelta`.
     #[inline]
     pub(crate) fn delta(&self) -> u64 {
-        self.delta.load(Relaxed)
+        self.delta.read_once()
     }
 
     /// Returns how many nanoseconds there are until `deadline`; 0 if it has passed.
@@ -114,12 +115,12 @@ impl GuestTimer {
 
     /// Returns when the timer expires.
     pub(crate) fn deadline(&self) -> u64 {
-        self.deadline.load(Relaxed)
+        self.deadline.read_once()
     }
 
     /// Sets when the timer expires, for a vCPU that is not loaded. It has to be switched on after.
     pub(crate) fn set_deadline(&self, deadline: u64) {
-        self.deadline.store(deadline, Relaxed);
+        self.deadline.write_once(deadline);
     }
 
     /// Returns whether the timer is on. With Sstc there is no such state: the deadline says it all.
@@ -164,12 +165,22 @@ impl GuestTimer {
     }
 }
 
-/// Sets the timer of a vCPU: the guest's SBI call.
-pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
+/// Sets the timer of the vCPU that is loaded on this hart, if that is all that it takes. Returns
+/// whether it is.
+#[inline(always)]
+pub(crate) fn set_on_hart(hart: &impl OnHart, deadline: u64) -> bool {
     if features::sstc() {
         // The interrupt follows the comparison from now on.
-        hcsr::write::<{ csr::VSTIMECMP }>(vcpu, deadline);
+        hcsr::write::<{ csr::VSTIMECMP }>(hart, deadline);
+        true
     } else {
+        false
+    }
+}
+
+/// Sets the timer of a vCPU: the guest's SBI call.
+pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
+    if !set_on_hart(vcpu, deadline) {
         start(vcpu, deadline);
     }
 }

@@ -164,7 +164,11 @@ pub(crate) fn work_off_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
     }
     // Others may queue as fast as this works off, so it does a queue's worth at a time.
     for _ in 0..FenceQueue::CAPACITY {
-        let Some(queued) = vcpu.shared().fences.lock().pop() else {
+        let (queued, is_last) = {
+            let mut fences = vcpu.shared().fences.lock();
+            (fences.pop(), fences.is_empty())
+        };
+        let Some(queued) = queued else {
             return;
         };
         vcpu.vm().backend().vmid.ensure();
@@ -178,6 +182,10 @@ pub(crate) fn work_off_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
                 fence_all_gpas(&preempt, vmid);
                 fence_all_gvas(&preempt, vmid);
             }
+        }
+        if is_last {
+            // What is queued from now on comes with a request of its own.
+            return;
         }
     }
     vcpu.request(FENCES);
@@ -197,15 +205,16 @@ pub(crate) fn request_fence(vcpu: &Vcpu<Riscv>, fence: Fence) {
 
 /// Asks vCPUs for a fence, and waits until none of them is in the guest that has not done it.
 pub(crate) fn request_fence_of(vm: &Vm<Riscv>, harts: HartMask, fence: Fence) {
-    for vcpu in vm::harts(vm, harts) {
+    let vcpus = vm::harts(vm, harts);
+    for vcpu in vcpus.clone() {
         vcpu.shared().fences.lock().push(fence);
     }
-    request_of(vm, harts, FENCES);
+    vm.request_some(FENCES, vcpus);
 }
 
 /// Makes a request to vCPUs, and waits until none of them is in the guest that has not seen it.
 pub(crate) fn request_of(vm: &Vm<Riscv>, harts: HartMask, request: Request) {
-    vm.request_some(request, |vcpu| harts.contains(vm::hartid(vcpu)));
+    vm.request_some(request, vm::harts(vm, harts));
 }
 
 /// Forgets all guests' translations on all harts, and waits for it.

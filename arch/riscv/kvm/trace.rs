@@ -8,6 +8,7 @@ use crate::{
 };
 use kernel::{
     bindings,
+    jump_label::static_branch_unlikely,
     kvm::{
         backend::VcpuOps,
         Gpa,
@@ -41,6 +42,26 @@ mod raw {
         );
         pub(super) unsafe fn kvm_vcpu_irq(vcpu_id: c_ulong, irq: c_uint, level: c_int);
     }
+}
+
+/// Returns whether somebody wants to know of each exit, and of what it does.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    #[cfg(CONFIG_TRACEPOINTS)]
+    {
+        macro_rules! is_on {
+            ($key:ident) => {
+                // SAFETY: The key of a trace point may always be looked at.
+                unsafe { static_branch_unlikely!(bindings::$key, bindings::tracepoint, key) }
+            };
+        }
+        is_on!(__tracepoint_kvm_entry)
+            || is_on!(__tracepoint_kvm_exit)
+            || is_on!(__tracepoint_kvm_vcpu_exit)
+            || is_on!(__tracepoint_kvm_vcpu_irq)
+    }
+    #[cfg(not(CONFIG_TRACEPOINTS))]
+    false
 }
 
 /// The guest is about to run.

@@ -17,7 +17,10 @@ use kernel::{
     bindings,
     cpu::nr_cpu_ids,
     kvm::{
+        atomic::Once,
         Vcpu,
+        VcpuId,
+        VcpuTable,
         Vm, //
     },
     prelude::*,
@@ -36,6 +39,8 @@ pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
 
 /// State of a VM.
 pub(crate) struct VmState {
+    /// The guest's harts.
+    pub(crate) vcpus: VcpuTable<Riscv>,
     /// The guest's memory.
     pub(crate) gstage: GStage,
     /// The VMID.
@@ -57,6 +62,7 @@ impl VmState {
             last_vcpu.push(Atomic::new(-1), GFP_KERNEL_ACCOUNT)?;
         }
         Ok(try_init!(Self {
+            vcpus: VcpuTable::new(),
             gstage: GStage::new(mode)?,
             vmid: VmVmid::new(),
             time: GuestTime::new(),
@@ -71,10 +77,7 @@ impl VmState {
     /// share its VMID, while each has its own ASIDs.
     #[inline]
     pub(crate) fn stale_on(&self, cpu: u32, vcpu: i32, last_cpu: Option<u32>) -> Stale {
-        let last_vcpu = self
-            .last_vcpu
-            .get(cpu as usize)
-            .map_or(-1, |last| last.load(Relaxed));
+        let last_vcpu = self.last_vcpu.get(cpu as usize).map_or(-1, Once::read_once);
         if last_cpu != Some(cpu) {
             Stale::Everything
         } else if last_vcpu != vcpu {
@@ -88,7 +91,7 @@ impl VmState {
     #[inline]
     pub(crate) fn note_running(&self, cpu: u32, vcpu: i32) {
         if let Some(last) = self.last_vcpu.get(cpu as usize) {
-            last.store(vcpu, Relaxed);
+            last.write_once(vcpu);
         }
     }
 }
@@ -100,8 +103,14 @@ pub(crate) fn hartid(vcpu: &Vcpu<Riscv>) -> u64 {
 }
 
 /// Returns the vCPUs that are the harts of a mask.
-pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> {
-    vm.vcpus().filter(move |vcpu| mask.contains(hartid(vcpu)))
+#[inline]
+pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> + Clone {
+    let all = if mask.is_all() { vm.online_vcpus() } else { 0 };
+    let named = mask
+        .iter()
+        .filter_map(|hartid| vm.vcpu_by_id(VcpuId(u32::try_from(hartid).ok()?)));
+    let all = (0..all).filter_map(|index| vm.vcpu(index));
+    Iterator::chain(all, named)
 }
 
 /// Handles `KVM_CHECK_EXTENSION`.

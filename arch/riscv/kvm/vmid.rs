@@ -6,11 +6,13 @@
 #![deny(unsafe_code)]
 
 use kernel::{
-    kvm::PreemptOff,
+    kvm::{
+        atomic::Once,
+        PreemptOff, //
+    },
     sync::{
         atomic::{
             ordering::{
-                Acquire,
                 Relaxed,
                 Release, //
             },
@@ -63,9 +65,9 @@ impl VmVmid {
     /// with an interrupt to every hart.
     #[inline]
     pub(crate) fn current(&self) -> Option<Vmid> {
-        // Acquire: pairs with the release in `renew()`.
-        let vmid = Vmid(self.0.load(Acquire));
-        (vmid.generation() == GENERATION.load(Relaxed)).then_some(vmid)
+        // Whoever sees a VMID of this generation has been interrupted since it began.
+        let vmid = Vmid(self.0.read_once());
+        (vmid.generation() == GENERATION.read_once()).then_some(vmid)
     }
 
     /// Returns the VMID that the VM had last.
@@ -73,7 +75,7 @@ impl VmVmid {
     /// With preemption disabled, no other vCPU of the VM uses this hart by a newer one.
     #[inline]
     pub(crate) fn last(&self, _: &PreemptOff) -> Vmid {
-        Vmid(self.0.load(Relaxed))
+        Vmid(self.0.read_once())
     }
 
     /// Sees to it that the VM has a VMID of this generation, for now: [`current`](Self::current)

@@ -22,6 +22,7 @@ use super::{
         Vcpu,
         VcpuId, //
     },
+    vcpu_table::VcpuTable,
     vm::Vm, //
 };
 use crate::{
@@ -40,6 +41,9 @@ pub trait Backend: Sized + 'static {
 
     /// State of a vCPU that only the holder of its mutex may use.
     type VcpuLocal: Send;
+
+    /// Returns the table of the vCPUs of a VM, which is a part of its state.
+    fn vcpu_table(vm: &Self::Vm) -> &VcpuTable<Self>;
 }
 
 /// Switching virtualization on and off, hart by hart.

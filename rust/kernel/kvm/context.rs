@@ -2,6 +2,7 @@
 
 //! Tokens for what must stay on one hart, and the calls around a stay in the guest.
 
+use super::hot;
 use crate::{
     bindings,
     interrupt::LocalInterruptDisabled,
@@ -15,8 +16,7 @@ impl PreemptOff {
     /// Disables preemption.
     #[inline]
     pub fn new() -> Self {
-        // SAFETY: Always safe to call; undone by `drop`.
-        unsafe { bindings::preempt_disable() };
+        hot::preempt_disable();
         Self(NotThreadSafe)
     }
 
@@ -43,7 +43,7 @@ impl Drop for PreemptOff {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `new()` has disabled preemption.
-        unsafe { bindings::preempt_enable() };
+        unsafe { hot::preempt_enable() };
     }
 }
 
@@ -52,22 +52,21 @@ impl Drop for PreemptOff {
 /// In contrast to [`crate::interrupt::local_interrupt_disable`], this does not nest: interrupts are
 /// enabled when it is created and again when it is dropped. That is what the last steps ahead of a
 /// guest need, and it costs one instruction each way.
-pub struct IrqOff(NotThreadSafe);
+pub struct IrqOff(&'static LocalInterruptDisabled);
 
 impl IrqOff {
     /// Disables interrupts, which are enabled.
     #[inline]
     pub fn new(_: &PreemptOff) -> Self {
-        // SAFETY: Always safe to call; undone by `drop`.
-        unsafe { bindings::local_irq_disable() };
-        Self(NotThreadSafe)
+        hot::local_irq_disable();
+        // SAFETY: Interrupts are disabled until `self` is dropped, and `token()` borrows `self`.
+        Self(unsafe { LocalInterruptDisabled::assume_disabled() })
     }
 
     /// Returns the token that the rest of the kernel crate knows.
     #[inline]
     pub fn token(&self) -> &LocalInterruptDisabled {
-        // SAFETY: Interrupts are disabled until `self` is dropped, and the token borrows `self`.
-        unsafe { LocalInterruptDisabled::assume_disabled() }
+        self.0
     }
 
     /// Takes the interrupts that are pending, then disables interrupts again.
@@ -75,11 +74,9 @@ impl IrqOff {
     /// There is no barrier that makes a hart take them; all implementations do between the two.
     #[inline]
     pub fn take_pending(&mut self) {
-        // SAFETY: `self` has disabled interrupts and disables them again.
-        unsafe {
-            bindings::local_irq_enable();
-            bindings::local_irq_disable();
-        }
+        // SAFETY: `self` has disabled interrupts.
+        unsafe { hot::local_irq_enable() };
+        hot::local_irq_disable();
     }
 
     /// Runs `f`, which enters the guest, on the guest's account.
@@ -102,7 +99,7 @@ impl Drop for IrqOff {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `new()` has disabled interrupts, which were enabled.
-        unsafe { bindings::local_irq_enable() };
+        unsafe { hot::local_irq_enable() };
     }
 }
 
@@ -124,7 +121,7 @@ pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
 #[inline(always)]
 pub fn guest_state_enter(_: &LocalInterruptDisabled) {
     // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
-    unsafe { bindings::guest_state_enter_irqoff() };
+    unsafe { bindings::kvm_guest_state_enter_irqoff() };
 }
 
 /// Tells the kernel that the guest has run.
@@ -137,6 +134,5 @@ pub fn guest_state_exit(_: &LocalInterruptDisabled) {
 /// Returns whether the thread has work to do before it may enter the guest: a signal, a reschedule.
 #[inline]
 pub fn work_pending() -> bool {
-    // SAFETY: Always safe to call.
-    unsafe { bindings::xfer_to_guest_mode_work_pending() }
+    hot::work_pending()
 }

@@ -206,17 +206,6 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         }
     }
 
-    /// Leaves the section, runs `f`, and enters it again.
-    #[inline]
-    pub fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: `self` has entered the section.
-        unsafe { bindings::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
-        let r = f();
-        // SAFETY: The vCPU is valid.
-        unsafe { bindings::kvm_vcpu_srcu_read_lock(self.vcpu.as_raw()) };
-        r
-    }
-
     /// Finds the memslot that `gfn` lies in.
     #[inline]
     pub fn memslot(&self, gfn: Gfn) -> Option<Memslot<'_>> {

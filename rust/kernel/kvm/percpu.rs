@@ -2,7 +2,10 @@
 
 //! Variables of which each CPU has its own.
 
-use super::context::PreemptOff;
+use super::{
+    context::PreemptOff,
+    hot, //
+};
 use crate::{
     bindings,
     cpu::CpuId,
@@ -71,21 +74,9 @@ impl<T> PerCpu<T> {
 /// Not a call, so that it may stand between `guest_state_enter()` and `guest_state_exit()`.
 #[inline(always)]
 fn this_cpu() -> usize {
-    #[cfg(target_arch = "riscv64")]
-    {
-        let current: *const bindings::task_struct;
-        // SAFETY: In the kernel, `tp` is the pointer to the current task.
-        unsafe {
-            core::arch::asm!("mv {}, tp", out(reg) current, options(pure, nomem, nostack));
-        }
-        // SAFETY: `current` is valid. `thread_info.cpu` changes only by migration, which the
-        // callers exclude.
-        unsafe { (*current).thread_info.cpu as usize }
-    }
-    #[cfg(not(target_arch = "riscv64"))]
-    {
-        CpuId::current().as_u32() as usize
-    }
+    // SAFETY: `current` is valid. `thread_info.cpu` changes only by migration, which the callers
+    // exclude.
+    unsafe { (*hot::current()).thread_info.cpu as usize }
 }
 
 /// Declares a static variable of which each CPU has its own instance, a [`PerCpu`].

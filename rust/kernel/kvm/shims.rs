@@ -144,7 +144,9 @@ pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
 #[doc(hidden)]
 pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid.
-    B::postcreate(unsafe { Vcpu::from_raw(vcpu) });
+    let vcpu = unsafe { Vcpu::<B>::from_raw(vcpu) };
+    B::vcpu_table(vcpu.vm().backend()).note(vcpu);
+    B::postcreate(vcpu);
 }
 
 #[doc(hidden)]

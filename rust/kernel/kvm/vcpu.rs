@@ -3,6 +3,7 @@
 //! A virtual CPU, and the tokens that tell what a thread may do with it.
 
 use super::{
+    atomic,
     backend::{
         Backend,
         VcpuOps, //
@@ -24,10 +25,6 @@ use crate::{
     cpu::CpuId,
     interrupt::LocalInterruptDisabled,
     prelude::*,
-    sync::barrier::{
-        smp_mb,
-        Full, //
-    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -120,8 +117,21 @@ impl<B: Backend> Vcpu<B> {
     /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest.
     #[inline]
     pub fn kick(&self) {
-        // SAFETY: The vCPU is valid.
-        unsafe { bindings::__kvm_vcpu_kick(self.as_raw(), false) };
+        // Orders what it is to see ahead of the reads of where it is. Whoever is about to sleep, or to
+        // enter the guest, says so and then looks.
+        atomic::full_barrier();
+        if self.is_waiting() || self.is_in_guest_mode() {
+            // SAFETY: The vCPU is valid.
+            unsafe { bindings::__kvm_vcpu_kick(self.as_raw(), false) };
+        }
+    }
+
+    /// Returns whether the vCPU's thread sleeps, and is to be woken.
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        // SAFETY: The vCPU is valid. The pointer is only compared.
+        let task = unsafe { (&raw const (*self.wait()).task).read_volatile() };
+        !task.is_null()
     }
 
     /// Wakes the vCPU if it sleeps.
@@ -129,6 +139,15 @@ impl<B: Backend> Vcpu<B> {
     pub fn wake_up(&self) {
         // SAFETY: The vCPU is valid.
         unsafe { bindings::kvm_vcpu_wake_up(self.as_raw()) };
+    }
+
+    /// Returns whether the vCPU is in the guest, or reads its memory: whoever wants it to notice
+    /// something has to interrupt it.
+    #[inline]
+    pub(super) fn is_in_guest_mode(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is read as an atomic.
+        let mode = unsafe { (&raw const (*self.as_raw()).mode).read_volatile() };
+        mode as c_uint != bindings::OUTSIDE_GUEST_MODE
     }
 
     /// Returns whether the vCPU waits for an interrupt, for a guest that asks.
@@ -386,10 +405,10 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         with_irqs_saved(|irq| {
             self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
             // Orders the mode ahead of the reads of the requests in `f`.
-            smp_mb(Full);
+            atomic::full_barrier();
             let r = f(irq);
             // What `f` has read, it has read before.
-            smp_mb(Full);
+            atomic::full_barrier();
             self.set_mode(bindings::OUTSIDE_GUEST_MODE);
             r
         })
@@ -402,27 +421,19 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { bindings::kvm_dirty_ring_check_request(self.vcpu.as_raw()) }
     }
 
-    /// Runs `f`, which enters the guest, from where only an interrupt gets the vCPU; and leaves the
-    /// SRCU section meanwhile.
+    /// Runs `f`, which enters the guest, from where only an interrupt gets the vCPU. Not in an SRCU
+    /// section, which would last as long as the guest runs.
     ///
     /// Requests that were made before are seen by [`request_pending`](Self::request_pending) in
     /// `f`; whoever makes one later sends an interrupt.
     #[inline]
-    pub fn in_guest_mode<R>(
-        &self,
-        srcu: &mut SrcuGuard<'_, B>,
-        irq: &mut IrqOff,
-        f: impl FnOnce(&mut IrqOff) -> R,
-    ) -> R {
+    pub fn in_guest_mode<R>(&self, irq: &mut IrqOff, f: impl FnOnce(&mut IrqOff) -> R) -> R {
         self.set_mode(bindings::IN_GUEST_MODE);
-        srcu.unlocked(|| {
-            // SAFETY: Always safe to call. Orders the mode above, and the end of the section, ahead
-            // of the reads of the requests in `f`.
-            unsafe { bindings::smp_mb__after_srcu_read_unlock() };
-            let r = f(irq);
-            self.set_mode(bindings::OUTSIDE_GUEST_MODE);
-            r
-        })
+        // Orders the mode ahead of the reads of the requests in `f`.
+        atomic::full_barrier();
+        let r = f(irq);
+        self.set_mode(bindings::OUTSIDE_GUEST_MODE);
+        r
     }
 
     #[inline]
@@ -431,31 +442,29 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { (&raw mut (*self.vcpu.as_raw()).mode).write_volatile(mode as c_int) };
     }
 
-    /// Waits for an interrupt for the guest.
-    pub fn halt(&self, srcu: &mut SrcuGuard<'_, B>) {
-        // SAFETY: The vCPU is valid and loaded, and not in a read-side section.
-        srcu.unlocked(|| unsafe { bindings::kvm_vcpu_halt(self.vcpu.as_raw()) });
+    /// Waits for an interrupt for the guest. Not in an SRCU section.
+    pub fn halt(&self) {
+        // SAFETY: The vCPU is valid and loaded.
+        unsafe { bindings::kvm_vcpu_halt(self.vcpu.as_raw()) };
     }
 
     /// Waits until `ready` returns `true`, or a signal comes in. To be woken by
-    /// [`Vcpu::wake_up`].
-    pub fn wait_until(&self, srcu: &mut SrcuGuard<'_, B>, ready: impl Fn() -> bool) {
+    /// [`Vcpu::wake_up`]. Not in an SRCU section.
+    pub fn wait_until(&self, ready: impl Fn() -> bool) {
         let wait = self.vcpu.wait();
-        srcu.unlocked(|| {
-            // SAFETY: The vCPU is valid, and only its owner waits there.
-            unsafe { bindings::prepare_to_rcuwait(wait) };
-            loop {
-                // SAFETY: Always safe to call; undone by `finish_rcuwait()`.
-                unsafe { bindings::set_current_state_interruptible() };
-                if ready() || current_has_signal() {
-                    break;
-                }
-                // SAFETY: Sleeping is allowed here.
-                unsafe { bindings::schedule() };
+        // SAFETY: The vCPU is valid, and only its owner waits there.
+        unsafe { bindings::prepare_to_rcuwait(wait) };
+        loop {
+            // SAFETY: Always safe to call; undone by `finish_rcuwait()`.
+            unsafe { bindings::set_current_state_interruptible() };
+            if ready() || current_has_signal() {
+                break;
             }
-            // SAFETY: The counterpart has been called.
-            unsafe { bindings::finish_rcuwait(wait) };
-        });
+            // SAFETY: Sleeping is allowed here.
+            unsafe { bindings::schedule() };
+        }
+        // SAFETY: The counterpart has been called.
+        unsafe { bindings::finish_rcuwait(wait) };
     }
 
     /// Yields the CPU to another vCPU of the VM that can make use of it.

@@ -4,6 +4,7 @@
 
 use super::{
     addr::GfnRange,
+    atomic,
     backend::Backend,
     memslot::Memslot,
     mmu::{
@@ -69,6 +70,12 @@ impl<B: Backend> Vm<B> {
     /// Returns the vCPU that was created as the `index`-th.
     #[inline]
     pub fn vcpu(&self, index: usize) -> Option<&Vcpu<B>> {
+        B::vcpu_table(self.backend())
+            .get(index)
+            .or_else(|| self.vcpu_of_core(index))
+    }
+
+    fn vcpu_of_core(&self, index: usize) -> Option<&Vcpu<B>> {
         let index = c_int::try_from(index).ok()?;
         // SAFETY: The VM is valid. A vCPU that is found there stays until the VM goes.
         unsafe { Vcpu::from_raw_or_null(bindings::kvm_get_vcpu(self.as_raw(), index)) }
@@ -77,6 +84,14 @@ impl<B: Backend> Vm<B> {
     /// Returns the vCPU that user space has given this identifier.
     #[inline]
     pub fn vcpu_by_id(&self, id: VcpuId) -> Option<&Vcpu<B>> {
+        // Most often they are created in the order of their identifiers.
+        B::vcpu_table(self.backend())
+            .get(id.0 as usize)
+            .filter(|vcpu| vcpu.id() == id)
+            .or_else(|| self.vcpu_by_id_of_core(id))
+    }
+
+    fn vcpu_by_id_of_core(&self, id: VcpuId) -> Option<&Vcpu<B>> {
         let id = c_int::try_from(id.0).ok()?;
         // SAFETY: As in `vcpu()`.
         unsafe { Vcpu::from_raw_or_null(bindings::kvm_get_vcpu_by_id(self.as_raw(), id)) }
@@ -102,12 +117,30 @@ impl<B: Backend> Vm<B> {
         unsafe { bindings::kvm_make_all_cpus_request(self.as_raw(), request.raw()) };
     }
 
-    /// Makes a request to the vCPUs that `wanted` picks, and interrupts those that are in the guest.
+    /// Makes a request to some vCPUs, and interrupts those that are in the guest, or read its memory.
+    /// It is a request that leaves a vCPU that sleeps asleep.
     #[inline]
-    pub fn request_some(&self, request: Request, wanted: impl Fn(&Vcpu<B>) -> bool) {
+    pub fn request_some<'a>(
+        &'a self,
+        request: Request,
+        vcpus: impl Iterator<Item = &'a Vcpu<B>> + Clone,
+    ) {
+        for vcpu in vcpus.clone() {
+            vcpu.request(request);
+        }
+        // Orders the requests ahead of the reads of the modes: a vCPU that is not seen to be in the
+        // guest sees the request before it enters it.
+        atomic::full_barrier();
+        if vcpus.clone().any(Vcpu::is_in_guest_mode) {
+            self.interrupt_some(request, vcpus);
+        }
+    }
+
+    #[inline(never)]
+    fn interrupt_some<'a>(&'a self, request: Request, vcpus: impl Iterator<Item = &'a Vcpu<B>>) {
         const BITS: usize = usize::BITS as usize;
         let mut mask = [0_usize; (bindings::KVM_MAX_VCPUS as usize).div_ceil(BITS)];
-        for vcpu in self.vcpus().filter(|vcpu| wanted(vcpu)) {
+        for vcpu in vcpus {
             let index = vcpu.index() as usize;
             if let Some(word) = mask.get_mut(index / BITS) {
                 *word |= 1 << (index % BITS);

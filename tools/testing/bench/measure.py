@@ -26,6 +26,9 @@ INSTRUCTIONS_PER_MICROSECOND = 1000
 # Counting makes the emulator slow; these are seconds of ours, not of the host.
 TIMEOUT = 600
 
+# While a disk is waited for, the emulated time passes at once: no task hangs.
+NO_HUNG_TASKS = "echo 0 >/proc/sys/kernel/hung_task_timeout_secs"
+
 # The first guest also pays for reading its files from the disk.
 GUESTS = 4
 
@@ -105,6 +108,7 @@ def measure(backend, files, cpu, timeout_factor):
                 Machine(cpu=cpu, harts=1, options=COUNTED), timeout_factor)
     say("bench", f"{backend}: booting a host with counted instructions")
     with host:
+        host.check(NO_HUNG_TASKS)
         host.load_kvm()
         say("bench", f"{backend}: exits")
         printed = host.check("/payload/exit_cost", TIMEOUT)
@@ -128,6 +132,7 @@ def measure_traps(backend, nacl, files, cpu, timeout_factor, whole=True):
                 Machine(cpu=cpu, harts=1, nacl=nacl, options=COUNTED),
                 timeout_factor)
     with host:
+        host.check(NO_HUNG_TASKS)
         host.load_kvm()
         result = host.run("/payload/exit_cost", TIMEOUT)
         traps = exit_traps(result.output)

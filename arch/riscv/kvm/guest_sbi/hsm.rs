@@ -21,12 +21,11 @@ use crate::{
     Riscv, //
 };
 use kernel::kvm::{
-    SrcuGuard,
     Vcpu,
     VcpuId, //
 };
 
-pub(super) fn handle(call: &Call<'_>, srcu: &mut SrcuGuard<'_, Riscv>) -> Answer {
+pub(super) fn handle(call: &Call<'_>) -> Answer {
     let Some(function) = HsmFn::from_raw(call.fid) else {
         return Answer::error(SbiError::NotSupported);
     };
@@ -42,7 +41,7 @@ pub(super) fn handle(call: &Call<'_>, srcu: &mut SrcuGuard<'_, Riscv>) -> Answer
         HsmFn::HartStop if power::stop(call.vcpu) => Ok(0),
         HsmFn::HartStop => Err(SbiError::Failed),
         HsmFn::HartGetStatus => hart(call).map(|target| state(target) as u64),
-        HsmFn::HartSuspend => return suspend(call, srcu),
+        HsmFn::HartSuspend => return suspend(call),
     })
 }
 
@@ -64,10 +63,10 @@ fn state(vcpu: &Vcpu<Riscv>) -> HartState {
     }
 }
 
-fn suspend(call: &Call<'_>, srcu: &mut SrcuGuard<'_, Riscv>) -> Answer {
+fn suspend(call: &Call<'_>) -> Answer {
     match HartSuspendType::from_raw(call.arg(0) as u32) {
         Some(HartSuspendType::Retentive) => {
-            insn_exit::wait_for_interrupt(call.vcpu, srcu);
+            insn_exit::wait_for_interrupt(call.vcpu);
             Answer::DONE
         }
         Some(HartSuspendType::NonRetentive) => Answer::error(SbiError::NotSupported),

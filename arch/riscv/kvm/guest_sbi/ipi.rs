@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     csr::VsInterrupt,
+    hcsr::OnHart,
     interrupts,
     sbi_abi::{
         HartMask,
@@ -16,6 +17,17 @@ use crate::{
     },
     vm, //
 };
+
+/// An IPI of a hart to itself.
+#[inline(always)]
+pub(super) fn on_hart(call: &Call<'_>, hart: &impl OnHart) -> Option<u64> {
+    let IpiFn::SendIpi = IpiFn::from_raw(call.fid)?;
+    if !HartMask::new(call.arg(0), call.arg(1)).is_only(vm::hartid(call.vcpu)) {
+        return None;
+    }
+    interrupts::raise_on_hart(hart, VsInterrupt::Software);
+    Some(0)
+}
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     match IpiFn::from_raw(call.fid) {

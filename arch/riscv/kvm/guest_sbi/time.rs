@@ -7,12 +7,21 @@ use super::{
     Call, //
 };
 use crate::{
+    hcsr::OnHart,
     sbi_abi::{
         SbiError,
         TimeFn, //
     },
     timer, //
 };
+
+/// With Sstc, the timer is a register of the hart.
+#[inline(always)]
+pub(super) fn on_hart(call: &Call<'_>, hart: &impl OnHart) -> Option<u64> {
+    match TimeFn::from_raw(call.fid)? {
+        TimeFn::SetTimer => timer::set_on_hart(hart, call.arg(0)).then_some(0),
+    }
+}
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     match TimeFn::from_raw(call.fid) {

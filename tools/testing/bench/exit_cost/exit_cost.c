@@ -21,9 +21,11 @@
  *	not_measured NAME TITLE: REASON
  */
 #include <err.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,11 +198,25 @@ static void measure_apart(const struct exit_case *c)
 		errx(1, "%s failed, wait status 0x%x", c->name, status);
 }
 
-int main(void)
+static bool is_wanted(const struct exit_case *c, char **names)
+{
+	bool all = !*names;
+
+	for (; *names; names++) {
+		if (!strcmp(c->name, *names))
+			return true;
+	}
+	return all;
+}
+
+/* The cases that are named, or all. */
+int main(int argc, char **argv)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr_cases; i++)
-		measure_apart(&cases[i]);
+	for (i = 0; i < nr_cases; i++) {
+		if (is_wanted(&cases[i], argv + 1))
+			measure_apart(&cases[i]);
+	}
 	return 0;
 }

@@ -86,3 +86,18 @@ fn a_span_ends_with_the_address_space() {
         Some(vec![u64::MAX - 0xfff])
     );
 }
+
+#[test]
+fn a_queue_is_empty_when_nothing_can_be_taken() {
+    let mut queue = FenceQueue::new();
+    assert!(queue.is_empty());
+    for count in [1, FenceQueue::CAPACITY, FenceQueue::CAPACITY + 1] {
+        for asid in 0..count {
+            queue.push(Fence::Asid(asid as u64));
+        }
+        while !queue.is_empty() {
+            assert!(queue.pop().is_some());
+        }
+        assert!(queue.pop().is_none());
+    }
+}

@@ -693,3 +693,18 @@ fn which_csr_instructions_read_and_write() {
     }
     assert_eq!(CsrInsn::LEN.bytes(), 4);
 }
+
+#[test]
+fn wfi_is_known_where_stval_holds_it() {
+    let wfi = standard_encodings().chain([0x1050_0073]).filter(|raw| {
+        let decoded = decode_system(TrapInsn::fetched(*raw));
+        assert_eq!(
+            TrapInsn::is_wfi_in_stval(u64::from(*raw)),
+            decoded == Some(System::Wfi)
+        );
+        decoded == Some(System::Wfi)
+    });
+    assert_eq!(wfi.count(), 1);
+    assert!(!TrapInsn::is_wfi_in_stval(0));
+    assert!(!TrapInsn::is_wfi_in_stval(1 << 32 | 0x1050_0073));
+}

@@ -382,3 +382,26 @@ fn fence_ranges() {
         }
     }
 }
+
+#[test]
+fn a_hart_mask_lists_what_it_contains() {
+    for mask in [0, 1, 1 << 63, 0x8000_0000_0000_0101, u64::MAX] {
+        for base in numbers() {
+            let harts = HartMask::new(mask, base);
+            let listed: Vec<u64> = harts.iter().collect();
+            if harts.is_all() {
+                assert!(listed.is_empty());
+                continue;
+            }
+            assert_eq!(listed.len(), mask.count_ones() as usize);
+            for hartid in listed.iter().filter(|hartid| **hartid != u64::MAX) {
+                assert!(harts.contains(*hartid), "{mask:x} {base:x} {hartid:x}");
+                assert_eq!(harts.is_only(*hartid), mask.is_power_of_two());
+            }
+        }
+    }
+    assert!(!HartMask::all().is_only(0));
+    assert!(!HartMask::new(1, u64::MAX).is_only(u64::MAX));
+    assert!(!HartMask::new(1, 1).is_only(0));
+    assert!(!HartMask::new(1, 0).is_only(64));
+}

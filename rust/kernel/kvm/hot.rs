@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What each exit does several times: the inline functions of C by these names, without the call that a
+//! helper takes.
+//!
+//! Where the kernel's configuration has more of them done than these few instructions, or where an
+//! architecture is not known here, they are the helpers.
+
+use crate::bindings;
+
+/// `current`.
+#[inline(always)]
+pub(super) fn current() -> *mut bindings::task_struct {
+    #[cfg(target_arch = "riscv64")]
+    {
+        let current: *mut bindings::task_struct;
+        // SAFETY: In the kernel, `tp` is the pointer to the current task.
+        unsafe {
+            core::arch::asm!("mv {}, tp", out(reg) current, options(pure, nomem, nostack));
+        }
+        current
+    }
+    #[cfg(not(target_arch = "riscv64"))]
+    // SAFETY: Always safe to call.
+    unsafe {
+        bindings::get_current()
+    }
+}
+
+/// `xfer_to_guest_mode_work_pending()`.
+#[inline(always)]
+pub(super) fn work_pending() -> bool {
+    // SAFETY: `current` is valid, and the flags are read as an atomic.
+    let flags = unsafe { (&raw const (*current()).thread_info.flags).read_volatile() };
+    flags & bindings::XFER_TO_GUEST_MODE_WORK != 0
+}
+
+/// Whether `preempt_disable()` is an addition to a field of `struct thread_info`.
+const PREEMPT_COUNT_IS_PLAIN: bool = cfg!(all(
+    target_arch = "riscv64",
+    CONFIG_PREEMPT_COUNT,
+    not(CONFIG_DEBUG_PREEMPT),
+    not(CONFIG_TRACE_PREEMPT_TOGGLE)
+));
+
+/// Adds to the count of `preempt_disable()`, and returns it.
+#[inline(always)]
+fn add_to_preempt_count(n: i32) -> i32 {
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: `current` is valid. Only this CPU changes the count, and whatever interrupts this has
+    // put it back by its end.
+    unsafe {
+        let count = (&raw mut (*current()).thread_info.preempt_count);
+        let new = count.read_volatile() + n;
+        count.write_volatile(new);
+        new
+    }
+    #[cfg(not(target_arch = "riscv64"))]
+    {
+        n
+    }
+}
+
+/// `barrier()`: the compiler keeps accesses to memory on their side.
+#[inline(always)]
+fn barrier() {
+    // SAFETY: No instruction.
+    unsafe { core::arch::asm!("", options(nostack, preserves_flags)) };
+}
+
+/// `preempt_disable()`.
+#[inline(always)]
+pub(super) fn preempt_disable() {
+    if PREEMPT_COUNT_IS_PLAIN {
+        add_to_preempt_count(1);
+        barrier();
+    } else {
+        // SAFETY: Always safe to call; the caller undoes it.
+        unsafe { bindings::preempt_disable() };
+    }
+}
+
+/// `preempt_enable()`.
+///
+/// # Safety
+///
+/// Undoes a [`preempt_disable`].
+#[inline(always)]
+pub(super) unsafe fn preempt_enable() {
+    if PREEMPT_COUNT_IS_PLAIN {
+        barrier();
+        if add_to_preempt_count(-1) == 0 && work_pending() {
+            // To be scheduled may be among the work: the helper knows.
+            // SAFETY: The calls undo each other.
+            unsafe {
+                bindings::preempt_disable();
+                bindings::preempt_enable();
+            }
+        }
+    } else {
+        // SAFETY: By the requirement.
+        unsafe { bindings::preempt_enable() };
+    }
+}
+
+/// Whether to disable interrupts is one instruction.
+const IRQ_FLAGS_ARE_PLAIN: bool = cfg!(all(
+    target_arch = "riscv64",
+    not(CONFIG_RISCV_M_MODE),
+    not(CONFIG_TRACE_IRQFLAGS),
+    not(CONFIG_DEBUG_IRQFLAGS)
+));
+
+/// `local_irq_disable()`.
+#[inline(always)]
+pub(super) fn local_irq_disable() {
+    if IRQ_FLAGS_ARE_PLAIN {
+        #[cfg(target_arch = "riscv64")]
+        // SAFETY: sstatus.SIE, which the caller sets again.
+        unsafe {
+            core::arch::asm!("csrci sstatus, 2", options(nostack))
+        };
+    } else {
+        // SAFETY: Always safe to call; the caller undoes it.
+        unsafe { bindings::local_irq_disable() };
+    }
+}
+
+/// `local_irq_enable()`.
+///
+/// # Safety
+///
+/// Undoes a [`local_irq_disable`].
+#[inline(always)]
+pub(super) unsafe fn local_irq_enable() {
+    if IRQ_FLAGS_ARE_PLAIN {
+        #[cfg(target_arch = "riscv64")]
+        // SAFETY: By the requirement.
+        unsafe {
+            core::arch::asm!("csrsi sstatus, 2", options(nostack))
+        };
+    } else {
+        // SAFETY: By the requirement.
+        unsafe { bindings::local_irq_enable() };
+    }
+}
