@@ -56,6 +56,7 @@ pub fn notice_trap(hart: &mut Hart) {
     const INTERRUPT: u64 = 1 << 63;
     if hart.has_left_guest && csr::read(csr::VSCAUSE) & INTERRUPT != 0 {
         *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
+        publish(hart, csr::HSTATUS);
     }
     hart.has_left_guest = false;
 }

@@ -97,6 +97,15 @@ impl Shmem {
         self.write(words, PENDING | kind << 56 | 5 << 16 | 7);
     }
 
+    fn clean(self) {
+        for word in DIRTY..CSRS {
+            self.write(word, 0);
+        }
+        for entry in 0..60 {
+            self.write(HFENCES + 4 * entry, 0);
+        }
+    }
+
     fn is_pending(self, entry: usize) -> bool {
         self.read(HFENCES + 4 * entry) & PENDING != 0
     }
@@ -151,7 +160,7 @@ extern "C" fn main() -> ! {
     probe(&mut judge);
     no_memory(&mut judge, has);
     bad_memory(&mut judge);
-    csr_space(&mut judge, first, second);
+    csr_space(&mut judge, first, second, has);
     if has(SYNC_CSR) {
         sync_csr(&mut judge, first);
     }
@@ -161,6 +170,7 @@ extern "C" fn main() -> ! {
     if has(SYNC_SRET) {
         sync_sret(&mut judge, first, has);
     }
+    plain_sret(&mut judge, first, has);
     judge.gives("SET_SHMEM: disable", disable(), SbiRet::success(0));
     no_memory(&mut judge, has);
 
@@ -226,9 +236,26 @@ fn bad_memory(judge: &mut Judge) {
 }
 
 /// Where there is memory, it holds the CSRs, whatever they are written by.
-fn csr_space(judge: &mut Judge, first: Shmem, second: Shmem) {
+fn csr_space(judge: &mut Judge, first: Shmem, second: Shmem, has: impl Fn(usize) -> bool) {
+    // What is there stays, but for values that are not the host's.
+    first.write_csr(VSSCRATCH, 99);
+    first.queue(3, 1);
     csr!(write "vsscratch", 1);
     judge.gives("SET_SHMEM", first.set(), SbiRet::success(0));
+    judge.check("what was dirty is so", first.is_dirty(VSSCRATCH));
+    judge.check("what was pending is so", first.is_pending(3));
+    judge.check("what was dirty is written", csr!(read "vsscratch") == 1);
+    if has(SYNC_CSR) {
+        judge.check("what was dirty keeps its value", first.csr(VSSCRATCH) == 99);
+        judge.gives("SYNC_CSR", nacl_sync_csr(ALL), SbiRet::success(0));
+        judge.check("what was dirty", csr!(read "vsscratch") == 99);
+        csr!(write "vsscratch", 1);
+    }
+    if has(SYNC_HFENCE) {
+        judge.gives("SYNC_HFENCE", nacl_sync_hfence(ALL), SbiRet::success(0));
+        judge.check("what was pending", !first.is_pending(3));
+    }
+    first.clean();
     judge.check("CSR space at the start", first.csr(VSSCRATCH) == 1);
     csr!(write "vsscratch", 2);
     judge.check("CSR space after a write", first.csr(VSSCRATCH) == 2);
@@ -314,10 +341,26 @@ struct Stay {
     sepc: u64,
 }
 
+impl Stay {
+    fn new() -> Self {
+        Self {
+            x: [0; 32],
+            scause: 0,
+            sepc: 0,
+        }
+    }
+}
+
+/// How `enter()` does it.
+const BY_SRET: usize = 0;
+const BY_CALL: usize = 1;
+/// What it returns if SRET has not left the host.
+const NOT_LEFT: i64 = 1;
+
 extern "C" {
-    /// Enters a guest by SYNC_SRET, and comes back with its ECALL. Returns the error of the call if
-    /// there was no entry, or zero.
-    fn enter(stay: *mut Stay) -> i64;
+    /// Enters a guest, and comes back with its ECALL or an interrupt. Returns zero, or if there was no
+    /// entry [`NOT_LEFT`] or the error of the call.
+    fn enter(stay: *mut Stay, how: usize) -> i64;
     static guest: u8;
 }
 
@@ -328,9 +371,12 @@ global_asm!(
     ".globl guest",
     "guest:",
     "	ecall",
+    // In the host, that was a question that does no harm.
+    "	li	a0, {not_left}",
+    "	j	2f",
     ".globl enter",
     "enter:",
-    "	addi	sp, sp, -128",
+    "	addi	sp, sp, -144",
     "	sd	ra, 0(sp)",
     "	sd	s0, 8(sp)",
     "	sd	s1, 16(sp)",
@@ -349,13 +395,18 @@ global_asm!(
     "	sd	a0, 120(sp)",
     "	csrw	sscratch, sp",
     "	la	t0, 1f",
-    "	csrw	stvec, t0",
+    "	csrrw	t0, stvec, t0",
+    "	sd	t0, 128(sp)",
     "	la	t0, guest",
     "	csrw	sepc, t0",
     // sstatus.SPP: the guest begins in VS-mode.
     "	li	t0, 0x100",
     "	csrs	sstatus, t0",
-    "	li	a7, 0x4e41434c",
+    "	li	a7, 0x10",
+    "	li	a6, 0",
+    "	bnez	a1, 3f",
+    "	sret",
+    "3:	li	a7, 0x4e41434c",
     "	li	a6, 4",
     "	ecall",
     "	j	2f",
@@ -378,7 +429,9 @@ global_asm!(
     "	csrr	t0, sepc",
     "	sd	t0, 264(a0)",
     "	li	a0, 0",
-    "2:	ld	ra, 0(sp)",
+    "2:	ld	t0, 128(sp)",
+    "	csrw	stvec, t0",
+    "	ld	ra, 0(sp)",
     "	ld	s0, 8(sp)",
     "	ld	s1, 16(sp)",
     "	ld	s2, 24(sp)",
@@ -393,25 +446,29 @@ global_asm!(
     "	ld	s11, 96(sp)",
     "	ld	gp, 104(sp)",
     "	ld	tp, 112(sp)",
-    "	addi	sp, sp, 128",
+    "	addi	sp, sp, 144",
     "	ret",
     ".popsection",
+    not_left = const NOT_LEFT,
 );
 
-fn sync_sret(judge: &mut Judge, shmem: Shmem, has: impl Fn(usize) -> bool) {
-    const ECALL_VS: u64 = 10;
-    let host = csr!(read "hstatus");
-    let mut stay = Stay {
-        x: [0; 32],
-        scause: 0,
-        sepc: 0,
-    };
-    for x in 0..32 {
-        shmem.write(x, 0x1000 + x as u64);
-    }
+const ECALL_VS: u64 = 10;
+const SOFTWARE_INTERRUPT: u64 = 1 << 63 | 1;
+
+/// Puts in place what the guest needs, which has the host's addresses.
+fn make_guest() {
     csr!(write "hgatp", 0);
     csr!(write "vsatp", 0);
     csr!(write "hedeleg", 0);
+}
+
+fn sync_sret(judge: &mut Judge, shmem: Shmem, has: impl Fn(usize) -> bool) {
+    let host = csr!(read "hstatus");
+    let mut stay = Stay::new();
+    for x in 0..32 {
+        shmem.write(x, 0x1000 + x as u64);
+    }
+    make_guest();
     csr!(write "vsscratch", 0x77);
     if has(AUTOSWAP_CSR) {
         shmem.write(AUTOSWAP_HSTATUS, host | SPV | SPVP);
@@ -427,7 +484,7 @@ fn sync_sret(judge: &mut Judge, shmem: Shmem, has: impl Fn(usize) -> bool) {
     }
 
     // SAFETY: The guest is one instruction.
-    let error = unsafe { enter(&mut stay) };
+    let error = unsafe { enter(&mut stay, BY_CALL) };
 
     judge.check("SYNC_SRET: entry", error == 0);
     judge.check(
@@ -453,38 +510,83 @@ fn sync_sret(judge: &mut Judge, shmem: Shmem, has: impl Fn(usize) -> bool) {
         let trapped = shmem.csr(HSTATUS);
         judge.check("SYNC_SRET: hstatus", trapped & (SPV | SPVP) == SPV | SPVP);
         judge.check("SYNC_SRET: hstatus is one", csr!(read "hstatus") == trapped);
-        if has(SYNC_CSR) {
-            plain_sret(judge, shmem, host);
-        }
         csr!(write "hstatus", host);
     }
 }
 
-/// A plain SRET goes by the HSTATUS of the hart, which a guest's trap has left, and not by one in
-/// shared memory that has not been synchronized.
-fn plain_sret(judge: &mut Judge, shmem: Shmem, host: u64) {
-    let scause: u64;
-    shmem.write_csr(HSTATUS, host);
-    // SAFETY: The guest is one instruction, which comes back to behind the SRET.
+/// Has the software interrupt come as soon as interrupts are enabled.
+fn raise_interrupt() {
+    // SAFETY: They are disabled.
+    unsafe { asm!("csrsi sie, 2", "csrsi sip, 2") };
+}
+
+/// Enables interrupts, takes that one, and returns from it.
+fn take_interrupt() {
+    // SAFETY: The handler uses no register.
     unsafe {
         asm!(
-            "csrr	{stvec}, stvec",
-            "la	{cause}, 1f",
-            "csrw	stvec, {cause}",
-            "la	{cause}, guest",
-            "csrw	sepc, {cause}",
-            "li	{cause}, 0x100",
-            "csrs	sstatus, {cause}",
-            "sret",
+            "la {old}, 2f",
+            "csrrw {old}, stvec, {old}",
+            "csrsi sstatus, 2",
+            "j 3f",
             ".align 2",
-            "1:	csrr	{cause}, scause",
-            "csrw	stvec, {stvec}",
-            cause = out(reg) scause,
-            stvec = out(reg) _,
-        );
+            "2:",
+            "csrci sip, 2",
+            "csrci sie, 2",
+            "sret",
+            "3:",
+            "csrci sstatus, 2",
+            "csrw stvec, {old}",
+            old = out(reg) _,
+        )
+    };
+}
+
+/// SRET goes by the hart's `hstatus`, whatever waits in shared memory.
+fn plain_sret(judge: &mut Judge, shmem: Shmem, has: impl Fn(usize) -> bool) {
+    let host = csr!(read "hstatus");
+    let mut stay = Stay::new();
+    // SAFETY: The guest is one instruction.
+    let enter = |stay: &mut Stay| unsafe { enter(stay, BY_SRET) };
+    let spv = || csr!(read "hstatus") & SPV != 0;
+    make_guest();
+
+    judge.check("SRET: in the host", enter(&mut stay) == NOT_LEFT);
+    csr!(write "hstatus", host | SPV | SPVP);
+    judge.check("SRET: entry", enter(&mut stay) == 0);
+    judge.check("SRET: scause", stay.scause == ECALL_VS);
+    judge.check("SRET: hstatus after the trap", spv());
+    judge.check("SRET: and again", enter(&mut stay) == 0);
+    if has(SYNC_CSR) {
+        shmem.write_csr(HSTATUS, host);
+        judge.check("SRET: hstatus dirty", enter(&mut stay) == 0);
+        judge.check("SRET: hstatus is clean", shmem.is_dirty(HSTATUS));
+        judge.check("SRET: hstatus was written", spv());
+        let ret = nacl_sync_csr(HSTATUS);
+        judge.gives("SYNC_CSR: hstatus", ret, SbiRet::success(0));
+        judge.check("SYNC_CSR: in the host", enter(&mut stay) == NOT_LEFT);
+        csr!(write "hstatus", host | SPV | SPVP);
+        judge.check("SRET: hstatus synchronized", enter(&mut stay) == 0);
     }
-    judge.check("plain SRET: goes to the guest", scause == 10);
-    judge.check("plain SRET: still dirty", shmem.is_dirty(HSTATUS));
+
+    // A trap of the host's own clears SPV.
+    raise_interrupt();
+    take_interrupt();
+    judge.check("SRET: SPV after an interrupt", !spv());
+    judge.check("SRET: CSR space", shmem.csr(HSTATUS) & SPV == 0);
+    // So does the one for which the guest was left.
+    csr!(write "hstatus", host | SPV | SPVP);
+    raise_interrupt();
+    judge.check("SRET: entry with an interrupt", enter(&mut stay) == 0);
+    judge.check(
+        "SRET: left by an interrupt",
+        stay.scause == SOFTWARE_INTERRUPT,
+    );
+    judge.check("SRET: hstatus after the interrupt", spv());
+    take_interrupt();
+    judge.check("SRET: SPV after that interrupt", !spv());
+    judge.check("SRET: back in the host", enter(&mut stay) == NOT_LEFT);
+    csr!(write "hstatus", host);
 }
 
 struct Console;
@@ -543,7 +645,8 @@ global_asm!(
     "	call	{main}",
     // A trap that nobody expects.
     ".align 2",
-    "0:	csrr	a0, scause",
+    "0:	la	sp, STACK + {size}",
+    "	csrr	a0, scause",
     "	csrr	a1, sepc",
     "	csrr	a2, stval",
     "	call	{trap}",
