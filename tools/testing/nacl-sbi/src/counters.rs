@@ -34,6 +34,10 @@ pub enum Event {
     ShmemNotClean,
     /// A guest was entered, and all HFENCE.VVMA since the last entry were for other VMIDs.
     VvmaOfAnotherVmid,
+    /// HFENCE.VVMA was executed while a `hgatp` with another VMID waited in shared memory.
+    VvmaAheadOfHgatp,
+    /// An SBI call, of any extension.
+    Call,
     Count,
 }
 
@@ -72,6 +76,7 @@ pub fn count_call(extension: usize, function: usize) {
     let row = EXTENSIONS.iter().position(|&e| e == extension);
     let column = function.min(FUNCTIONS - 1);
     increment(&CALLS[row.unwrap_or(last) * FUNCTIONS + column]);
+    count(Event::Call);
 }
 
 pub fn count_csr_read(csr: u16) {

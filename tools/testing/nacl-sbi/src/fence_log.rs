@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fences that each hart has carried out last: for tests to judge.
+//! The fences that each hart has carried out last, or left undone: for tests to judge.
 //!
 //! A fence that is lost, or that is about something else, cannot be seen in what QEMU's guests do.
 
@@ -19,6 +19,10 @@ pub enum How {
     Instruction,
     /// In shared memory.
     Queue,
+    /// By a call, of any hart.
+    Call,
+    /// In shared memory, where it still is: [`Misuse::HfencesStay`](crate::misuse::Misuse).
+    Left,
 }
 
 /// Which translations a fence is about.

@@ -158,6 +158,7 @@ fn fence(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
         HFENCE_VVMA | HINVAL_VVMA => {
             counters::count(Event::HfenceVvma);
             let vmid = virtual_csr::vmid(*hart.virt(csr::HGATP));
+            nacl::judge_vvma(hart, vmid);
             fence::vvma(vmid, rs1, rs2);
             note(Kind::Vvma, Some(vmid), rs2, rs1);
         }

@@ -61,6 +61,16 @@ pub fn notice_trap(hart: &mut Hart) {
     hart.has_left_guest = false;
 }
 
+/// The host executes HFENCE.VVMA, which acts on this VMID.
+pub fn judge_vvma(hart: &mut Hart, vmid: u64) {
+    let waits = |shmem: Shmem| {
+        shmem.is_dirty(csr::HGATP) && virtual_csr::vmid(shmem.csr(csr::HGATP)) != vmid
+    };
+    if platform::has_feature(feature_id::SYNC_CSR) && hart.shmem.is_some_and(waits) {
+        counters::count(Event::VvmaAheadOfHgatp);
+    }
+}
+
 /// The hart has come to V=0 from V=1.
 pub fn left_guest(hart: &mut Hart) {
     hart.has_left_guest = true;
@@ -103,11 +113,21 @@ fn write_if_dirty(hart: &mut Hart, shmem: Shmem, csr: u16) {
 }
 
 fn synchronize_hfences(shmem: Shmem) {
-    if misuse::takes_place(Misuse::HfencesStay) {
-        return;
-    }
+    let mut pending = (0..HFENCE_COUNT).filter(|&index| shmem.hfence(index).is_pending());
+    let stay = pending.next().is_some() && misuse::takes_place(Misuse::HfencesStay);
     for index in 0..HFENCE_COUNT {
-        synchronize_hfence(shmem, index);
+        if stay {
+            leave(shmem, index);
+        } else {
+            synchronize_hfence(shmem, index);
+        }
+    }
+}
+
+fn leave(shmem: Shmem, index: usize) {
+    let entry = shmem.hfence(index);
+    if entry.is_pending() {
+        note(How::Left, &entry);
     }
 }
 
@@ -115,6 +135,7 @@ fn synchronize_hfence(shmem: Shmem, index: usize) {
     let entry = shmem.hfence(index);
     if entry.is_pending() {
         counters::count(Event::HfenceSynchronized);
+        note(How::Queue, &entry);
         carry_out(&entry);
         shmem.set_hfence_done(index);
     }
@@ -122,20 +143,15 @@ fn synchronize_hfence(shmem: Shmem, index: usize) {
 
 fn carry_out(entry: &HfenceEntry) {
     let config = entry.config;
-    let shift = (config >> 48 & 0x7f) + 12;
     let vmid = config >> 16 & 0x3fff;
     let asid = config & 0xffff;
-    // A size that is none is taken for all addresses.
-    let address = entry.page_number.checked_shl(shift as u32).unwrap_or(0);
-    let bytes = entry.page_count.checked_shl(shift as u32).unwrap_or(0);
+    let (shift, address, _) = range(entry);
     // Within a block, the hart may have cached translations of smaller pages.
     let pages = |fence: &dyn Fn(Operand)| match shift {
         12 => fence::each(address, entry.page_count, shift, fence),
         _ => fence(None),
     };
-    let kind = config >> 56 & 0xf;
-    note(kind, vmid, asid, (address, bytes));
-    match kind {
+    match config >> 56 & 0xf {
         0 => pages(&|address| fence::gvma_at(address, None)),
         1 => fence::gvma(None, None),
         2 => pages(&|address| fence::gvma_at(address, Some(vmid))),
@@ -149,17 +165,28 @@ fn carry_out(entry: &HfenceEntry) {
     }
 }
 
+/// Returns the order of a fence's pages, its first address, and its number of bytes.
+fn range(entry: &HfenceEntry) -> (u64, u64, u64) {
+    let shift = (entry.config >> 48 & 0x7f) + 12;
+    // A size that is none is taken for all addresses.
+    let bytes = |pages: u64| pages.checked_shl(shift as u32).unwrap_or(0);
+    (shift, bytes(entry.page_number), bytes(entry.page_count))
+}
+
 /// Notes a fence for tests.
-fn note(kind: u64, vmid: u64, asid: u64, range: (u64, u64)) {
+fn note(how: How, entry: &HfenceEntry) {
     let fence = |kind, vmid, asid, range| fence_log::Fence {
-        how: How::Queue,
+        how,
         kind,
         vmid,
         asid,
         range,
     };
-    let (vmid, asid, range) = (Some(vmid), Some(asid), Some(range));
-    fence_log::note(match kind {
+    let config = entry.config;
+    let (_, address, bytes) = range(entry);
+    let (vmid, asid) = (Some(config >> 16 & 0x3fff), Some(config & 0xffff));
+    let range = Some((address, bytes));
+    fence_log::note(match config >> 56 & 0xf {
         0 => fence(Kind::Gvma, None, None, range),
         2 => fence(Kind::Gvma, vmid, None, range),
         3 => fence(Kind::Gvma, vmid, None, None),

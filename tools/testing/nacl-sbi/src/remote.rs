@@ -7,6 +7,7 @@
 use crate::{
     entry::MAX_HARTS,
     fence::{self, Operand},
+    fence_log::{self, How},
     hart::Hart,
     hsm, platform, virtual_csr,
     world::{self, VSSIP},
@@ -41,9 +42,12 @@ static FENCE: Mutex<Option<Fence>> = Mutex::new(None);
 const PAGE_SHIFT: u64 = 12;
 
 impl Fence {
+    fn is_all(&self) -> bool {
+        self.start == 0 && self.size == 0 || self.size == u64::MAX
+    }
+
     fn each(&self, fence: impl Fn(Operand)) {
-        let is_all = self.start == 0 && self.size == 0 || self.size == u64::MAX;
-        if is_all {
+        if self.is_all() {
             return fence(None);
         }
         let last = self.start.saturating_add(self.size.saturating_sub(1));
@@ -52,8 +56,25 @@ impl Fence {
         fence::each(first << PAGE_SHIFT, pages, PAGE_SHIFT, fence);
     }
 
+    /// Notes a guest's fence for tests.
+    fn note(&self) {
+        let (kind, vmid, asid) = match self.kind {
+            Kind::HfenceGvma(vmid) => (fence_log::Kind::Gvma, vmid, None),
+            Kind::HfenceVvma(vmid, asid) => (fence_log::Kind::Vvma, Some(vmid), asid),
+            Kind::FenceI | Kind::SfenceVma(_) => return,
+        };
+        fence_log::note(fence_log::Fence {
+            how: How::Call,
+            kind,
+            vmid,
+            asid,
+            range: (!self.is_all()).then_some((self.start, self.size)),
+        });
+    }
+
     /// Does it on this hart.
     pub fn execute(&self) {
+        self.note();
         match self.kind {
             Kind::FenceI => fence::fence_i(),
             Kind::SfenceVma(asid) => self.each(|address| fence::sfence_vma(address, asid)),
