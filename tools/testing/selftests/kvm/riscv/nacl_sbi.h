@@ -43,6 +43,9 @@ enum nacl_event {
 	NACL_STOPPED_WITH_SHMEM,
 	NACL_SHMEM_NOT_CLEAN,
 	NACL_VVMA_OF_ANOTHER_VMID,
+	NACL_VVMA_AHEAD_OF_HGATP,
+	/* SBI calls, of all extensions. */
+	NACL_ALL_CALLS,
 };
 
 /* What can be made to go wrong besides the functions: `Misuse` of misuse.rs. */
@@ -163,7 +166,7 @@ static inline __u64 nacl_guest_vmid(__u64 hart)
 	return nacl_sbi(10, hart, 0);
 }
 
-/* How many fences a hart has carried out. The last hundred can be looked at. */
+/* How many fences a hart has carried out, or left. The last hundred can be looked at. */
 static inline __u64 nacl_fences(__u64 hart)
 {
 	return nacl_sbi(11, hart, 0);
@@ -172,6 +175,9 @@ static inline __u64 nacl_fences(__u64 hart)
 enum nacl_fence_how {
 	NACL_BY_INSTRUCTION,
 	NACL_BY_QUEUE,
+	NACL_BY_CALL,
+	/* Not done: it is in the queue still. */
+	NACL_LEFT,
 };
 
 enum nacl_fence_kind {
