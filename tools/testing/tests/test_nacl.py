@@ -38,6 +38,7 @@ CONTROL = "nacl_sbi_ctl"
 EVENT_STOPPED_WITH_SHMEM = 10
 EVENT_SHMEM_NOT_CLEAN = 11
 EVENT_VVMA_OF_ANOTHER_VMID = 12
+EVENT_VVMA_AHEAD_OF_HGATP = 13
 MISUSE_PROBE_FEATURE = 0
 MISUSE_SET_SHMEM = 1
 ONLINE = "/sys/devices/system/cpu/cpu1/online"
@@ -45,6 +46,8 @@ JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
                     re.M)
 # How long the supervisor that judges the firmware may take.
 JUDGE_TIMEOUT = 60
+# What the kernel says of firmware that does not do as it should.
+COMPLAINT = re.compile(r"NACL: .*\bfailed\b")
 # How long a guest is waited for that is not expected to come to its end.
 LOST = 20
 # How a failure begins where a command ran out of time, and nothing else happened.
@@ -158,6 +161,10 @@ def test_nacl_guest(host, vcpus):
 def test_nacl_counts(host, slot, report):
     selftest.require(host, COUNTED,
                      *selftest.run_in(host, slot, report, COUNTED))
+    # It has had the firmware fail, if that is ever called.
+    if set(nacl_features(slot.nacl)) - {"autoswap_csr"} and \
+            not COMPLAINT.search(host.kernel_text()):
+        raise host.failure("The log does not say that the firmware failed")
     # Of guests that were the only one at a time.
     assert not control(host, report, "event", EVENT_VVMA_OF_ANOTHER_VMID)
 
@@ -172,6 +179,13 @@ def test_nacl_selftest(host, slot, report, run):
 def control(host, report, *arguments):
     command = report.artifacts.command(CONTROL, " ".join(map(str, arguments)))
     return int(host.check(command), 16)
+
+
+@pytest.mark.rust_alone
+def test_fences_have_their_vmid(host, report):
+    """After all that was run on this host: HFENCE.VVMA acts on the VMID that
+    the hart has, and not on one that waits in shared memory."""
+    assert not control(host, report, "event", EVENT_VVMA_AHEAD_OF_HGATP)
 
 
 @pytest.mark.rust_alone
