@@ -5,7 +5,7 @@
 //! What a guest does most often takes nothing but its own registers and those of the hart. That is
 //! done inside of the world switch: for the rest of the kernel the guest has run on. It is always a
 //! part of what [`exit`](crate::exit) would do, in functions `..._on_hart()` beside those that do all
-//! of it, which begin with the same.
+//! of it.
 //!
 //! # Why the guest may go on at once
 //!

@@ -54,7 +54,7 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Result<
     let srcu = vcpu.srcu_read_lock();
     match memslot(&srcu, fault) {
         Some(slot) => map(vcpu, &slot, fault),
-        None => mmio::handle(vcpu, srcu, fault),
+        None => mmio::handle(vcpu, &srcu, fault),
     }
 }
 

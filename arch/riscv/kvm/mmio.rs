@@ -51,7 +51,7 @@ use kernel::{
 /// [`EOPNOTSUPP`] for an instruction that is no plain load or store, like an AMO.
 pub(crate) fn handle(
     vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: SrcuGuard<'_, Riscv>,
+    srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
 ) -> Result<Next> {
     let refused = || {
@@ -70,8 +70,8 @@ pub(crate) fn handle(
         },
     };
     match fault.access {
-        Access::Load => load(vcpu, &srcu, fault, insn),
-        _ => store(vcpu, &srcu, fault, insn),
+        Access::Load => load(vcpu, srcu, fault, insn),
+        _ => store(vcpu, srcu, fault, insn),
     }
 }
 

@@ -50,7 +50,7 @@ fn add_to_preempt_count(n: i32) -> i32 {
     // SAFETY: `current` is valid. Only this CPU changes the count, and whatever interrupts this has
     // put it back by its end.
     unsafe {
-        let count = (&raw mut (*current()).thread_info.preempt_count);
+        let count = &raw mut (*current()).thread_info.preempt_count;
         let new = count.read_volatile() + n;
         count.write_volatile(new);
         new
