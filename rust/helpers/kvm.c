@@ -62,8 +62,7 @@ __rust_helper void rust_helper_guest_timing_exit_irqoff(void)
 
 /*
  * guest_state_enter_irqoff(), but that it tells RCU of no quiescent state where
- * there is no context tracking: guest_state_exit_irqoff() does, and once for each
- * stay in the guest is as often as is of use.
+ * there is no context tracking: rust_helper_kvm_guest_state_exit_irqoff() does.
  */
 __rust_helper_noinstr void rust_helper_kvm_guest_state_enter_irqoff(void)
 {
@@ -76,9 +75,23 @@ __rust_helper_noinstr void rust_helper_kvm_guest_state_enter_irqoff(void)
 	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 
-__rust_helper_noinstr void rust_helper_guest_state_exit_irqoff(void)
+/*
+ * guest_state_exit_irqoff(), but that it tells RCU of a quiescent state only if
+ * the caller says so.
+ */
+__rust_helper_noinstr void
+rust_helper_kvm_guest_state_exit_irqoff(bool is_quiescent)
 {
-	guest_state_exit_irqoff();
+	bool tracked;
+
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	tracked = context_tracking_guest_exit();
+
+	instrumentation_begin();
+	if (is_quiescent && !tracked)
+		rcu_virt_note_context_switch();
+	trace_hardirqs_off_finish();
+	instrumentation_end();
 }
 
 __rust_helper void rust_helper_kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)

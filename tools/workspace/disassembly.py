@@ -13,7 +13,7 @@ NOP = re.compile(r"^\s*nop\s*$", re.M)
 CALL = re.compile(r"\b(?:R_RISCV_CALL_PLT|R_RISCV_CALL)\s+(\S+)")
 # What it calls: the entry in the kernel's eyes, the switch itself, and the exit.
 CALLS = {"rust_helper_kvm_guest_state_enter_irqoff",
-         "rust_helper_guest_state_exit_irqoff",
+         "rust_helper_kvm_guest_state_exit_irqoff",
          "__kvm_riscv_rust_switch_to", "__kvm_riscv_rust_nacl_switch_to"}
 # Ahead of all that, with NACL.
 PREPARE = re.compile(r"10enter_exit13prepare_shmem$")

@@ -39,6 +39,7 @@ use crate::{
     exit::Trap,
     fast_exit,
     features,
+    hcsr::is_interrupt,
     nacl::{
         self,
         SharedMemory, //
@@ -103,12 +104,12 @@ pub(crate) fn enter_exit(
                 csr::read::<{ csr::STVAL }>(),
             )
         };
-        if result.is_err() || !fast_exit::handle(vcpu, irq, scause, stval) {
+        if result.is_err() || !fast_exit::handle_on_hart(vcpu, irq, scause, stval) {
             break (result, scause, stval);
         }
     };
 
-    guest_state_exit(irq);
+    guest_state_exit(irq, is_interrupt(scause));
     env.set(swap_env(host_env));
 
     result.map(|(htval, htinst)| Trap {

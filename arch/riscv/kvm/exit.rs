@@ -6,7 +6,10 @@
 
 use crate::{
     guest_sbi,
-    hcsr::exception,
+    hcsr::{
+        exception,
+        is_interrupt, //
+    },
     insn::Htinst,
     insn_exit,
     memory_fault,
@@ -78,8 +81,7 @@ impl Trap {
     /// Decodes the trap.
     #[inline]
     pub(crate) fn decode(&self) -> Exit {
-        const INTERRUPT: u64 = 1 << 63;
-        if self.scause & INTERRUPT != 0 {
+        if is_interrupt(self.scause) {
             return Exit::Interrupt;
         }
         let fault = |access| {

@@ -1,30 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exits that are over before the kernel takes notice of them.
+//! Exits that are over before the kernel takes notice of them, or before it enables interrupts.
+//!
+//! Both are a part of what [`exit`](crate::exit) would do, in functions beside those that do all of
+//! it. They are counted, but not traced: while somebody traces, all exits take the long way.
+//!
+//! # On the hart
 //!
 //! What a guest does most often takes nothing but its own registers and those of the hart. That is
-//! done inside of the world switch: for the rest of the kernel the guest has run on. It is always a
-//! part of what [`exit`](crate::exit) would do, in functions `..._on_hart()` beside those that do all
-//! of it.
+//! done inside of the world switch ([`handle_on_hart`]): for the rest of the kernel the guest has run
+//! on. RCU does not watch there: only what is inlined, and takes no lock.
 //!
-//! # Why the guest may go on at once
+//! # At once
 //!
-//! Interrupts are disabled, and the vCPU is in guest mode all the time: whoever wants something of it
-//! sends an interrupt, by which the guest stops as soon as it is entered. And nothing in here makes a
-//! request, gives the thread work to do, or takes the VMID away. So what was looked at before the
-//! guest was entered holds.
+//! What takes no wait is done when the kernel knows again that it runs, with interrupts disabled
+//! ([`handle_at_once`]): accesses to devices, and what other vCPUs that are not in the guest need not
+//! be interrupted for. All locks that are taken are spinlocks, under which nobody waits for another
+//! hart: `mmu_lock` is not among them, whose holder may wait for this one to leave the guest.
 //!
-//! # What may stand here
+//! # Why the guest may go on
 //!
-//! RCU does not watch: only what is inlined, and takes no lock. It is counted, but not traced: while
-//! somebody traces, all exits take the long way.
+//! The vCPU is in guest mode all the time: whoever wants something of it sends an interrupt, by which
+//! the guest stops as soon as it is entered. On the hart, nothing makes a request, gives the thread
+//! work to do, or takes the VMID away, so what was looked at before the guest was entered holds. All
+//! else may, without an interrupt if it is this hart's own doing, so after it all that is looked at
+//! again.
 
 #![deny(unsafe_code)]
 
 use crate::{
+    exit::{
+        Exit,
+        Next,
+        Trap, //
+    },
     guest_sbi,
     hcsr::exception,
     insn_exit,
+    memory_fault,
     nacl,
     trace,
     Riscv, //
@@ -33,14 +46,15 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
-        LoadedVcpu, //
+        LoadedVcpu,
+        PreemptOff, //
     },
 };
 
 /// Handles an exit if it takes nothing but this hart and the state of the vCPU itself. Returns whether
 /// it was one, so that the guest can go on.
 #[inline(always)]
-pub(crate) fn handle(
+pub(crate) fn handle_on_hart(
     vcpu: &LoadedVcpu<'_, Riscv>,
     hart: &LocalInterruptDisabled,
     scause: u64,
@@ -59,4 +73,26 @@ pub(crate) fn handle(
         vcpu.count(vcpu_counter!(exits));
     }
     handled
+}
+
+/// Handles an exit if it takes no wait, with interrupts disabled, on a hart that is prepared for the
+/// guest. It is [`None`] if it does: then nothing is done that may not be done again.
+#[inline]
+pub(crate) fn handle_at_once(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    preempt: &PreemptOff,
+    _: &LocalInterruptDisabled,
+    trap: &Trap,
+) -> Option<Next> {
+    // With PREEMPT_RT, spinlocks sleep.
+    if cfg!(CONFIG_PREEMPT_RT) || trace::is_on() {
+        return None;
+    }
+    let next = match trap.decode() {
+        Exit::GuestPageFault(fault) => memory_fault::handle_at_once(vcpu, &fault)?,
+        Exit::Ecall if guest_sbi::handle_at_once(vcpu, preempt) => Next::Enter,
+        _ => return None,
+    };
+    vcpu.count(vcpu_counter!(exits));
+    Some(next)
 }

@@ -37,7 +37,8 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
-        LoadedVcpu, //
+        LoadedVcpu,
+        PreemptOff, //
     },
     prelude::*, //
 };
@@ -193,6 +194,39 @@ pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &LocalInterrupt
     true
 }
 
+/// Serves a call with interrupts disabled, if that takes no wait. Returns `false` if it is not such a
+/// call: then it is for [`handle`].
+pub(crate) fn handle_at_once(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> bool {
+    const IPI: u64 = Standard::Ipi.raw();
+    const RFENCE: u64 = Standard::Rfence.raw();
+
+    let regs = Regs::of(vcpu);
+    let (eid, fid) = (regs.x(17), regs.x(16));
+    let call = Call { vcpu, fid, regs };
+    let has = |ext| vcpu.local().sbi.get().has(ext);
+
+    let result = match eid {
+        IPI if has(SbiExtId::Ipi) => ipi::at_once(&call),
+        RFENCE if has(SbiExtId::Rfence) => rfence::at_once(&call, preempt),
+        _ => None,
+    };
+    let Some(result) = result else {
+        return false;
+    };
+    finish(regs, result);
+    true
+}
+
+/// Gives the guest its answer.
+#[inline]
+fn finish(regs: Regs<'_>, result: Result<u64, SbiError>) {
+    let (error, value) = match result {
+        Ok(value) => (0, value),
+        Err(e) => (e.raw(), 0),
+    };
+    pending::finish_sbi(regs, error, value);
+}
+
 /// Handles a call of the guest.
 pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     let regs = Regs::of(vcpu);
@@ -212,11 +246,7 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     };
     match answer {
         Answer::Return(result) => {
-            let (error, value) = match result {
-                Ok(value) => (0, value),
-                Err(e) => (e.raw(), 0),
-            };
-            pending::finish_sbi(regs, error, value);
+            finish(regs, result);
             Ok(Next::Enter)
         }
         Answer::Legacy(value) => {

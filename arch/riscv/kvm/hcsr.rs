@@ -122,6 +122,12 @@ pub(crate) struct Config {
     pub(crate) hstateen0: Hstateen0,
 }
 
+/// Returns whether this is the `scause` of an interrupt.
+#[inline(always)]
+pub(crate) const fn is_interrupt(scause: u64) -> bool {
+    scause >> 63 != 0
+}
+
 /// Exceptions by their number in `scause`.
 pub(crate) mod exception {
     pub(crate) const INST_MISALIGNED: u64 = 0;

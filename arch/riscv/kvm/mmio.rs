@@ -69,6 +69,31 @@ pub(crate) fn handle(
             Err(next) => return next,
         },
     };
+    access(vcpu, srcu, fault, insn)
+}
+
+/// Handles an access to an address without memory by an instruction that the hart tells, and that is a
+/// plain load or store. It is [`None`] if it is not: then nothing is done, and it is for [`handle`].
+pub(crate) fn handle_at_once(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &SrcuGuard<'_, Riscv>,
+    fault: &PageFault,
+) -> Option<Next> {
+    match Htinst::decode(fault.htinst) {
+        Htinst::Transformed(insn) if fault.access != Access::Fetch => {
+            access(vcpu, srcu, fault, insn).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Where it is an error, nothing has been done.
+fn access(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    srcu: &SrcuGuard<'_, Riscv>,
+    fault: &PageFault,
+    insn: TrapInsn,
+) -> Result<Next> {
     match fault.access {
         Access::Load => load(vcpu, srcu, fault, insn),
         _ => store(vcpu, srcu, fault, insn),

@@ -5,12 +5,16 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    enter_exit::enter_exit,
+    enter_exit::{
+        enter_exit,
+        EntryFailed, //
+    },
     exit::{
         self,
         Next,
         Trap, //
     },
+    fast_exit,
     pending,
     power,
     tlb,
@@ -49,10 +53,12 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
             if vcpu.request_pending() && handle_requests(vcpu)? == Next::Return {
                 return Ok(());
             }
-            let Some(trap) = enter(vcpu)? else {
-                continue;
+            let next = match enter(vcpu)? {
+                Stay::None => Next::Enter,
+                Stay::Over(next) => next,
+                Stay::Trapped(trap) => exit::handle(vcpu, &trap)?,
             };
-            if exit::handle(vcpu, &trap)? == Next::Return {
+            if next == Next::Return {
                 return Ok(());
             }
         }
@@ -87,8 +93,18 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     Ok(Next::Enter)
 }
 
-/// Enters the guest. Returns [`None`] if there is something to do first.
-fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Option<Trap>> {
+/// What has become of an attempt to enter the guest.
+enum Stay {
+    /// There is something to do first.
+    None,
+    /// The guest has run, and why it stopped is dealt with.
+    Over(Next),
+    /// The guest has run, until this.
+    Trapped(Trap),
+}
+
+/// Enters the guest, and again for as long as its exits are handled at once.
+fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Stay> {
     let vm = vcpu.vm().backend();
     vm.vmid.ensure();
 
@@ -96,26 +112,30 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Option<Trap>> {
     let vmid = tlb::prepare_hart(vcpu, &preempt);
 
     let mut irq = IrqOff::new(&preempt);
-    let result = vcpu.in_guest_mode(&mut irq, |irq| {
+    let result: Result<_, EntryFailed> = vcpu.in_guest_mode(&mut irq, |irq| loop {
         vcpu.shared().interrupts.flush(&preempt);
         // Whatever comes from now on comes with an interrupt, which the guest does not outlast.
         if vm.vmid.current() != Some(vmid) || vcpu.request_pending() || work_pending() {
-            return Ok(None);
+            return Ok(Stay::None);
         }
         vector::enter(vcpu, irq.token());
         trace::entry(vcpu);
-        let trap = irq.with_guest_timing(|irq| enter_exit(vcpu, &vcpu.local().env, irq));
-        trap.map(Some)
+        let trap = irq.with_guest_timing(|irq| enter_exit(vcpu, &vcpu.local().env, irq))?;
+        match fast_exit::handle_at_once(vcpu, &preempt, irq.token(), &trap) {
+            Some(Next::Enter) => {}
+            Some(next) => return Ok(Stay::Over(next)),
+            None => return Ok(Stay::Trapped(trap)),
+        }
     });
     drop(irq);
     match result {
-        Ok(Some(trap)) => {
+        Ok(Stay::Trapped(trap)) => {
             trace::exit(&trap);
             drop(preempt);
             vcpu.count(vcpu_counter!(exits));
-            Ok(Some(trap))
+            Ok(Stay::Trapped(trap))
         }
-        Ok(None) => Ok(None),
+        Ok(stay) => Ok(stay),
         Err(e) => {
             kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
             Err(EIO)

@@ -212,6 +212,53 @@ pub(crate) fn request_fence_of(vm: &Vm<Riscv>, harts: HartMask, fence: Fence) {
     vm.request_some(FENCES, vcpus);
 }
 
+/// Does the same as [`request_fence_of`] for the calling vCPU, whose hart is prepared, if no other of
+/// them has to be waited for. Returns whether it is done.
+pub(crate) fn try_fence_of(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    preempt: &PreemptOff,
+    harts: HartMask,
+    fence: Fence,
+) -> bool {
+    try_each(
+        vcpu,
+        harts,
+        |other| request_fence(other, fence),
+        || execute(preempt, vcpu.local().hgatp_vmid.get(), fence),
+    )
+}
+
+/// Does a FENCE.I for the calling vCPU and requests it of others, if none of them has to be waited
+/// for. Returns whether it is done.
+pub(crate) fn try_fence_i_of(vcpu: &LoadedVcpu<'_, Riscv>, harts: HartMask) -> bool {
+    try_each(vcpu, harts, |other| other.request(FENCE_I), fence::fence_i)
+}
+
+/// Calls `request` with all of `harts` but the calling vCPU, and `own` if that is one of them. Returns
+/// whether none of the others is in the guest by now. If one was all the time, nothing is done.
+fn try_each(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    harts: HartMask,
+    request: impl Fn(&Vcpu<Riscv>),
+    own: impl FnOnce(),
+) -> bool {
+    let vm = vcpu.vm();
+    let is_own = |hart: &Vcpu<Riscv>| hart.index() == vcpu.index();
+    let others = vm::harts(vm, harts).filter(|hart| !is_own(hart));
+
+    if others.clone().any(Vcpu::is_in_guest_mode) {
+        return false;
+    }
+    others.clone().for_each(request);
+    if !Vm::have_left_guest(others) {
+        return false;
+    }
+    if harts.names(vm::hartid(vcpu)) {
+        own();
+    }
+    true
+}
+
 /// Makes a request to vCPUs, and waits until none of them is in the guest that has not seen it.
 pub(crate) fn request_of(vm: &Vm<Riscv>, harts: HartMask, request: Request) {
     vm.request_some(request, vm::harts(vm, harts));

@@ -124,11 +124,15 @@ pub fn guest_state_enter(_: &LocalInterruptDisabled) {
     unsafe { bindings::kvm_guest_state_enter_irqoff() };
 }
 
-/// Tells the kernel that the guest has run.
+/// Tells the kernel that the guest has run, and whether an interrupt has stopped it.
+///
+/// Where there is no context tracking, RCU takes the stay for a quiescent state only if one has. It
+/// waits for nobody else there: its tick is such an interrupt if it comes while the guest runs, and
+/// otherwise sees for itself what it interrupts, or has the thread scheduled.
 #[inline(always)]
-pub fn guest_state_exit(_: &LocalInterruptDisabled) {
+pub fn guest_state_exit(_: &LocalInterruptDisabled, by_interrupt: bool) {
     // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
-    unsafe { bindings::guest_state_exit_irqoff() };
+    unsafe { bindings::kvm_guest_state_exit_irqoff(by_interrupt) };
 }
 
 /// Returns whether the thread has work to do before it may enter the guest: a signal, a reschedule.

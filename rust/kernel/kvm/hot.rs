@@ -103,6 +103,47 @@ pub(super) unsafe fn preempt_enable() {
     }
 }
 
+/// Whether `kvm_vcpu_srcu_read_lock()` is no more than what `kvm->srcu` itself needs.
+const SRCU_IS_PLAIN: bool = cfg!(all(
+    CONFIG_TREE_SRCU,
+    not(CONFIG_PROVE_RCU),
+    not(CONFIG_DEBUG_LOCK_ALLOC)
+));
+
+/// `kvm_vcpu_srcu_read_lock()`.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and in no such section.
+#[inline(always)]
+pub(super) unsafe fn kvm_vcpu_srcu_read_lock(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirement. The VM lives longer than its vCPUs.
+    unsafe {
+        if SRCU_IS_PLAIN {
+            (*vcpu).____srcu_idx = bindings::__srcu_read_lock(&raw mut (*(*vcpu).kvm).srcu);
+        } else {
+            bindings::kvm_vcpu_srcu_read_lock(vcpu);
+        }
+    }
+}
+
+/// `kvm_vcpu_srcu_read_unlock()`.
+///
+/// # Safety
+///
+/// Undoes a [`kvm_vcpu_srcu_read_lock`].
+#[inline(always)]
+pub(super) unsafe fn kvm_vcpu_srcu_read_unlock(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirement. The VM lives longer than its vCPUs.
+    unsafe {
+        if SRCU_IS_PLAIN {
+            bindings::__srcu_read_unlock(&raw mut (*(*vcpu).kvm).srcu, (*vcpu).____srcu_idx);
+        } else {
+            bindings::kvm_vcpu_srcu_read_unlock(vcpu);
+        }
+    }
+}
+
 /// Whether to disable interrupts is one instruction.
 const IRQ_FLAGS_ARE_PLAIN: bool = cfg!(all(
     target_arch = "riscv64",

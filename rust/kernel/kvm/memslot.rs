@@ -6,9 +6,11 @@ use super::{
     addr::{
         Gfn,
         GfnRange,
+        Gpa,
         Hva, //
     },
     backend::Backend,
+    hot,
     mmu::{
         FaultedPage,
         PageFault, //
@@ -186,6 +188,25 @@ impl MemoryChange {
     }
 }
 
+/// The store that a device of the kernel has last handled for a vCPU, and its place on the bus.
+///
+/// Guests store to the same doorbell again and again: the device is then found without a search, which
+/// costs more than to ring. Other stores search, so that of several devices the first one is found.
+#[derive(Clone, Copy)]
+pub(super) struct LastStore {
+    addr: Gpa,
+    len: c_int,
+    place: c_int,
+}
+
+impl LastStore {
+    pub(super) const NONE: Self = Self {
+        addr: Gpa(0),
+        len: 0,
+        place: -1,
+    };
+}
+
 /// An SRCU read-side section of a VM, entered by one of its vCPUs.
 ///
 /// For as long as it lasts, memslots and devices on the bus that are found stay valid.
@@ -198,8 +219,8 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
     /// Enters the section. A vCPU can be in one at a time, so its owner has to be the caller.
     #[inline]
     pub(super) fn new(vcpu: &'a Vcpu<B>) -> Self {
-        // SAFETY: The vCPU is valid.
-        unsafe { bindings::kvm_vcpu_srcu_read_lock(vcpu.as_raw()) };
+        // SAFETY: The vCPU is valid, and its owner has no other guard.
+        unsafe { hot::kvm_vcpu_srcu_read_lock(vcpu.as_raw()) };
         Self {
             vcpu,
             _not_send: NotThreadSafe,
@@ -216,7 +237,7 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
 
     /// Has a device of the kernel handle a load from `addr`. Returns whether there is one.
     #[inline]
-    pub fn mmio_read(&self, addr: super::addr::Gpa, data: &mut [u8]) -> bool {
+    pub fn mmio_read(&self, addr: Gpa, data: &mut [u8]) -> bool {
         let len = data.len() as c_int;
         // SAFETY: The vCPU is valid and in the section; `data` is as long as the call is told.
         let r = unsafe {
@@ -233,19 +254,32 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
 
     /// Has a device of the kernel handle a store to `addr`. Returns whether there is one.
     #[inline]
-    pub fn mmio_write(&self, addr: super::addr::Gpa, data: &[u8]) -> bool {
+    pub fn mmio_write(&self, addr: Gpa, data: &[u8]) -> bool {
         let len = data.len() as c_int;
-        // SAFETY: As in `mmio_read()`; the data is not written.
-        let r = unsafe {
-            bindings::kvm_io_bus_write(
+        let last = &self.vcpu.state().last_store;
+        let place = match last.get() {
+            last if last.addr == addr && last.len == len => last.place,
+            _ => LastStore::NONE.place,
+        };
+        // SAFETY: As in `mmio_read()`; the data is not written. The place is checked.
+        let found = unsafe {
+            bindings::kvm_io_bus_write_cookie(
                 self.vcpu.as_raw(),
                 bindings::kvm_bus_KVM_MMIO_BUS,
                 addr.0,
                 len,
                 data.as_ptr().cast(),
+                place as c_long,
             )
         };
-        r == 0
+        if found >= 0 && found != place {
+            last.set(LastStore {
+                addr,
+                len,
+                place: found,
+            });
+        }
+        found >= 0
     }
 }
 
@@ -253,6 +287,6 @@ impl<B: Backend> Drop for SrcuGuard<'_, B> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `self` has entered the section.
-        unsafe { bindings::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
+        unsafe { hot::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
     }
 }

@@ -22,6 +22,7 @@ use super::{
     },
     context::PreemptOff,
     memslot::{
+        LastStore,
         MemoryChange,
         Memslot, //
     },
@@ -41,6 +42,7 @@ use crate::{
     types::ForeignOwnable,
     uaccess::UserPtr, //
 };
+use core::cell::Cell;
 
 /// The backend's state of a vCPU, pinned behind `kvm_vcpu.arch.backend`.
 #[pin_data]
@@ -48,6 +50,8 @@ pub struct VcpuState<B: Backend> {
     #[pin]
     pub(super) shared: B::VcpuShared,
     pub(super) local: B::VcpuLocal,
+    /// For the holder of the vCPU's mutex, as `local` is.
+    pub(super) last_store: Cell<LastStore>,
 }
 
 #[inline]
@@ -125,7 +129,11 @@ pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
     let new = unsafe { NewVcpu::<B>::new(ptr) };
     let state = B::create(&new).and_then(|(shared, local)| {
         KBox::try_pin_init(
-            try_pin_init!(VcpuState::<B> { shared <- shared, local }),
+            try_pin_init!(VcpuState::<B> {
+                shared <- shared,
+                local,
+                last_store: Cell::new(LastStore::NONE),
+            }),
             GFP_KERNEL_ACCOUNT,
         )
     });

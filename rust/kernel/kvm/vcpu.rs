@@ -95,7 +95,7 @@ impl<B: Backend> Vcpu<B> {
     }
 
     #[inline]
-    fn state(&self) -> &VcpuState<B> {
+    pub(super) fn state(&self) -> &VcpuState<B> {
         // SAFETY: By the requirement of `from_raw()`, the pointer is that of the pinned state that
         // `kvm_arch_vcpu_create()` has made, which lives as long as the vCPU.
         unsafe { &*(*self.as_raw()).arch.backend.cast::<VcpuState<B>>() }
@@ -144,7 +144,7 @@ impl<B: Backend> Vcpu<B> {
     /// Returns whether the vCPU is in the guest, or reads its memory: whoever wants it to notice
     /// something has to interrupt it.
     #[inline]
-    pub(super) fn is_in_guest_mode(&self) -> bool {
+    pub fn is_in_guest_mode(&self) -> bool {
         // SAFETY: The vCPU is valid; the field is read as an atomic.
         let mode = unsafe { (&raw const (*self.as_raw()).mode).read_volatile() };
         mode as c_uint != bindings::OUTSIDE_GUEST_MODE

@@ -128,12 +128,18 @@ impl<B: Backend> Vm<B> {
         for vcpu in vcpus.clone() {
             vcpu.request(request);
         }
-        // Orders the requests ahead of the reads of the modes: a vCPU that is not seen to be in the
-        // guest sees the request before it enters it.
-        atomic::full_barrier();
-        if vcpus.clone().any(Vcpu::is_in_guest_mode) {
+        if !Self::have_left_guest(vcpus.clone()) {
             self.interrupt_some(request, vcpus);
         }
+    }
+
+    /// Returns whether all of some vCPUs are outside of the guest, so that they see requests that were
+    /// made before ahead of entering it, and whoever has made them need not wait.
+    #[inline]
+    pub fn have_left_guest<'a>(mut vcpus: impl Iterator<Item = &'a Vcpu<B>>) -> bool {
+        // Orders the requests ahead of the reads of the modes.
+        atomic::full_barrier();
+        !vcpus.any(Vcpu::is_in_guest_mode)
     }
 
     #[inline(never)]

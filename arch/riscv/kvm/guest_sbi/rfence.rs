@@ -22,22 +22,48 @@ use crate::{
     },
     tlb, //
 };
+use kernel::kvm::PreemptOff;
+
+/// What harts are to do.
+enum Wanted {
+    FenceI,
+    Fence(Fence),
+}
+
+impl Wanted {
+    fn by(call: &Call<'_>) -> Option<Self> {
+        let asid = match RfenceFn::from_raw(call.fid)? {
+            RfenceFn::RemoteFenceI => return Some(Self::FenceI),
+            RfenceFn::RemoteSfenceVma => None,
+            RfenceFn::RemoteSfenceVmaAsid => Some(call.arg(4)),
+            // The guest has no H extension.
+            _ => return None,
+        };
+        Some(Self::Fence(sfence(call.arg(2), call.arg(3), asid)))
+    }
+}
+
+fn harts(call: &Call<'_>) -> HartMask {
+    HartMask::new(call.arg(0), call.arg(1))
+}
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     let vm = call.vcpu.vm();
-    let harts = HartMask::new(call.arg(0), call.arg(1));
-    let asid = match RfenceFn::from_raw(call.fid) {
-        Some(RfenceFn::RemoteFenceI) => {
-            tlb::request_of(vm, harts, tlb::FENCE_I);
-            return Answer::DONE;
-        }
-        Some(RfenceFn::RemoteSfenceVma) => None,
-        Some(RfenceFn::RemoteSfenceVmaAsid) => Some(call.arg(4)),
-        // The guest has no H extension.
-        _ => return Answer::error(SbiError::NotSupported),
-    };
-    tlb::request_fence_of(vm, harts, sfence(call.arg(2), call.arg(3), asid));
+    match Wanted::by(call) {
+        Some(Wanted::FenceI) => tlb::request_of(vm, harts(call), tlb::FENCE_I),
+        Some(Wanted::Fence(fence)) => tlb::request_fence_of(vm, harts(call), fence),
+        None => return Answer::error(SbiError::NotSupported),
+    }
     Answer::DONE
+}
+
+/// A fence that waits for no other hart.
+pub(super) fn at_once(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
+    let done = match Wanted::by(call)? {
+        Wanted::FenceI => tlb::try_fence_i_of(call.vcpu, harts(call)),
+        Wanted::Fence(fence) => tlb::try_fence_of(call.vcpu, preempt, harts(call), fence),
+    };
+    done.then_some(Ok(0))
 }
 
 /// Returns the fence of `size` bytes from `start` on, by one ASID or by all.
