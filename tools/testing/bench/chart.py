@@ -8,8 +8,6 @@ matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
 
-from .report import LIMIT  # noqa: E402
-
 C_COLOUR = "#5b7a99"
 RUST_COLOUR = "#d1713c"
 HEIGHT = 0.38
@@ -23,13 +21,15 @@ def draw(comparison, path):
     sets = len({row.nacl for row in comparison.traps})
     figure, axes = pyplot.subplots(
         3 + bool(sets), 1,
-        figsize=(10, (pairs + sets + 5) * INCHES_OF_A_PAIR),
+        figsize=(10, (pairs + sets + len(comparison.guests) + 4)
+                 * INCHES_OF_A_PAIR),
         layout="constrained",
-        height_ratios=[pairs, 1, 1, sets][:3 + bool(sets)])
+        height_ratios=[pairs, len(comparison.guests), 1,
+                       sets][:3 + bool(sets)])
     _bars(axes[0], comparison.cases, 1)
     axes[0].set_title(
         f"Host instructions for one exit (-cpu {comparison.cpu})")
-    _bars(axes[1], [comparison.boot], 1e6)
+    _bars(axes[1], comparison.guests, 1e6)
     axes[1].set_title("Million instructions")
     _bars(axes[2], [comparison.text], 1024)
     axes[2].set_title("KiB")
@@ -39,7 +39,7 @@ def draw(comparison, path):
         pyplot.Rectangle((0, 0), 1, 1, color=C_COLOUR, label="C"),
         pyplot.Rectangle((0, 0), 1, 1, color=RUST_COLOUR, label="Rust"),
         Line2D([], [], color="black", linestyle="--",
-               label=f"limit: {LIMIT:.2f} of C"),
+               label="limit"),
     ], loc="center right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
@@ -47,17 +47,15 @@ def draw(comparison, path):
 
 
 def _bars(axis, pairs, unit):
-    limited = len(pairs) > 1
-    longest = max(max(pair.c * LIMIT, pair.rust) for pair in pairs) / unit
+    longest = max(max(pair.c, pair.rust) for pair in pairs) / unit
     for place, pair in enumerate(pairs):
         for offset, value, colour in ((-HEIGHT / 2, pair.c, C_COLOUR),
                                       (HEIGHT / 2, pair.rust, RUST_COLOUR)):
             bar = axis.barh(place + offset, value / unit, HEIGHT, color=colour)
             axis.bar_label(bar, [f"{value / unit:.0f}"], color="white",
                            label_type="center", fontsize=8)
-        if limited:
-            axis.vlines(pair.c * LIMIT / unit, place - HEIGHT, place + HEIGHT,
-                        colors="black", linestyles="--", linewidth=1.2)
+        axis.vlines(pair.c * pair.limit / unit, place - HEIGHT, place + HEIGHT,
+                    colors="black", linestyles="--", linewidth=1.2)
     axis.set_yticks(range(len(pairs)), [
         f"{pair.title}\n= {pair.ratio:.3f} of C"
         for pair in pairs], fontsize=9)

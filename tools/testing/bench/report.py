@@ -8,8 +8,40 @@ from workspace.errors import Failure
 
 from . import traps
 
-# What an exit under Rust may cost, as a multiple of what it costs under C.
-LIMIT = 1.10
+# What it may cost under Rust, as a multiple of what it costs under C.
+FAST = 0.40
+TO_OTHERS = 0.45
+IN_KERNEL = 0.55
+SWITCH = 0.70
+TO_USER = 0.75
+FAULT = 0.80
+LIMITS = {
+    "sbi_call": FAST,
+    "set_timer": FAST,
+    "wfi_pending": FAST,
+    "self_ipi": TO_OTHERS,
+    "other_ipi": TO_OTHERS,
+    "fence_i": TO_OTHERS,
+    "fence_pages": TO_OTHERS,
+    "fence_full": TO_OTHERS,
+    "fence_all": TO_OTHERS,
+    "ioeventfd": IN_KERNEL,
+    "coalesced": IN_KERNEL,
+    "vcpu_switch": SWITCH,
+    # Two switches, most of which is the scheduler's.
+    "wake_ipi": SWITCH,
+    "sbi_user": TO_USER,
+    "mmio_store": TO_USER,
+    "seed": TO_USER,
+    "fault_4k": FAULT,
+    "fault_logged": FAULT,
+    # Two thirds of it are the host's memory management.
+    "first_touch": 0.90,
+    "text": 1.00,
+}
+# Of what has no limit of its own: no more than C, but for what the tick's place
+# makes of it.
+LIMIT = 1.01
 
 
 @dataclass(frozen=True)
@@ -26,12 +58,16 @@ class Pair:
         return self.rust / self.c
 
     @property
+    def limit(self):
+        return LIMITS.get(self.name, LIMIT)
+
+    @property
     def too_dear(self):
-        return self.ratio > LIMIT
+        return self.ratio > self.limit
 
     def data(self):
         return {"name": self.name, "c": self.c, "rust": self.rust,
-                "ratio": round(self.ratio, 4)}
+                "ratio": round(self.ratio, 4), "limit": self.limit}
 
 
 @dataclass(frozen=True)
@@ -41,8 +77,10 @@ class Comparison:
     cpu: str
     cases: tuple
     left_out: tuple
-    boot: Pair
+    guests: tuple
     text: Pair
+    # For each of the guests its name and title, and how often it stopped under C.
+    exits: tuple
     traps: tuple = ()
 
     @classmethod
@@ -53,66 +91,77 @@ class Comparison:
                 "Under one of the backends alone these exits were measured: "
                 + ", ".join(only) + ".",
                 "bench-c.log and bench-rust.log, in build/logs, tell why.")
-        return cls(
-            cpu,
-            tuple(Pair(one.name, one.title, one.instructions,
-                       other.instructions)
-                  for one, other in zip(c.cases, rust.cases)),
-            c.left_out,
-            Pair("boot", "Guest boot", c.boot_instructions,
-                 rust.boot_instructions),
-            Pair("text", "kvm.ko text", c.text_bytes, rust.text_bytes),
-            tuple(rows))
+        return cls(cpu, _pairs(c.cases, rust.cases), c.left_out,
+                   _pairs(c.guests, rust.guests),
+                   Pair("text", "Text of kvm.ko", c.text_bytes,
+                        rust.text_bytes),
+                   tuple((one.name, one.title, one.exits) for one in c.guests),
+                   tuple(rows))
 
     @property
     def too_dear(self):
-        return [pair for pair in self.cases if pair.too_dear]
+        return [pair for pair in (*self.cases, *self.guests, self.text)
+                if pair.too_dear]
 
     @property
     def more_traps(self):
         return [row for row in self.traps if row.above]
 
     def write(self, path):
+        exits = {name: exits for name, *_, exits in self.exits}
         data = {"cpu": self.cpu,
                 "cases": [pair.data() for pair in self.cases],
                 "not_measured": {case.name: case.reason
                                  for case in self.left_out},
-                "boot_instructions": self.boot.data(),
+                "guests": [pair.data() | {"exits": exits[pair.name]}
+                           for pair in self.guests],
                 "text_bytes": self.text.data(),
                 "traps_to_l0": traps.data(self.traps)}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
     def table(self):
-        rows = [("Host instructions for one exit", "C", "Rust", "Rust/C", "")]
-        rows += [_row(pair, pair.c, pair.rust) for pair in self.cases]
-        rows.append(_row(self.boot, self.boot.c / 1e6, self.boot.rust / 1e6,
-                         ", million instructions"))
-        rows.append(_row(self.text, self.text.c / 1024, self.text.rust / 1024,
-                         ", KiB"))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  "
-                 f"{row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}{row[4]}"
+        rows = [("Host instructions for one exit", "C", "Rust", "Rust/C",
+                 "limit", "")]
+        rows += [_row(pair) for pair in self.cases]
+        parts = [len(rows)]
+        rows += [_row(pair, 1e6, ", million instructions")
+                 for pair in self.guests]
+        rows.append(_row(self.text, 1024, ", KiB"))
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        lines = ["  ".join((f"{row[0]:<{widths[0]}}",
+                            *(f"{cell:>{width}}"
+                              for cell, width in zip(row[1:], widths[1:])),
+                            row[5])).rstrip()
                  for row in rows]
         rule = "-" * len(lines[0])
-        lines = [lines[0], rule, *lines[1:-2], rule, *lines[-2:]]
+        for place in (*parts, 1):
+            lines.insert(place, rule)
+        lines += [f"{title}: {exits} exits under C"
+                  for _, title, exits in self.exits]
         lines += [f"Not measured: {case.title} ({case.reason})"
                   for case in self.left_out]
         return "\n".join(lines)
 
     def verdict(self):
         if not self.too_dear:
-            return f"Every exit is within {LIMIT:.2f} of C."
-        names = ", ".join(f"{pair.title} ({pair.ratio:.3f})"
+            return "Everything is within its limit."
+        names = ", ".join(f"{pair.title} ({pair.ratio:.3f}, not {pair.limit})"
                           for pair in self.too_dear)
-        return f"Above {LIMIT:.2f} of C: {names}."
+        return f"Above the limit: {names}."
+
+
+def _pairs(c, rust):
+    return tuple(Pair(one.name, one.title, one.instructions,
+                      other.instructions) for one, other in zip(c, rust))
 
 
 def _names(measured):
     return [case.name for case in measured.cases]
 
 
-def _row(pair, c, rust, unit=""):
-    mark = "  <-- above the limit" if not unit and pair.too_dear else ""
-    return (pair.title + unit, f"{c:.1f}", f"{rust:.1f}",
-            f"{pair.ratio:.3f}", mark)
+def _row(pair, divisor=1, unit=""):
+    mark = "<-- above the limit" if pair.too_dear else ""
+    return (pair.title + unit, f"{pair.c / divisor:.1f}",
+            f"{pair.rust / divisor:.1f}", f"{pair.ratio:.3f}",
+            f"{pair.limit:.2f}", mark)

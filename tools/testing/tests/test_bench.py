@@ -19,7 +19,7 @@ def measured(cheap=5000, printed=PRINTED):
     printed = printed.replace("cheap 5000", f"cheap {cheap}")
     return measure.Measurements(
         measure.exit_cases(printed), measure.left_out(printed),
-        boot_instructions=1000, text_bytes=2048)
+        guests=(measure.Guest("boot", "A guest", 1000, 50),), text_bytes=2048)
 
 
 def comparison(cheap_under_rust):
@@ -30,8 +30,9 @@ def test_ticks_become_instructions():
     assert [case.instructions for case in measured().cases] == [1000, 16000]
 
 
-@pytest.mark.parametrize("ticks, too_dear", ((5500, []), (5501, ["cheap"])))
-def test_limit(ticks, too_dear):
+@pytest.mark.parametrize("ticks, too_dear", ((2000, []), (2001, ["cheap"])))
+def test_limit(ticks, too_dear, monkeypatch):
+    monkeypatch.setitem(report.LIMITS, "cheap", 0.40)
     pairs = comparison(ticks).too_dear
     assert [pair.name for pair in pairs] == too_dear
 

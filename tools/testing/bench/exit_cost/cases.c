@@ -118,6 +118,11 @@
 	     (.exits = DATA_PAGES, .before = unmap_data),		\
 	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
 	     "ld t0, 0(s1)", "add s1, s1, s2")				\
+	/* The host has no page there yet, either. */			\
+	CASE(first_touch, "First touch of a page of memory",		\
+	     (.exits = DATA_PAGES, .before = drop_data),		\
+	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
+	     "sd zero, 0(s1)", "add s1, s1, s2")			\
 	/* The page is mapped, and is written for the first time since. */ \
 	CASE(fault_logged, "4K write fault, dirty logging",		\
 	     (.exits = DATA_PAGES, .begin = begin_dirty_log,		\

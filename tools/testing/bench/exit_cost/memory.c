@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Data pages that are not mapped, or mapped but write-protected. */
+/* Data pages that are not mapped, or mapped but write-protected, or gone. */
 #include <err.h>
 #include <unistd.h>
 
@@ -15,6 +15,13 @@ extern const char fault_logged_loop[];
 void unmap_data(void)
 {
 	replace_data_slot();
+	usleep(GRACE_US);
+}
+
+/* The host takes its pages back, and with them what is mapped. */
+void drop_data(void)
+{
+	drop_data_pages();
 	usleep(GRACE_US);
 }
 

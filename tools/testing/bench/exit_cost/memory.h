@@ -4,6 +4,7 @@
 #define EXIT_COST_MEMORY_H
 
 void unmap_data(void);
+void drop_data(void);
 
 const char *begin_dirty_log(void);
 void check_dirty_log(unsigned int writes);

@@ -72,6 +72,12 @@ void replace_data_slot(void)
 	set_data_slot_flags(0);
 }
 
+void drop_data_pages(void)
+{
+	if (madvise(data, DATA_BYTES, MADV_DONTNEED))
+		err(1, "madvise(MADV_DONTNEED)");
+}
+
 unsigned int take_dirty_pages(void)
 {
 	uint64_t bitmap[DATA_PAGES / LONG_BITS + 1] = { 0 };

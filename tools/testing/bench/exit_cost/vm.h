@@ -31,6 +31,7 @@ void create_vm(void);
 
 /* Makes the slot of data pages anew: none of them is in the G-stage table. */
 void replace_data_slot(void);
+void drop_data_pages(void);
 /* Changes the flags of the slot of data pages. */
 void set_data_slot_flags(uint32_t flags);
 /* The pages that were written since the last call; protects them. */
