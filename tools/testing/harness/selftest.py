@@ -26,9 +26,13 @@ def skip_or_leave_out(report, slot, run):
     return only
 
 
-def run_in(host, slot, report, run, only=()):
-    """Run it, and return its verdict and its output."""
-    full = report.settings.full
+def run_in(host, slot, report, run, only=(), full=None):
+    """Run it, and return its verdict and its output.
+
+    `full` is whether it is run in full length; if it is not given, FULL= says it.
+    """
+    if full is None:
+        full = report.settings.full
     # The option of kselftest's harness that leaves a test out.
     left_out = "".join(f" -T {test}" for entry in only for test in entry.tests)
     if run.before:

@@ -444,4 +444,89 @@ TEST_F(mmio, ioeventfd)
 	close(event.fd);
 }
 
+/*
+ * Each store gets to the device that it is for, whichever the one before was
+ * for, and wherever on the bus a device has come to lie meanwhile.
+ */
+TEST_F(mmio, ioeventfd_among_others)
+{
+	/* In the order of their addresses, two at one address. */
+	struct kvm_ioeventfd events[] = {
+		{ .addr = MMIO_GPA + 56, .len = 4 },
+		{ .addr = MMIO_GPA + 64, .len = 4, .datamatch = 1,
+		  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH },
+		{ .addr = MMIO_GPA + 64, .len = 4, .datamatch = 2,
+		  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH },
+		{ .addr = MMIO_GPA + 72, .len = 4 },
+	};
+	/* Which of them is there, by a bit, in each of the rounds. */
+	static const u32 there[] = { 0x8, 0xa, 0xe, 0xf, 0xd, 0x4 };
+	/* What is stored where: offset from the second, value, who gets it. */
+	static const struct {
+		int offset;
+		u64 value;
+		int event;
+	} stores[] = {
+		{ 0, 1, 1 }, { 0, 1, 1 }, { 0, 2, 2 }, { 0, 1, 1 }, { 8, 7, 3 },
+		{ 0, 2, 2 }, { -8, 1, 0 }, { -8, 2, 0 }, { 8, 1, 3 }, { 0, 1, 1 },
+	};
+	struct kvm_run *run = self->vcpu->run;
+	unsigned int i, round, user = 0;
+	u64 pc, count, wanted[ARRAY_SIZE(events)];
+	u32 now = 0;
+
+	if (!kvm_has_cap(KVM_CAP_IOEVENTFD))
+		SKIP(return, "KVM has no ioeventfd");
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		events[i].fd = eventfd(0, EFD_NONBLOCK);
+		TEST_ASSERT(events[i].fd >= 0, "eventfd: %s", strerror(errno));
+	}
+
+	for (round = 0; round < ARRAY_SIZE(there); round++) {
+		for (i = 0; i < ARRAY_SIZE(events); i++) {
+			struct kvm_ioeventfd event = events[i];
+
+			if (!((now ^ there[round]) & BIT(i)))
+				continue;
+			if (now & BIT(i))
+				event.flags |= KVM_IOEVENTFD_FLAG_DEASSIGN;
+			vm_ioctl(self->vm, KVM_IOEVENTFD, &event);
+		}
+		now = there[round];
+		memset(wanted, 0, sizeof(wanted));
+
+		for (i = 0; i < ARRAY_SIZE(stores); i++) {
+			bool in_kernel = now & BIT(stores[i].event);
+
+			pc = append_code(self, encode_store(2, 10, 11, 0), 4);
+			append_code(self, encode_store(3, 10, 12, 0), 4);
+			self->x[10] = stores[i].value;
+			self->x[11] = MMIO_GVA + 64 + stores[i].offset;
+			self->x[12] = MMIO_GVA + 256;
+			set_registers(self, pc);
+			vcpu_run(self->vcpu);
+			TEST_ASSERT_KVM_EXIT_REASON(self->vcpu, KVM_EXIT_MMIO);
+			TEST_ASSERT(run->mmio.len == (in_kernel ? 8 : 4),
+				    "round %u, store %u: it %s the kernel", round,
+				    i, in_kernel ? "left" : "did not leave");
+			vcpu_run_complete_io(self->vcpu);
+			wanted[stores[i].event] += in_kernel;
+			user++;
+		}
+
+		for (i = 0; i < ARRAY_SIZE(events); i++) {
+			if (read(events[i].fd, &count, sizeof(count)) < 0)
+				count = 0;
+			TEST_ASSERT(count == wanted[i],
+				    "round %u, event %u: %lu, not %lu", round, i,
+				    count, wanted[i]);
+		}
+	}
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, mmio_exit_user), user);
+
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		close(events[i].fd);
+}
+
 TEST_HARNESS_MAIN
