@@ -12,7 +12,7 @@ WORKSPACE := $(PYTHON) -m workspace
 WORKSPACE_TARGETS := run shell test logic tree rust-analyzer stats lint \
 		     disassemble \
 		     clean distclean
-.PHONY: help bench $(WORKSPACE_TARGETS)
+.PHONY: help bench budget $(WORKSPACE_TARGETS)
 
 # Settings given on the command line of make reach the programs through the
 # environment.
@@ -22,6 +22,9 @@ $(WORKSPACE_TARGETS):
 bench:
 	@$(PYTHON) -m bench
 
+budget:
+	@$(PYTHON) -m bench.budget
+
 help:
 	@echo 'A RISC-V KVM backend for Linux, written in Rust. Targets:'
 	@echo
@@ -30,6 +33,7 @@ help:
 	@echo '  test           logic tests, guests, selftests and module reloads, both backends'
 	@echo '  logic          the tests that need no kernel, alone'
 	@echo '  bench          what an exit costs, Rust against C'
+	@echo '  budget         what an exit is spent on, instruction by instruction'
 	@echo '  stats          how much of the backend may be unsafe; what kvm.ko is linked from'
 	@echo '  lint           formatting and clippy'
 	@echo '  disassemble    the world switch as the hart executes it'

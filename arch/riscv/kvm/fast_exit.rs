@@ -14,8 +14,8 @@
 //! # At once
 //!
 //! What takes no wait is done when the kernel knows again that it runs, with interrupts disabled
-//! ([`handle_at_once`]): accesses to devices, and what other vCPUs that are not in the guest need not
-//! be interrupted for. All locks that are taken are spinlocks, under which nobody waits for another
+//! ([`handle_at_once`]): accesses to devices and CSRs, WRS with nobody to yield to, and what other
+//! vCPUs that are not in the guest need not be interrupted for. All locks that are taken are spinlocks, under which nobody waits for another
 //! hart: `mmu_lock` is not among them, whose holder may wait for this one to leave the guest.
 //!
 //! # Why the guest may go on
@@ -90,6 +90,7 @@ pub(crate) fn handle_at_once(
     }
     let next = match trap.decode() {
         Exit::GuestPageFault(fault) => memory_fault::handle_at_once(vcpu, &fault)?,
+        Exit::VirtualInstruction => insn_exit::handle_at_once(vcpu, trap.stval)?,
         Exit::Ecall if guest_sbi::handle_at_once(vcpu, preempt) => Next::Enter,
         _ => return None,
     };

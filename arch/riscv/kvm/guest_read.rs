@@ -80,7 +80,10 @@ fn with_guest_translation(
         // shared memory.
         // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
         let value = unsafe {
-            let host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
+            let mut host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
+            if nacl::available() {
+                host = nacl::this_hart(irq).settled_host_hstatus();
+            }
             let value = f(&mut trap);
             csr::write::<{ csr::HSTATUS }>(host);
             value

@@ -56,9 +56,8 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, stval: u64) -> Result<Next> {
             Ok(Next::Enter)
         }
         Some(System::Wrs) => {
-            vcpu.count(vcpu_counter!(wrs_exit_stat));
             vcpu.on_spin(supervisor);
-            regs.skip(InsnLen::Four);
+            skip_wrs(vcpu);
             Ok(Next::Enter)
         }
         Some(System::Csr(csr)) => Ok(access_csr(vcpu, insn, csr)),
@@ -81,6 +80,26 @@ pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &impl OnHart, s
     vcpu.count(vcpu_counter!(wfi_exit_stat));
     regs.skip(InsnLen::Four);
     true
+}
+
+/// Handles a virtual-instruction exception with interrupts disabled, if the instruction is known and
+/// takes no wait. It is [`None`] if not: then nothing is done, and it is for [`handle`].
+pub(crate) fn handle_at_once(vcpu: &LoadedVcpu<'_, Riscv>, stval: u64) -> Option<Next> {
+    let insn = TrapInsn::from_stval(stval)?;
+    match decode_system(insn)? {
+        System::Wrs if !vcpu.has_ready_peer() => {
+            skip_wrs(vcpu);
+            Some(Next::Enter)
+        }
+        System::Csr(csr) => Some(access_csr(vcpu, insn, csr)),
+        _ => None,
+    }
+}
+
+/// Lets the guest go on after WRS: it may, as nothing tells that what it waits for has not come.
+fn skip_wrs(vcpu: &LoadedVcpu<'_, Riscv>) {
+    vcpu.count(vcpu_counter!(wrs_exit_stat));
+    Regs::of(vcpu).skip(InsnLen::Four);
 }
 
 fn illegal(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Next {

@@ -303,6 +303,14 @@ impl SharedMemory {
         self.host_hstatus_due.set(true);
     }
 
+    /// Returns the host's HSTATUS for a caller that puts it on the hart, which may not have it: it may
+    /// have been [left](Self::defer_host_hstatus) in the CSR space.
+    #[inline(always)]
+    pub(crate) fn settled_host_hstatus(&self) -> u64 {
+        self.host_hstatus_due.set(false);
+        self.host_hstatus()
+    }
+
     /// Ahead of whatever else this hart may do than run the guest: makes what has been written take
     /// effect if the host depends on it, that is its HSTATUS and, if `timer` says so, the guest's timer,
     /// whose interrupt would not let the hart sleep.

@@ -474,6 +474,17 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { bindings::kvm_vcpu_on_spin(self.vcpu.as_raw(), in_kernel) };
     }
 
+    /// Returns whether another vCPU of the VM could make use of the CPU: if none, then
+    /// [`on_spin`](Self::on_spin) finds none to yield to.
+    #[inline]
+    pub fn has_ready_peer(&self) -> bool {
+        self.vm().vcpus().any(|peer| {
+            // SAFETY: The vCPU is valid; the field is a hint that may be read at any time.
+            let ready = unsafe { (&raw const (*peer.as_raw()).ready).read_volatile() };
+            ready && peer.index() != self.index()
+        })
+    }
+
     /// Runs `f` with the guest's state off the hart and in memory, and preemption disabled.
     #[inline]
     pub fn with_unloaded<R>(&self, f: impl FnOnce(&LockedVcpu<'_, B>) -> R) -> R {

@@ -19,6 +19,7 @@ LIMITS = {
     "sbi_call": FAST,
     "set_timer": FAST,
     "wfi_pending": FAST,
+    "spurious": FAST,
     "self_ipi": TO_OTHERS,
     "other_ipi": TO_OTHERS,
     "fence_i": TO_OTHERS,

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bench import measure, report, traps
+from bench import budget, measure, report, traps
 from workspace.errors import Failure
 
 PRINTED = """\
@@ -72,3 +72,43 @@ def test_traps_are_no_more_where_c_forgets_some():
     rows = traps.pair("sync_csr", trapped(calls=2.0), ())
     rows += traps.pair("none", trapped(calls=2.0), trapped())
     assert not any(row.above for row in rows)
+
+
+ENTRY = budget.KERNEL + 0x1000
+CODE = budget.Code(
+    [ENTRY, ENTRY + 0x100, ENTRY + 0x200, ENTRY + 0x300],
+    [f"kvm:{budget.SWITCH}", "kvm:_R10enter_exit10enter_exit",
+     "kvm:_RNvNtCs1_9kvm_riscv3run", "memset"],
+    {ENTRY: "sd", ENTRY + 4: "csrrw", ENTRY + 8: "la", ENTRY + 0x100: "nop",
+     ENTRY + 0x104: "csrr", ENTRY + 0x108: "addi"})
+
+
+@pytest.mark.parametrize("pc, group", (
+    (0x80000000, budget.GUEST),
+    (ENTRY, budget.REGISTERS),
+    (ENTRY + 4, budget.CSRS),
+    (ENTRY + 8, budget.SWITCH_REST),
+    (ENTRY + 0x100, budget.KEYS),
+    (ENTRY + 0x104, budget.HART_CSRS),
+    (ENTRY + 0x108, budget.ENTER_EXIT),
+    (ENTRY + 0x210, budget.BACKEND),
+    (ENTRY + 0x310, budget.KERNEL_REST),
+))
+def test_what_an_instruction_is_for(pc, group):
+    assert CODE.group(pc) == group
+
+
+def test_exits_that_were_interrupted_do_not_count():
+    exit_ = [ENTRY, 0x80000000, ENTRY + 0x100]
+    interrupted = [*exit_, ENTRY + 0x310]
+    runs = budget.exits([1, *exit_, *exit_, *interrupted, *exit_, ENTRY], ENTRY)
+    assert len(runs) == 4
+    groups, functions = budget.spent(CODE, budget.most_frequent(runs))
+    assert groups[budget.KERNEL_REST] == 0
+    assert sum(groups.values()) == 3
+    assert "memset" not in functions
+
+
+def test_a_log_without_exits_is_a_failure():
+    with pytest.raises(Failure, match="no exit"):
+        budget.most_frequent(budget.exits([1, 2, 3], ENTRY))

@@ -34,7 +34,7 @@ def test_pinned(host, report):
 
 def test_restless(host, report):
     """vCPUs that are moved all the time, faster than they finish anything."""
-    moves = 500 if report.settings.full else 100
+    moves = 300 if report.settings.full else 100
     with Vm(host) as vm:
         load.start(vm)
         one, other = vm.threads()
@@ -51,7 +51,7 @@ def test_host_cpu_goes(host, report):
     """A guest goes on while the host loses a CPU and gets it back."""
     with Vm(host) as vm:
         load.start(vm)
-        for _ in range(15 if report.settings.full else 2):
+        for _ in range(8 if report.settings.full else 2):
             host.check(f"echo 0 >{CPU1}")
             assert int(host.check("nproc")) == 1
             load.advance(vm)

@@ -13,7 +13,7 @@ def test_reboot(host, report):
     """A guest that reboots is a new one, in the same QEMU."""
     with Vm(host) as vm:
         pid = vm.pid
-        for _ in range(20 if report.settings.full else 2):
+        for _ in range(10 if report.settings.full else 2):
             vm.check("touch /tmp/before")
             vm.reboot()
             vm.check("! test -e /tmp/before")
@@ -37,7 +37,7 @@ def test_two_guests(host):
 
 def test_kill(host, report):
     """Nothing is left of a guest whose QEMU is killed while it works."""
-    for _ in range(20 if report.settings.full else 1):
+    for _ in range(10 if report.settings.full else 1):
         with Vm(host) as vm:
             load.start(vm)
             load.advance(vm)

@@ -61,7 +61,7 @@ def test_swap(host, report):
     with Vm(host, cgroup=CGROUP) as vm:
         load.start(vm)
         load.advance(vm)
-        for _ in range(20 if report.settings.full else 1):
+        for _ in range(10 if report.settings.full else 1):
             out, back = swapped(host)
             swap_out(host, vm)
             load.advance(vm)

@@ -18,9 +18,9 @@ from workspace.settings import (NACL_FEATURES, nacl_combinations,
                                 nacl_features)
 
 CPU = "rv64"
-# On these, everything is run that is run without NACL, but for the one program
-# that needs a larger host. Never upstream's own arguments: what they make longer
-# is the same on each platform.
+# On these, everything is run that is run without NACL, but for what needs a larger
+# host or cannot be made short. Never upstream's own arguments: what they make
+# longer is the same on each platform.
 WHOLE = ("all", "none", "sync_csr+sync_hfence",
          "sync_csr+sync_hfence+sync_sret")
 # On the others, these: world switch, page tables and the log of dirty pages,
@@ -82,7 +82,8 @@ def pytest_generate_tests(metafunc):
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
     pairs = [(where, run, f"{name}-{run.name}")
              for where, name in zip(chosen, names) for run in runs
-             if run.name in CORE or where[-1] in WHOLE and not run.memory]
+             if run.name in CORE or where[-1] in WHOLE
+             and not (run.memory or run.long)]
     metafunc.parametrize("slot, run", [pair[:2] for pair in pairs],
                          indirect=["slot"], scope="session",
                          ids=[pair[2] for pair in pairs])

@@ -77,6 +77,10 @@
 	CASE(wfi_pending, "WFI with an interrupt pending",		\
 	     (.counter = STAT_wfi_exit_stat),				\
 	     "csrwi sie, 2; csrsi sip, 2", "", "wfi", "")		\
+	/* There is nothing to do: WRS.NTO, and no other vCPU is ready. */ \
+	CASE(spurious, "WRS.NTO, with none to yield to",		\
+	     (.counter = STAT_wrs_exit_stat),				\
+	     "", "", ".4byte 0x00d00073", "")				\
 	CASE(fence_i, "Remote FENCE.I",					\
 	     (.before = run_other),					\
 	     EXT_FENCE_I, OTHER_HART, "ecall", NO_ERROR)		\

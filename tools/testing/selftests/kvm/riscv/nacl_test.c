@@ -154,6 +154,8 @@ GUEST_LOOP(guest_sbi_call,
 GUEST_LOOP(guest_fence,
 	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
 		     1, 0, 0, RFENCE_ALL, 0, 0))
+/* WRS.NTO. QEMU does not tell which instruction it was. */
+GUEST_LOOP(guest_wrs, asm volatile(".4byte 0x00d00073" : : : "memory"))
 GUEST_LOOP(guest_mmio, READ_ONCE(*(u64 *)MMIO_GPA))
 
 static struct counts run_counted(struct kvm_vcpu *vcpu, u64 exits)
@@ -250,6 +252,34 @@ TEST_F(nacl, exit_to_user)
 		TEST_ASSERT_EQ(c.sync_csrs, 0);
 	}
 	TEST_ASSERT_EQ(c.calls, c.sync_srets + c.sync_csrs);
+}
+
+/*
+ * The guest's instruction is fetched with its HSTATUS on the hart, wherever the
+ * host's was before. After that the host's is there: its interrupts come in at
+ * once, and end by SRET.
+ */
+TEST_F(nacl, fetch)
+{
+	struct timespec start = {}, passed;
+	struct counts c;
+
+	__TEST_REQUIRE(__vcpu_has_ext(self->vcpu,
+				      RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_ZAWRS)),
+		       "the hart has no Zawrs");
+	c = cost(self->vcpu, guest_wrs);
+	TEST_ASSERT_EQ(c.exits, EXITS);
+	TEST_ASSERT_EQ(c.csrs, (csrs_of_exit(self->features) + 2) * EXITS);
+	TEST_ASSERT_EQ(c.hfences, 0);
+	TEST_ASSERT_EQ(c.sync_csrs, 0);
+	TEST_ASSERT_EQ(c.calls, c.sync_srets);
+
+	/* Long enough for many ticks of the host. */
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		run_counted(self->vcpu, EXITS);
+		passed = timespec_elapsed(start);
+	} while (!passed.tv_sec);
 }
 
 /* A fence of the guest is done, once: by a call, or by an instruction. */

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What one exit is spent on: each instruction of the host, by what it is for.
+
+QEMU logs what it executes, one instruction after the other, while the loop of a
+case of exit_cost runs. Of the exits in the log those of the most frequent length
+are taken: the others have an interrupt in them.
+"""
+
+import argparse
+import bisect
+import json
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from workspace import pins, process
+from workspace.errors import Failure
+from workspace.settings import Settings
+from workspace.steps import say
+from workspace.toolchain import llvm_program
+from workspace.workspace import Workspace, prepared
+
+from .__main__ import RESULTS
+
+CASES = ("sbi_call", "ioeventfd", "mmio_store", "fault_4k")
+# Seconds of ours: until the loop has begun, and for some hundred exits.
+BEGIN = 1.0
+LOGGED = 0.15
+KERNEL = 1 << 63
+SECTIONS = (".text", ".noinstr.text")
+SWITCH = "__kvm_riscv_rust_switch_to"
+# The program counter in a line of QEMU's log.
+PC = re.compile(r"^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/", re.M)
+SYMBOL = re.compile(r"^([0-9a-f]{16}) .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
+                    re.M)
+INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)", re.M)
+SECTION = re.compile(r"^Disassembly of section (\S+):$", re.M)
+# Names of no function: the assembler's, and the sections' own.
+LOCAL = (".L", "$", ".")
+
+GUEST = "the guest's own loop"
+REGISTERS = "world_switch.S: loads and stores of registers"
+CSRS = "world_switch.S: CSRs, and SRET"
+SWITCH_REST = "world_switch.S: the rest"
+HART_CSRS = "enter_exit(): CSRs"
+KEYS = "enter_exit(): static keys that are off"
+ENTER_EXIT = "enter_exit(): decisions, and what is done on the hart"
+BACKEND = "the rest of the backend"
+CORE = "KVM's core"
+KERNEL_REST = "the kernel besides KVM"
+GROUPS = (GUEST, REGISTERS, CSRS, SWITCH_REST, HART_CSRS, KEYS, ENTER_EXIT,
+          BACKEND, CORE, KERNEL_REST)
+# What no implementation can do without that handles exits in a compiled language:
+# the guest's 31 registers out and in, and the 16 of the host that a call has to
+# preserve; a swap each way of SSTATUS, SEPC, STVEC and SSCRATCH, which has to give
+# the guest's a0 back besides, and SRET; HSTATUS, and SCAUSE.
+LEAST = {REGISTERS: 2 * 31 + 2 * 16, CSRS: 2 * 4 + 1 + 1, HART_CSRS: 2 + 1}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The functions and instructions of the kernel and of kvm.ko, by address."""
+
+    addresses: list
+    names: list
+    instructions: dict
+
+    @classmethod
+    def of(cls, kernel, module, sections, llvm):
+        objdump = llvm_program("llvm-objdump", llvm)
+        symbols = {}
+        for address, _, name in SYMBOL.findall(
+                process.output([objdump, "-t", kernel])):
+            if not name.startswith(LOCAL):
+                symbols[int(address, 16)] = name
+        for address, section, name in SYMBOL.findall(
+                process.output([objdump, "-t", module])):
+            if section in sections and not name.startswith(LOCAL):
+                symbols[sections[section] + int(address, 16)] = f"kvm:{name}"
+        listing = process.output([objdump, "-d", "--no-show-raw-insn", module])
+        parts = SECTION.split(listing)
+        instructions = {
+            sections[section] + int(address, 16): mnemonic
+            for section, text in zip(parts[1::2], parts[2::2])
+            if section in sections
+            for address, mnemonic in INSTRUCTION.findall(text)}
+        addresses = sorted(symbols)
+        return cls(addresses, [symbols[one] for one in addresses], instructions)
+
+    def function(self, pc):
+        """The function that an instruction belongs to; none is the guest's."""
+        if pc < KERNEL:
+            return ""
+        return self.names[bisect.bisect_right(self.addresses, pc) - 1]
+
+    def group(self, pc):
+        """What an instruction is for."""
+        function = self.function(pc)
+        mnemonic = self.instructions.get(pc, "")
+        if not function:
+            return GUEST
+        if function == f"kvm:{SWITCH}":
+            if mnemonic in ("ld", "sd"):
+                return REGISTERS
+            return CSRS if mnemonic.startswith(("csr", "sret")) else SWITCH_REST
+        if function.endswith("10enter_exit10enter_exit"):
+            if mnemonic.startswith("csr"):
+                return HART_CSRS
+            return KEYS if mnemonic == "nop" else ENTER_EXIT
+        if function.startswith("kvm:"):
+            return BACKEND if "kvm_riscv" in function else CORE
+        return KERNEL_REST
+
+
+def exits(pcs, entry):
+    """Split what was executed where the guest is entered."""
+    starts = [place for place, pc in enumerate(pcs) if pc == entry]
+    return [pcs[start:end] for start, end in zip(starts, starts[1:])]
+
+
+def most_frequent(runs):
+    """The exits of the most frequent length."""
+    if not runs:
+        raise Failure("QEMU's log has no exit.",
+                      "A slow machine may need a larger LOGGED, in budget.py.")
+    length = Counter(map(len, runs)).most_common(1)[0][0]
+    return [run for run in runs if len(run) == length]
+
+
+def spent(code, runs):
+    """{group: instructions} of one exit, and {function: instructions}."""
+    groups, functions = Counter(), Counter()
+    for run in runs:
+        groups.update(map(code.group, run))
+        functions.update(map(code.function, run))
+    return ({group: groups[group] / len(runs) for group in GROUPS},
+            {name: count / len(runs) for name, count in functions.items()})
+
+
+def table(case, groups):
+    rows = [(group, f"{count:.1f}", str(LEAST.get(group, "")))
+            for group, count in groups.items() if count]
+    rows.append(("sum", f"{sum(groups.values()):.1f}",
+                 str(sum(LEAST.values()))))
+    width = max(len(row[0]) for row in rows)
+    head = f"{'exit: ' + case:<{width}}  {'executed':>9}  {'at least':>9}"
+    lines = [head, "-" * len(head)]
+    lines += [f"{row[0]:<{width}}  {row[1]:>9}  {row[2]:>9}" for row in rows]
+    return "\n".join(lines)
+
+
+def measure(settings, cases):
+    from harness import port
+    from harness.host import Files, Host, Machine
+    from harness.qmp import Qmp
+
+    from .measure import COUNTED, NO_HUNG_TASKS, compile_programs
+
+    workspace = Workspace(settings)
+    with prepared(settings, ["rust"],
+                  extra_packages=pins.BENCH_PACKAGES) as artifacts, \
+            tempfile.TemporaryDirectory(prefix="budget-") as directory:
+        built = artifacts.backends["rust"]
+        programs = compile_programs(Path(__file__).parent, RESULTS)
+        socket, log = (Path(directory) / name for name in ("qmp", "log"))
+        host = Host("budget",
+                    Files(built.kernel, built.module, artifacts.disk,
+                          artifacts.initramfs, programs),
+                    Machine(cpu=settings.cpu, harts=1, options=(
+                        *COUNTED, "-D", str(log),
+                        "-qmp", f"unix:{socket},server=on,wait=off")),
+                    settings.timeout_factor)
+        with host, port.connect(socket.parent, socket.name) as monitor:
+            qmp = Qmp(port.terminal(monitor, host.transcript("qmp")),
+                      host.failure, lambda what: None, settings.timeout_factor)
+            qmp.open()
+            host.check(NO_HUNG_TASKS)
+            host.load_kvm()
+            sections = {
+                name: int(host.check(f"cat /sys/module/kvm/sections/{name}"), 16)
+                for name in SECTIONS}
+            objects = workspace.builder("rust").objects
+            code = Code.of(objects / "vmlinux", built.module, sections,
+                           workspace.toolchain().llvm)
+            entry = next(address for address, name
+                         in zip(code.addresses, code.names)
+                         if name == f"kvm:{SWITCH}")
+            for case in cases:
+                say("budget", case)
+                yield case, *spent(code, most_frequent(exits(
+                    executed(host, qmp, log, case), entry)))
+
+
+def executed(host, qmp, log, case):
+    """The addresses of instructions, in order, while a case's loop runs."""
+    def monitor(command):
+        qmp.execute("human-monitor-command", {"command-line": command})
+
+    loop = host.check(f"(while /payload/exit_cost {case}; do :; done) "
+                      ">/dev/null 2>&1 & echo $!").strip()
+    time.sleep(BEGIN)
+    log.write_text("", encoding="utf-8")
+    monitor("one-insn-per-tb on")
+    monitor("log exec,nochain")
+    time.sleep(LOGGED)
+    monitor("log none")
+    monitor("one-insn-per-tb off")
+    host.check(f"kill {loop}; killall exit_cost; true")
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [int(pc, 16) for pc in PC.findall(text)]
+
+
+def main():
+    process.raise_on_signals()
+    parser = argparse.ArgumentParser(
+        prog="budget", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", nargs="*", default=CASES,
+                        help="of exit_cost; some, if none is given")
+    parser.add_argument("--functions", action="store_true",
+                        help="also the instructions of each function")
+    arguments = parser.parse_args()
+    found = {}
+    try:
+        for case, groups, functions in measure(Settings.from_environment(),
+                                               arguments.case):
+            found[case] = groups
+            print(f"\n{table(case, groups)}\n")
+            if arguments.functions:
+                for name, count in sorted(functions.items(),
+                                          key=lambda item: -item[1]):
+                    print(f"{count:9.1f}  {name or GUEST}")
+        path = RESULTS / "budget.json"
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        print(f"Written: {path}")
+        return 0
+    except Failure as failure:
+        return f"\n{failure}"
+    except KeyboardInterrupt:
+        return "\nInterrupted."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
