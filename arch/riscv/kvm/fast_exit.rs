@@ -81,7 +81,7 @@ pub(crate) fn handle_on_hart(
 pub(crate) fn handle_at_once(
     vcpu: &LoadedVcpu<'_, Riscv>,
     preempt: &PreemptOff,
-    _: &LocalInterruptDisabled,
+    irq: &LocalInterruptDisabled,
     trap: &Trap,
 ) -> Option<Next> {
     // With PREEMPT_RT, spinlocks sleep.
@@ -89,8 +89,8 @@ pub(crate) fn handle_at_once(
         return None;
     }
     let next = match trap.decode() {
-        Exit::GuestPageFault(fault) => memory_fault::handle_at_once(vcpu, &fault)?,
-        Exit::VirtualInstruction => insn_exit::handle_at_once(vcpu, trap.stval)?,
+        Exit::GuestPageFault(fault) => memory_fault::handle_at_once(vcpu, irq, &fault)?,
+        Exit::VirtualInstruction => insn_exit::handle_at_once(vcpu, irq, trap.stval)?,
         Exit::Ecall if guest_sbi::handle_at_once(vcpu, preempt) => Next::Enter,
         _ => return None,
     };

@@ -8,6 +8,7 @@
 use crate::{
     csr,
     exit::Next,
+    guest_read,
     hcsr::OnHart,
     insn::{
         decode_system,
@@ -29,6 +30,7 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
         LoadedVcpu, //
@@ -82,10 +84,17 @@ pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &impl OnHart, s
     true
 }
 
-/// Handles a virtual-instruction exception with interrupts disabled, if the instruction is known and
-/// takes no wait. It is [`None`] if not: then nothing is done, and it is for [`handle`].
-pub(crate) fn handle_at_once(vcpu: &LoadedVcpu<'_, Riscv>, stval: u64) -> Option<Next> {
-    let insn = TrapInsn::from_stval(stval)?;
+/// Handles a virtual-instruction exception with interrupts disabled, if the instruction takes no wait.
+/// It is [`None`] if it does: then nothing is done, and it is for [`handle`].
+pub(crate) fn handle_at_once(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    irq: &LocalInterruptDisabled,
+    stval: u64,
+) -> Option<Next> {
+    let insn = match TrapInsn::from_stval(stval) {
+        Some(insn) => insn,
+        None => guest_read::fetch_at_once(vcpu, irq)?,
+    };
     match decode_system(insn)? {
         System::Wrs if !vcpu.has_ready_peer() => {
             skip_wrs(vcpu);

@@ -33,6 +33,7 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    interrupt::LocalInterruptDisabled,
     kvm::{
         self,
         signal_hwpoison,
@@ -60,11 +61,15 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Result<
 
 /// Handles a guest page fault with interrupts disabled, if no memory is there, and it is nothing but an
 /// access to a device. It is [`None`] if it is not: then nothing is done, and it is for [`handle`].
-pub(crate) fn handle_at_once(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Option<Next> {
+pub(crate) fn handle_at_once(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    irq: &LocalInterruptDisabled,
+    fault: &PageFault,
+) -> Option<Next> {
     let srcu = vcpu.srcu_read_lock();
     match memslot(&srcu, fault) {
         Some(_) => None,
-        None => mmio::handle_at_once(vcpu, &srcu, fault),
+        None => mmio::handle_at_once(vcpu, irq, &srcu, fault),
     }
 }
 

@@ -31,9 +31,9 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
-        Gva,
         LoadedVcpu,
         SrcuGuard, //
     },
@@ -72,19 +72,23 @@ pub(crate) fn handle(
     access(vcpu, srcu, fault, insn)
 }
 
-/// Handles an access to an address without memory by an instruction that the hart tells, and that is a
-/// plain load or store. It is [`None`] if it is not: then nothing is done, and it is for [`handle`].
+/// Handles an access to an address without memory, with interrupts disabled, if it is a plain load or
+/// store. It is [`None`] if it is not: then nothing is done, and it is for [`handle`].
 pub(crate) fn handle_at_once(
     vcpu: &LoadedVcpu<'_, Riscv>,
+    irq: &LocalInterruptDisabled,
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &PageFault,
 ) -> Option<Next> {
-    match Htinst::decode(fault.htinst) {
-        Htinst::Transformed(insn) if fault.access != Access::Fetch => {
-            access(vcpu, srcu, fault, insn).ok()
-        }
-        _ => None,
+    if fault.access == Access::Fetch {
+        return None;
     }
+    let insn = match Htinst::decode(fault.htinst) {
+        Htinst::Transformed(insn) => insn,
+        Htinst::PageTableWalk { .. } => return None,
+        Htinst::Unknown => guest_read::fetch_at_once(vcpu, irq)?,
+    };
+    access(vcpu, srcu, fault, insn).ok()
 }
 
 /// Where it is an error, nothing has been done.
@@ -102,7 +106,7 @@ fn access(
 
 /// Fetches the instruction at the guest's program counter, or tells what is next if it cannot be.
 pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
-    guest_read::fetch(vcpu, Gva(Regs::of(vcpu).sepc())).map_err(|error| {
+    guest_read::fetch(vcpu).map_err(|error| {
         match error {
             // The page has gone from the G-stage meanwhile: the guest faults on it itself, and gets
             // it back.

@@ -42,7 +42,7 @@ LIMITS = {
 }
 # Of what has no limit of its own: no more than C, but for what the tick's place
 # makes of it.
-LIMIT = 1.01
+LIMIT = 1.02
 
 
 @dataclass(frozen=True)
