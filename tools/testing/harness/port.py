@@ -40,3 +40,8 @@ def devices(host):
     names = host.check("grep . /sys/class/virtio-ports/*/name")
     return {name: f"/dev/{device}" for device, name in
             re.findall(r"virtio-ports/(\w+)/name:(\S+)", names)}
+
+
+def state(device):
+    """The host's file that tells the state of the port behind a device."""
+    return f"/sys/kernel/debug/virtio-ports/{device.rpartition('/')[2]}"

@@ -123,6 +123,12 @@ class Vm(Agent):
             f"{self.name}.qmp"))
         self.qmp = qmp.Qmp(monitor, self.failure, self._look,
                            self.timeout_factor)
+        # A QEMU that finds nobody at the other end takes that for the end.
+        for what in "console", "qmp":
+            device = devices[f"{self.name}.{what}"]
+            self.host.until(
+                f"grep -qx 'host_connected: 1' {port.state(device)}",
+                f"{self.name}: the host did not see its {what} connected")
         incoming = "-incoming defer" if self._incoming else ""
         self.host.check(
             f"{self._environment} guest-start {self.directory} {self.vcpus} "
