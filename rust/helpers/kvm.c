@@ -94,16 +94,6 @@ rust_helper_kvm_guest_state_exit_irqoff(bool is_quiescent)
 	instrumentation_end();
 }
 
-__rust_helper void rust_helper_kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)
-{
-	kvm_vcpu_srcu_read_lock(vcpu);
-}
-
-__rust_helper void rust_helper_kvm_vcpu_srcu_read_unlock(struct kvm_vcpu *vcpu)
-{
-	kvm_vcpu_srcu_read_unlock(vcpu);
-}
-
 __rust_helper void rust_helper___kvm_make_request(int req, struct kvm_vcpu *vcpu)
 {
 	__kvm_make_request(req, vcpu);

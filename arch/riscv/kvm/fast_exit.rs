@@ -20,11 +20,12 @@
 //!
 //! # Why the guest may go on
 //!
-//! The vCPU is in guest mode all the time: whoever wants something of it sends an interrupt, by which
-//! the guest stops as soon as it is entered. On the hart, nothing makes a request, gives the thread
-//! work to do, or takes the VMID away, so what was looked at before the guest was entered holds. All
-//! else may, without an interrupt if it is this hart's own doing, so after it all that is looked at
-//! again.
+//! The vCPU is in guest mode all the time: the first who wants something of it sends an interrupt, by
+//! which the guest stops as soon as it is entered. On the hart, no interrupt is taken, and nothing
+//! makes a request, gives the thread work to do, or takes the VMID away, so what was looked at before
+//! the guest was entered holds. All else may: ahead of it, interrupts are enabled for a moment, and
+//! what this hart does itself comes without one. So after it all is looked at again, and whether
+//! somebody has sent that first interrupt.
 
 #![deny(unsafe_code)]
 
@@ -75,7 +76,7 @@ pub(crate) fn handle_on_hart(
     handled
 }
 
-/// Handles an exit if it takes no wait, with interrupts disabled, on a hart that is prepared for the
+/// Handles an exit if it takes no wait, with interrupts disabled, on a hart that was prepared for the
 /// guest. It is [`None`] if it does: then nothing is done that may not be done again.
 #[inline]
 pub(crate) fn handle_at_once(

@@ -38,13 +38,13 @@ pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, ReadError>
     with_guest_translation(vcpu, fetch_insn(vcpu)).map(|raw| TrapInsn::fetched(raw as u32))
 }
 
-/// Does the same right after an exit, with interrupts disabled since: the vCPU is in guest mode, and
-/// its hart is prepared. It is [`None`] if something is to be done before, or the guest would trap.
+/// Does the same soon after an exit, with interrupts disabled: the vCPU is in guest mode, on the hart
+/// that was prepared for it. It is [`None`] if something is to be done before, or the guest would trap.
 pub(crate) fn fetch_at_once(
     vcpu: &LoadedVcpu<'_, Riscv>,
     irq: &LocalInterruptDisabled,
 ) -> Option<TrapInsn> {
-    // Interrupts may have come in since the guest was entered.
+    // Since then, interrupts have been enabled for a moment.
     let vmid = vcpu.local().hgatp_vmid.get();
     if vcpu.vm().backend().vmid.current() != Some(vmid) || vcpu.request_pending() {
         return None;

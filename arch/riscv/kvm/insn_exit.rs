@@ -96,7 +96,7 @@ pub(crate) fn handle_at_once(
         None => guest_read::fetch_at_once(vcpu, irq)?,
     };
     match decode_system(insn)? {
-        System::Wrs if !vcpu.has_ready_peer() => {
+        System::Wrs if vcpu.vm().has_few_vcpus() && !vcpu.has_ready_peer() => {
             skip_wrs(vcpu);
             Some(Next::Enter)
         }

@@ -159,13 +159,13 @@ fn store(
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, true, len);
 
     let data = regs.gpr(store.rs2).to_le_bytes();
-    let data = data.get(..len).ok_or(EINVAL)?;
-    if srcu.mmio_write(fault.gpa, data) {
+    if srcu.mmio_write(fault.gpa, data, len) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);
         return Ok(Next::Enter);
     }
     vcpu.count(vcpu_counter!(mmio_exit_user));
+    let data = data.get(..len).ok_or(EINVAL)?;
     pending::ask_store(vcpu, store, fault.gpa, data);
     Ok(Next::Return)
 }

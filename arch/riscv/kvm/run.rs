@@ -114,8 +114,13 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Stay> {
     let mut irq = IrqOff::new(&preempt);
     let result: Result<_, EntryFailed> = vcpu.in_guest_mode(&mut irq, |irq| loop {
         vcpu.shared().interrupts.flush(&preempt);
-        // Whatever comes from now on comes with an interrupt, which the guest does not outlast.
-        if vm.vmid.current() != Some(vmid) || vcpu.request_pending() || work_pending() {
+        // Whatever comes from now on comes with an interrupt, which the guest does not outlast: the
+        // first kick does. If that has come already, then others would not.
+        if vm.vmid.current() != Some(vmid)
+            || vcpu.was_kicked()
+            || vcpu.request_pending()
+            || work_pending()
+        {
             return Ok(Stay::None);
         }
         vector::enter(vcpu, irq.token());

@@ -639,16 +639,6 @@ impl HartMask {
         }
     }
 
-    /// Returns whether the mask names this hart.
-    #[inline]
-    pub const fn names(self, hartid: u64) -> bool {
-        match hartid.checked_sub(self.base) {
-            _ if self.is_all() => true,
-            Some(bit @ 0..=63) => self.mask & 1 << bit != 0,
-            _ => false,
-        }
-    }
-
     /// Returns whether the mask names this hart and no other.
     #[inline(always)]
     pub const fn is_only(self, hartid: u64) -> bool {

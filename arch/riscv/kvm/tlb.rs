@@ -235,7 +235,8 @@ pub(crate) fn try_fence_i_of(vcpu: &LoadedVcpu<'_, Riscv>, harts: HartMask) -> b
 }
 
 /// Calls `request` with all of `harts` but the calling vCPU, and `own` if that is one of them. Returns
-/// whether none of the others is in the guest by now. If one was all the time, nothing is done.
+/// whether none of the others is in the guest by now. If one was all the time, or it takes time to find
+/// them, nothing is done.
 fn try_each(
     vcpu: &LoadedVcpu<'_, Riscv>,
     harts: HartMask,
@@ -246,14 +247,14 @@ fn try_each(
     let is_own = |hart: &Vcpu<Riscv>| hart.index() == vcpu.index();
     let others = vm::harts(vm, harts).filter(|hart| !is_own(hart));
 
-    if others.clone().any(Vcpu::is_in_guest_mode) {
+    if !vm::are_near(vm, harts) || others.clone().any(Vcpu::is_in_guest_mode) {
         return false;
     }
     others.clone().for_each(request);
     if !Vm::have_left_guest(others) {
         return false;
     }
-    if harts.names(vm::hartid(vcpu)) {
+    if harts.contains(vm::hartid(vcpu)) {
         own();
     }
     true

@@ -113,6 +113,17 @@ pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcp
     Iterator::chain(all, named)
 }
 
+/// Returns whether it takes no time to go through the harts of a mask, so that it may be done with
+/// interrupts disabled. It is not if there are many, or some that there are not.
+#[inline]
+pub(crate) fn are_near(vm: &Vm<Riscv>, mask: HartMask) -> bool {
+    if mask.is_all() {
+        return vm.has_few_vcpus();
+    }
+    mask.iter()
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.is_near(VcpuId(id))))
+}
+
 /// Handles `KVM_CHECK_EXTENSION`.
 pub(crate) fn check_extension(vm: Option<&Vm<Riscv>>, capability: u32) -> i32 {
     match capability {

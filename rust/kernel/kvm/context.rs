@@ -86,11 +86,11 @@ impl IrqOff {
     #[inline]
     pub fn with_guest_timing<R>(&mut self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
         // SAFETY: Interrupts are disabled.
-        unsafe { bindings::guest_timing_enter_irqoff() };
+        unsafe { hot::guest_timing_enter_irqoff() };
         let r = f(self.token());
         self.take_pending();
         // SAFETY: Interrupts are disabled, and the counterpart has been called.
-        unsafe { bindings::guest_timing_exit_irqoff() };
+        unsafe { hot::guest_timing_exit_irqoff() };
         r
     }
 }

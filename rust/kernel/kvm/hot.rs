@@ -6,7 +6,10 @@
 //! Where the kernel's configuration has more of them done than these few instructions, or where an
 //! architecture is not known here, they are the helpers.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    prelude::*, //
+};
 
 /// `current`.
 #[inline(always)]
@@ -103,43 +106,83 @@ pub(super) unsafe fn preempt_enable() {
     }
 }
 
-/// Whether `kvm_vcpu_srcu_read_lock()` is no more than what `kvm->srcu` itself needs.
+/// Whether the account of guest time is a flag, by which the tick knows whose time it is.
+const GUEST_TIMING_IS_PLAIN: bool = cfg!(not(any(
+    CONFIG_VIRT_CPU_ACCOUNTING_GEN,
+    CONFIG_VIRT_CPU_ACCOUNTING_NATIVE
+)));
+
+/// `guest_timing_enter_irqoff()`.
+///
+/// # Safety
+///
+/// Interrupts must be disabled.
+#[inline(always)]
+pub(super) unsafe fn guest_timing_enter_irqoff() {
+    if GUEST_TIMING_IS_PLAIN {
+        // SAFETY: `current` is valid, and nobody else writes its flags.
+        unsafe { (*current()).flags |= bindings::PF_VCPU };
+        barrier();
+    } else {
+        // SAFETY: By the requirement.
+        unsafe { bindings::guest_timing_enter_irqoff() };
+    }
+}
+
+/// `guest_timing_exit_irqoff()`.
+///
+/// # Safety
+///
+/// Interrupts must be disabled. Undoes a [`guest_timing_enter_irqoff`].
+#[inline(always)]
+pub(super) unsafe fn guest_timing_exit_irqoff() {
+    if GUEST_TIMING_IS_PLAIN {
+        barrier();
+        // SAFETY: `current` is valid, and nobody else writes its flags.
+        unsafe { (*current()).flags &= !bindings::PF_VCPU };
+    } else {
+        // SAFETY: By the requirement.
+        unsafe { bindings::guest_timing_exit_irqoff() };
+    }
+}
+
+/// Whether `srcu_read_lock()` is a call and nothing else.
 const SRCU_IS_PLAIN: bool = cfg!(all(
     CONFIG_TREE_SRCU,
     not(CONFIG_PROVE_RCU),
     not(CONFIG_DEBUG_LOCK_ALLOC)
 ));
 
-/// `kvm_vcpu_srcu_read_lock()`.
+/// `srcu_read_lock()`.
 ///
 /// # Safety
 ///
-/// `vcpu` must be valid, and in no such section.
+/// `srcu` must be valid until [`srcu_read_unlock`] is called with what is returned.
 #[inline(always)]
-pub(super) unsafe fn kvm_vcpu_srcu_read_lock(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: By the requirement. The VM lives longer than its vCPUs.
+pub(super) unsafe fn srcu_read_lock(srcu: *mut bindings::srcu_struct) -> c_int {
+    // SAFETY: By the requirement.
     unsafe {
         if SRCU_IS_PLAIN {
-            (*vcpu).____srcu_idx = bindings::__srcu_read_lock(&raw mut (*(*vcpu).kvm).srcu);
+            bindings::__srcu_read_lock(srcu)
         } else {
-            bindings::kvm_vcpu_srcu_read_lock(vcpu);
+            bindings::srcu_read_lock(srcu)
         }
     }
 }
 
-/// `kvm_vcpu_srcu_read_unlock()`.
+/// `srcu_read_unlock()`.
 ///
 /// # Safety
 ///
-/// Undoes a [`kvm_vcpu_srcu_read_lock`].
+/// Undoes a [`srcu_read_lock`], which has returned `index`.
 #[inline(always)]
-pub(super) unsafe fn kvm_vcpu_srcu_read_unlock(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: By the requirement. The VM lives longer than its vCPUs.
+pub(super) unsafe fn srcu_read_unlock(srcu: *mut bindings::srcu_struct, index: c_int) {
+    // SAFETY: By the requirement.
     unsafe {
         if SRCU_IS_PLAIN {
-            bindings::__srcu_read_unlock(&raw mut (*(*vcpu).kvm).srcu, (*vcpu).____srcu_idx);
+            bindings::__srcu_read_unlock(srcu, index);
         } else {
-            bindings::kvm_vcpu_srcu_read_unlock(vcpu);
+            bindings::srcu_read_unlock(srcu, index);
         }
     }
 }

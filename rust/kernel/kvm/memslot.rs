@@ -190,11 +190,14 @@ impl MemoryChange {
 
 /// The store that a device of the kernel has last handled for a vCPU, and its place on the bus.
 ///
-/// Guests store to the same doorbell again and again: the device is then found without a search, which
-/// costs more than to ring. Other stores search, so that of several devices the first one is found.
+/// Guests ring the same doorbell again and again: the device is then found without a search, which costs
+/// more than to ring. Any other store, or value, searches: several devices may lie at one address, and
+/// the first that takes it gets it.
 #[derive(Clone, Copy)]
 pub(super) struct LastStore {
     addr: Gpa,
+    /// Eight bytes, of which `len` were stored.
+    data: u64,
     len: c_int,
     place: c_int,
 }
@@ -202,6 +205,7 @@ pub(super) struct LastStore {
 impl LastStore {
     pub(super) const NONE: Self = Self {
         addr: Gpa(0),
+        data: 0,
         len: 0,
         place: -1,
     };
@@ -212,17 +216,19 @@ impl LastStore {
 /// For as long as it lasts, memslots and devices on the bus that are found stay valid.
 pub struct SrcuGuard<'a, B: Backend> {
     vcpu: &'a Vcpu<B>,
+    index: c_int,
     _not_send: NotThreadSafe,
 }
 
 impl<'a, B: Backend> SrcuGuard<'a, B> {
-    /// Enters the section. A vCPU can be in one at a time, so its owner has to be the caller.
+    /// Enters the section. The caller is the vCPU's owner.
     #[inline]
     pub(super) fn new(vcpu: &'a Vcpu<B>) -> Self {
-        // SAFETY: The vCPU is valid, and its owner has no other guard.
-        unsafe { hot::kvm_vcpu_srcu_read_lock(vcpu.as_raw()) };
+        // SAFETY: The VM is valid for as long as its vCPU.
+        let index = unsafe { hot::srcu_read_lock(&raw mut (*vcpu.vm().as_raw()).srcu) };
         Self {
             vcpu,
+            index,
             _not_send: NotThreadSafe,
         }
     }
@@ -252,13 +258,15 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         r == 0
     }
 
-    /// Has a device of the kernel handle a store to `addr`. Returns whether there is one.
+    /// Has a device of the kernel handle a store to `addr`, of the first `len` bytes of `data`. Returns
+    /// whether there is one.
     #[inline]
-    pub fn mmio_write(&self, addr: Gpa, data: &[u8]) -> bool {
-        let len = data.len() as c_int;
+    pub fn mmio_write(&self, addr: Gpa, data: [u8; 8], len: usize) -> bool {
+        let len = len.min(data.len()) as c_int;
+        let whole = u64::from_ne_bytes(data);
         let last = &self.vcpu.state().last_store;
         let place = match last.get() {
-            last if last.addr == addr && last.len == len => last.place,
+            last if last.addr == addr && last.data == whole && last.len == len => last.place,
             _ => LastStore::NONE.place,
         };
         // SAFETY: As in `mmio_read()`; the data is not written. The place is checked.
@@ -275,6 +283,7 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         if found >= 0 && found != place {
             last.set(LastStore {
                 addr,
+                data: whole,
                 len,
                 place: found,
             });
@@ -286,7 +295,7 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
 impl<B: Backend> Drop for SrcuGuard<'_, B> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `self` has entered the section.
-        unsafe { hot::kvm_vcpu_srcu_read_unlock(self.vcpu.as_raw()) };
+        // SAFETY: `self` has entered the section, and was given the index.
+        unsafe { hot::srcu_read_unlock(&raw mut (*self.vcpu.vm().as_raw()).srcu, self.index) };
     }
 }

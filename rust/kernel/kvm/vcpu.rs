@@ -150,6 +150,15 @@ impl<B: Backend> Vcpu<B> {
         mode as c_uint != bindings::OUTSIDE_GUEST_MODE
     }
 
+    /// Returns whether the vCPU has been kicked while it was in guest mode. Other kicks send no
+    /// interrupt any more: it must not enter the guest before it has left that mode.
+    #[inline]
+    pub fn was_kicked(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is read as an atomic.
+        let mode = unsafe { (&raw const (*self.as_raw()).mode).read_volatile() };
+        mode as c_uint == bindings::EXITING_GUEST_MODE
+    }
+
     /// Returns whether the vCPU waits for an interrupt, for a guest that asks.
     #[inline]
     pub fn is_halted(&self) -> bool {
@@ -425,7 +434,8 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     /// section, which would last as long as the guest runs.
     ///
     /// Requests that were made before are seen by [`request_pending`](Self::request_pending) in
-    /// `f`; whoever makes one later sends an interrupt.
+    /// `f`; whoever makes one later sends an interrupt, or finds that somebody has, which
+    /// [`was_kicked`](Vcpu::was_kicked) tells.
     #[inline]
     pub fn in_guest_mode<R>(&self, irq: &mut IrqOff, f: impl FnOnce(&mut IrqOff) -> R) -> R {
         self.set_mode(bindings::IN_GUEST_MODE);

@@ -14,7 +14,7 @@ use crate::sync::atomic::{
 use core::marker::PhantomData;
 
 /// How many vCPUs a table holds, those with the lowest indices. The others take the core's way.
-const SIZE: usize = 64;
+pub(super) const SIZE: usize = 64;
 
 /// The vCPUs of a VM by their index, as far as they have been [noted](Self::note).
 ///

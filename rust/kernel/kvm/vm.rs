@@ -16,6 +16,7 @@ use super::{
         Vcpu,
         VcpuId, //
     },
+    vcpu_table, //
 };
 use crate::{
     bindings,
@@ -89,6 +90,21 @@ impl<B: Backend> Vm<B> {
             .get(id.0 as usize)
             .filter(|vcpu| vcpu.id() == id)
             .or_else(|| self.vcpu_by_id_of_core(id))
+    }
+
+    /// Returns whether one load finds the vCPU with this identifier. If not, it may be that all have to
+    /// be looked at, or that there is none.
+    #[inline]
+    pub fn is_near(&self, id: VcpuId) -> bool {
+        B::vcpu_table(self.backend())
+            .get(id.0 as usize)
+            .is_some_and(|vcpu| vcpu.id() == id)
+    }
+
+    /// Returns whether one load each finds all vCPUs.
+    #[inline]
+    pub fn has_few_vcpus(&self) -> bool {
+        self.online_vcpus() <= vcpu_table::SIZE
     }
 
     fn vcpu_by_id_of_core(&self, id: VcpuId) -> Option<&Vcpu<B>> {

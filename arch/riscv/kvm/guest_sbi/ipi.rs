@@ -22,7 +22,7 @@ use crate::{
 #[inline(always)]
 pub(super) fn on_hart(call: &Call<'_>, hart: &impl OnHart) -> Option<u64> {
     let IpiFn::SendIpi = IpiFn::from_raw(call.fid)?;
-    if !HartMask::new(call.arg(0), call.arg(1)).is_only(vm::hartid(call.vcpu)) {
+    if !harts(call).is_only(vm::hartid(call.vcpu)) {
         return None;
     }
     interrupts::raise_on_hart(hart, VsInterrupt::Software);
@@ -30,14 +30,21 @@ pub(super) fn on_hart(call: &Call<'_>, hart: &impl OnHart) -> Option<u64> {
 }
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
-    Answer::Return(at_once(call).unwrap_or(Err(SbiError::NotSupported)))
+    match IpiFn::from_raw(call.fid) {
+        Some(IpiFn::SendIpi) => Answer::Return(send(call, harts(call))),
+        None => Answer::error(SbiError::NotSupported),
+    }
 }
 
-/// An IPI, which waits for no hart that gets it.
+/// An IPI to harts that are soon found. It waits for none of them.
 pub(super) fn at_once(call: &Call<'_>) -> Option<Result<u64, SbiError>> {
-    match IpiFn::from_raw(call.fid)? {
-        IpiFn::SendIpi => Some(send(call, HartMask::new(call.arg(0), call.arg(1)))),
-    }
+    let IpiFn::SendIpi = IpiFn::from_raw(call.fid)?;
+    vm::are_near(call.vcpu.vm(), harts(call)).then(|| send(call, harts(call)))
+}
+
+#[inline(always)]
+fn harts(call: &Call<'_>) -> HartMask {
+    HartMask::new(call.arg(0), call.arg(1))
 }
 
 /// Raises the software interrupt of the harts that there are; an error tells of the others.
