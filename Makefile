@@ -56,4 +56,4 @@ help:
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'
 	@echo '  JOBS=              parallel compilations; default one for each CPU'
 	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'
-	@echo '  FULL=1             test: all iterations of what is long; takes hours'
+	@echo '  FULL=1             test: all iterations of what is long; takes two hours'

@@ -213,7 +213,7 @@ def executed(host, qmp, log, case, entry):
         monitor("log none")
         monitor("one-insn-per-tb off")
         text = log.read_text(encoding="utf-8", errors="replace")
-        runs = exits([int(pc, 16) for pc in PC.findall(text)], entry)
+        runs += exits([int(pc, 16) for pc in PC.findall(text)], entry)
         if len(runs) >= ENOUGH:
             break
         time.sleep(LOGGED)

@@ -11,8 +11,8 @@ from harness.c_backend import keeps_csrs, keeps_fences
 from workspace.settings import nacl_combinations
 
 KINDS = ("calls", "csrs", "fences")
-# What a count may differ by that is one for each exit but for the last.
-TOLERANCE = 0.01
+# What an interrupt or two among hundreds of exits make of a count.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
