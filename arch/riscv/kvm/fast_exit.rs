@@ -15,8 +15,9 @@
 //!
 //! What takes no wait is done when the kernel knows again that it runs, with interrupts disabled
 //! ([`handle_at_once`]): accesses to devices and CSRs, WRS with nobody to yield to, and what other
-//! vCPUs that are not in the guest need not be interrupted for. All locks that are taken are spinlocks, under which nobody waits for another
-//! hart: `mmu_lock` is not among them, whose holder may wait for this one to leave the guest.
+//! vCPUs that are not in the guest need not be interrupted for. All locks that are taken are
+//! spinlocks, under which nobody waits for another hart: `mmu_lock` is not among them, whose holder
+//! may wait for this one to leave the guest.
 //!
 //! # Why the guest may go on
 //!

@@ -69,12 +69,32 @@ impl Answer {
 /// A call: the function and its arguments.
 struct Call<'a> {
     vcpu: &'a LoadedVcpu<'a, Riscv>,
+    /// The extension.
+    eid: u64,
     /// Function of the extension.
     fid: u64,
     regs: Regs<'a>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Returns the call that the guest has stopped for.
+    #[inline(always)]
+    fn of(vcpu: &'a LoadedVcpu<'a, Riscv>) -> Self {
+        let regs = Regs::of(vcpu);
+        Self {
+            vcpu,
+            eid: regs.x(17),
+            fid: regs.x(16),
+            regs,
+        }
+    }
+
+    /// Returns whether the guest has an extension.
+    #[inline(always)]
+    fn has(&self, ext: SbiExtId) -> bool {
+        self.vcpu.local().sbi.get().has(ext)
+    }
+
     /// Returns argument number `n`, from 0 to 5.
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
@@ -175,22 +195,19 @@ pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &LocalInterrupt
     const TIME: u64 = Standard::Time.raw();
     const IPI: u64 = Standard::Ipi.raw();
 
-    let regs = Regs::of(vcpu);
-    let (eid, fid) = (regs.x(17), regs.x(16));
-    let call = Call { vcpu, fid, regs };
-    let has = |ext| vcpu.local().sbi.get().has(ext);
+    let call = Call::of(vcpu);
 
     // A few comparisons, in place of the search of `find()`.
-    let value = match eid {
+    let value = match call.eid {
         BASE => base::on_hart(&call),
-        TIME if has(SbiExtId::Time) => time::on_hart(&call, hart),
-        IPI if has(SbiExtId::Ipi) => ipi::on_hart(&call, hart),
+        TIME if call.has(SbiExtId::Time) => time::on_hart(&call, hart),
+        IPI if call.has(SbiExtId::Ipi) => ipi::on_hart(&call, hart),
         _ => None,
     };
     let Some(value) = value else {
         return false;
     };
-    pending::finish_sbi(regs, 0, value);
+    pending::finish_sbi(call.regs, 0, value);
     true
 }
 
@@ -200,20 +217,17 @@ pub(crate) fn handle_at_once(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff)
     const IPI: u64 = Standard::Ipi.raw();
     const RFENCE: u64 = Standard::Rfence.raw();
 
-    let regs = Regs::of(vcpu);
-    let (eid, fid) = (regs.x(17), regs.x(16));
-    let call = Call { vcpu, fid, regs };
-    let has = |ext| vcpu.local().sbi.get().has(ext);
+    let call = Call::of(vcpu);
 
-    let result = match eid {
-        IPI if has(SbiExtId::Ipi) => ipi::at_once(&call),
-        RFENCE if has(SbiExtId::Rfence) => rfence::at_once(&call, preempt),
+    let result = match call.eid {
+        IPI if call.has(SbiExtId::Ipi) => ipi::at_once(&call),
+        RFENCE if call.has(SbiExtId::Rfence) => rfence::at_once(&call, preempt),
         _ => None,
     };
     let Some(result) = result else {
         return false;
     };
-    finish(regs, result);
+    finish(call.regs, result);
     true
 }
 
@@ -229,11 +243,9 @@ fn finish(regs: Regs<'_>, result: Result<u64, SbiError>) {
 
 /// Handles a call of the guest.
 pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
-    let regs = Regs::of(vcpu);
-    let (eid, fid) = (regs.x(17), regs.x(16));
-    let call = Call { vcpu, fid, regs };
+    let call = Call::of(vcpu);
 
-    let answer = match find(vcpu.local().sbi.get(), eid) {
+    let answer = match find(vcpu.local().sbi.get(), call.eid) {
         Some(Extension::Legacy(function)) => legacy::handle(&call, function),
         Some(Extension::Base) => base::handle(&call),
         Some(Extension::Time) => time::handle(&call),
@@ -246,11 +258,11 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     };
     match answer {
         Answer::Return(result) => {
-            finish(regs, result);
+            finish(call.regs, result);
             Ok(Next::Enter)
         }
         Answer::Legacy(value) => {
-            pending::finish_legacy_sbi(regs, value);
+            pending::finish_legacy_sbi(call.regs, value);
             Ok(Next::Enter)
         }
         Answer::ReadFailed(ReadError::Trap(trap)) => memory_fault::handle_read(vcpu, &trap),

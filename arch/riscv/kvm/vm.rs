@@ -121,7 +121,7 @@ pub(crate) fn are_near(vm: &Vm<Riscv>, mask: HartMask) -> bool {
         return vm.has_few_vcpus();
     }
     mask.iter()
-        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.is_near(VcpuId(id))))
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.near_vcpu(VcpuId(id)).is_some()))
 }
 
 /// Handles `KVM_CHECK_EXTENSION`.

@@ -145,18 +145,20 @@ impl<B: Backend> Vcpu<B> {
     /// something has to interrupt it.
     #[inline]
     pub fn is_in_guest_mode(&self) -> bool {
-        // SAFETY: The vCPU is valid; the field is read as an atomic.
-        let mode = unsafe { (&raw const (*self.as_raw()).mode).read_volatile() };
-        mode as c_uint != bindings::OUTSIDE_GUEST_MODE
+        self.mode() != bindings::OUTSIDE_GUEST_MODE
     }
 
     /// Returns whether the vCPU has been kicked while it was in guest mode. Other kicks send no
     /// interrupt any more: it must not enter the guest before it has left that mode.
     #[inline]
     pub fn was_kicked(&self) -> bool {
+        self.mode() == bindings::EXITING_GUEST_MODE
+    }
+
+    #[inline]
+    fn mode(&self) -> c_uint {
         // SAFETY: The vCPU is valid; the field is read as an atomic.
-        let mode = unsafe { (&raw const (*self.as_raw()).mode).read_volatile() };
-        mode as c_uint == bindings::EXITING_GUEST_MODE
+        unsafe { (&raw const (*self.as_raw()).mode).read_volatile() as c_uint }
     }
 
     /// Returns whether the vCPU waits for an interrupt, for a guest that asks.

@@ -85,20 +85,17 @@ impl<B: Backend> Vm<B> {
     /// Returns the vCPU that user space has given this identifier.
     #[inline]
     pub fn vcpu_by_id(&self, id: VcpuId) -> Option<&Vcpu<B>> {
+        self.near_vcpu(id).or_else(|| self.vcpu_by_id_of_core(id))
+    }
+
+    /// Returns the vCPU with this identifier if one load finds it. If not, it may be that all have to be
+    /// looked at, or that there is none.
+    #[inline]
+    pub fn near_vcpu(&self, id: VcpuId) -> Option<&Vcpu<B>> {
         // Most often they are created in the order of their identifiers.
         B::vcpu_table(self.backend())
             .get(id.0 as usize)
             .filter(|vcpu| vcpu.id() == id)
-            .or_else(|| self.vcpu_by_id_of_core(id))
-    }
-
-    /// Returns whether one load finds the vCPU with this identifier. If not, it may be that all have to
-    /// be looked at, or that there is none.
-    #[inline]
-    pub fn is_near(&self, id: VcpuId) -> bool {
-        B::vcpu_table(self.backend())
-            .get(id.0 as usize)
-            .is_some_and(|vcpu| vcpu.id() == id)
     }
 
     /// Returns whether one load each finds all vCPUs.
