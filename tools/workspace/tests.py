@@ -95,6 +95,7 @@ def _in_hosts(settings, artifacts, tally):
         [str(TESTS), "-s", "-p", "no:cacheprovider",
          "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS)],
         plugins=[report])
+    report.print_failures()
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

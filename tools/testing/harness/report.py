@@ -17,6 +17,7 @@ class Report:
         self.settings = settings
         self.artifacts = artifacts
         self.counts = Counter()
+        self._failures = []
         self._start = time.monotonic()
 
     @pytest.hookimpl(trylast=True)
@@ -45,17 +46,15 @@ class Report:
             self._count("skipped", f"skip  {name}: {reason}")
         elif report.failed:
             where = "" if report.when == "call" else f" ({report.when})"
-            self._count("failed", f"FAIL  {name}{where}  "
-                                  f"{report.duration:.1f} s")
-            self._indent(report.longrepr)
+            self._fail(f"{name}{where}  {report.duration:.1f} s",
+                       report.longrepr)
         elif report.when == "call":
             self._count("passed", f"pass  {name}  {report.duration:.1f} s")
 
     @pytest.hookimpl
     def pytest_collectreport(self, report):
         if report.failed:
-            self._count("failed", f"FAIL  {report.nodeid} (cannot be read)")
-            self._indent(report.longrepr)
+            self._fail(f"{report.nodeid} (cannot be read)", report.longrepr)
 
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr):
@@ -64,6 +63,19 @@ class Report:
     def skip_part(self, name, reason):
         """Count a part of a test that could not run where the rest did."""
         self._count("skipped", f"skip  {name}: {reason}")
+
+    def print_failures(self):
+        """Say them again, where whoever sees the end of a long run finds them."""
+        if self._failures:
+            print("\nFailed:")
+        for name, text in self._failures:
+            print(f"  {name}")
+            self._indent(text)
+
+    def _fail(self, name, text):
+        self._failures.append((name, text))
+        self._count("failed", f"FAIL  {name}")
+        self._indent(text)
 
     def _count(self, kind, line):
         self.counts[kind] += 1

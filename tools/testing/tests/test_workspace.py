@@ -4,11 +4,13 @@
 import re
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from harness import backend, splats, verdicts
 from harness.exceptions import Differs
+from harness.report import Report
 from workspace import (apt, compiler_warnings, insertions, process,
                        selftest_runs, settings, stats, tree)
 from workspace.errors import Failure
@@ -405,3 +407,15 @@ def test_a_child_and_its_children_end_with_the_block(tmp_path):
     state = subprocess.run(["ps", "-o", "stat=", "-p", number], text=True,
                            check=False, stdout=subprocess.PIPE).stdout
     assert state.strip() in ("", "Z")
+
+
+def test_a_failure_is_shown_again_at_the_end(capsys):
+    results = Report(settings=None, artifacts=None)
+    for name, failed in ("good", False), ("bad", True):
+        results.pytest_runtest_logreport(SimpleNamespace(
+            nodeid=f"test_x.py::test_{name}", when="call", skipped=False,
+            failed=failed, duration=1.5, longrepr="first\nlast"))
+    capsys.readouterr()
+    results.print_failures()
+    assert capsys.readouterr().out == (
+        "\nFailed:\n  test_bad  1.5 s\n    first\n    last\n")
