@@ -35,13 +35,10 @@ def restore(vm, path):
 
 def live(source, target, passes):
     """Move a guest, not before it has run during that many passes over its
-    memory, or during the most of the only one. Return how many there were.
+    memory. Return how many there were.
     """
     _begin(source, target)
-    if passes > 1:
-        _more_passes(source, passes)
-    else:
-        _await(source, "end of the first pass in sight", _nearly_once)
+    _more_passes(source, passes)
     pause(source)
     _set(source, FAST, ALWAYS)
     status = _await_status(source, "completed")
@@ -97,11 +94,6 @@ def _more_passes(source, passes):
     _await_passes(source, 2)
     _set(source, SLOW, NEVER)
     _await_passes(source, passes)
-
-
-def _nearly_once(status):
-    ram = status.get("ram", {"remaining": 1, "total": 1})
-    return ram["remaining"] < ram["total"] / 8
 
 
 def _await_passes(vm, passes):
