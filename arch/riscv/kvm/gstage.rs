@@ -15,8 +15,7 @@ use crate::{
     pt_mem::{
         Entry,
         Node,
-        Root,
-        Unlinked, //
+        Root, //
     },
     vmid::Vmid,
     Riscv, //
@@ -43,15 +42,13 @@ use kernel::{
 
 /// What a change to the page table wants of the TLBs.
 #[must_use]
-pub(crate) enum Flush<'vm> {
+pub(crate) enum Flush {
     /// Nothing.
     None,
     /// The vCPU that faulted has cached what was not there, or not allowed, before.
     Local,
     /// All vCPUs have to forget what was there before.
     Remote,
-    /// The same, and then the table that was there before is to be freed.
-    RemoteAndFree(Unlinked<'vm>),
 }
 
 /// A page to be mapped.
@@ -150,12 +147,12 @@ impl GStage {
     }
 
     /// Maps a page. The cache holds [`max_new_tables`](Self::max_new_tables) pages.
-    pub(crate) fn map<'vm>(
+    pub(crate) fn map(
         &self,
-        mmu: &MmuWriteGuard<'vm, Riscv>,
+        mmu: &MmuWriteGuard<'_, Riscv>,
         cache: &mut MemoryCache,
         mapping: Mapping,
-    ) -> Result<Flush<'vm>> {
+    ) -> Result<Flush> {
         let gpa = mapping.gfn.gpa();
         let mut table = self.root.table(self.mode(), mmu);
         let mut flush = Flush::None;
@@ -168,8 +165,8 @@ impl GStage {
                 // Smaller pages were mapped here: the host did not have the large one yet, or dirty
                 // pages were logged.
                 Node::Table(_) => {
-                    let table = entry.replace_table(wanted, mmu).ok_or(EINVAL)?;
-                    return Ok(Flush::RemoteAndFree(table));
+                    entry.replace_table(wanted, mmu);
+                    return Ok(flush);
                 }
                 Node::Empty if level <= mapping.max_level => {
                     return if entry.replace_leaf(None, wanted) {
@@ -290,7 +287,7 @@ fn leaf(mapping: &Mapping, level: Level) -> Pte {
 
 /// Puts `wanted` in the place of the leaf `old`.
 #[inline]
-fn merge<'vm>(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush<'vm>) -> Flush<'vm> {
+fn merge(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush) -> Flush {
     if old.pfn() != wanted.pfn() {
         // The host has moved the page; its notifier should have come first, but nothing depends on
         // it.

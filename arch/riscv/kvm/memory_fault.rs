@@ -103,7 +103,7 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &PageFault) -> R
     let (gfn, write) = (fault.gpa.gfn(), fault.writes());
     let vm = vcpu.vm();
     let gstage = &vm.backend().gstage;
-    let logged = slot.logs_dirty_pages();
+    let logged = slot.logs_dirty_pages() && !slot.is_read_only();
 
     let seq = MmuSeq::read(vm);
     if write && logged && make_writable(vcpu, slot, gfn, seq) {
@@ -166,7 +166,6 @@ fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &PageFault) -> R
             let start = level.first(gfn.0);
             vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
         }
-        Flush::RemoteAndFree(table) => table.free(),
     }
     Ok(Next::Enter)
 }

@@ -31,8 +31,7 @@ use kernel::{
         MmuLocked,
         MmuWriteGuard,
         PageTablePage,
-        PreemptOff,
-        Vm, //
+        PreemptOff, //
     },
     num::Bounded, //
 };
@@ -117,24 +116,6 @@ unsafe fn free_below(pte: Pte) {
     for entry in table.entries() {
         // SAFETY: The table is about to go.
         unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
-    }
-}
-
-/// A table that has been taken out of the tree, with all tables below it. Harts may still walk it.
-#[must_use]
-pub(crate) struct Unlinked<'a> {
-    entry: Pte,
-    vm: &'a Vm<Riscv>,
-}
-
-impl Unlinked<'_> {
-    /// Has all vCPUs forget the table, and frees it.
-    pub(crate) fn free(self) {
-        // A fence of addresses is about leaves; that a table has gone, only one of all tells.
-        tlb::request_fence_of(self.vm, HartMask::all(), Fence::AllGpas);
-        // SAFETY: The entry has been taken out of the tree of this VM. None of its vCPUs is in the
-        // guest any more, or reads its memory, that has not done the fence.
-        unsafe { free_below(self.entry) };
     }
 }
 
@@ -233,24 +214,20 @@ impl<'a> Entry<'a> {
         self.pte.store(Pte::EMPTY.into_raw(), Ordering::Relaxed);
     }
 
-    /// Replaces a table by the leaf `new`. Returns the table, if there was one.
-    #[inline]
-    pub(crate) fn replace_table<'vm>(
-        &self,
-        new: Pte,
-        mmu: &MmuWriteGuard<'vm, Riscv>,
-    ) -> Option<Unlinked<'vm>> {
+    /// Replaces a table by the leaf `new`, has all vCPUs forget the table, and frees it.
+    ///
+    /// All of that with the lock held. Until they have forgotten the table, harts may still find the
+    /// leaves in it; who takes one of those pages away from the guest after that finds the new leaf, and
+    /// has its addresses fenced only. That does not tell a hart that a table has gone.
+    pub(crate) fn replace_table(&self, new: Pte, mmu: &MmuWriteGuard<'_, Riscv>) {
         debug_assert!(new.is_leaf());
-        let Node::Table(_) = self.read() else {
-            return None;
-        };
         // Release: what the new leaf maps has been written before. Nobody else changes an entry that
         // leads to a table while the lock is held for writing.
-        let old = self.pte.swap(new.into_raw(), Ordering::Release);
-        Some(Unlinked {
-            entry: Pte::from_raw(old),
-            vm: mmu.vm(),
-        })
+        let old = Pte::from_raw(self.pte.swap(new.into_raw(), Ordering::Release));
+        tlb::request_fence_of(mmu.vm(), HartMask::all(), Fence::AllGpas);
+        // SAFETY: The entry has been taken out of the tree of this VM. None of its vCPUs is in the
+        // guest any more, or reads its memory, that has not done the fence.
+        unsafe { free_below(old) };
     }
 
     /// Replaces a leaf, or nothing, by an empty or filled table, which the entry then owns.
