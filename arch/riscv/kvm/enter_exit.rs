@@ -129,7 +129,9 @@ fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
     if !shmem.is_set() {
         return Err(EntryFailed::from(SbiError::NoShmem));
     }
-    if !nacl::sync_sret() {
+    if nacl::sync_sret() {
+        shmem.sync_undone()?;
+    } else {
         // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
         // would go to somebody else's guest, or to nobody's.
         shmem.sync()?;

@@ -22,7 +22,10 @@ use kernel::{
 impl HardwareOps for Riscv {
     fn enable_cpu() -> Result {
         let preempt = PreemptOff::new();
-        with_irqs_saved(nacl::enable_cpu)?;
+        with_irqs_saved(nacl::enable_cpu).map_err(|e| {
+            pr_err!("NACL: shared memory was refused: {:?}\n", e);
+            EIO
+        })?;
         hcsr::init_cpu(&preempt);
         hart_state::set_enabled(&preempt, true);
         Ok(())
@@ -47,8 +50,11 @@ pub(crate) fn sleep(preempt: &PreemptOff) {
 pub(crate) fn wake(preempt: &PreemptOff) {
     if hart_state::enabled(preempt) {
         // Whether the SBI still knows of the shared memory is not said anywhere. Where it refuses it,
-        // which the log tells then, no guest can be entered.
-        let _ = with_irqs_saved(nacl::enable_cpu);
+        // no guest can be entered.
+        if let Err(e) = with_irqs_saved(nacl::enable_cpu) {
+            // Whenever a hart idles deeply: not each time.
+            kernel::pr_err_once!("NACL: shared memory was refused: {:?}\n", e);
+        }
         hcsr::init_cpu(preempt);
     }
 }

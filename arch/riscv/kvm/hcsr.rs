@@ -83,11 +83,13 @@ const fn is_guest_csr(csr: u16) -> bool {
 pub(crate) fn read<const CSR: u16>(hart: &impl OnHart) -> u64 {
     const { assert!(is_guest_csr(CSR)) };
     if nacl::available() {
-        hart.with_shmem(|shmem| shmem.read_csr::<CSR>())
-    } else {
-        // SAFETY: Reading a CSR of the guest has no effect.
-        unsafe { csr::read::<CSR>() }
+        let value = hart.with_shmem(|shmem| shmem.is_set().then(|| shmem.read_csr::<CSR>()));
+        if let Some(value) = value {
+            return value;
+        }
     }
+    // SAFETY: Reading a CSR of the guest has no effect.
+    unsafe { csr::read::<CSR>() }
 }
 
 /// Writes a CSR of the guest.
@@ -104,11 +106,18 @@ pub(crate) fn write<const CSR: u16>(hart: &impl OnHart, value: u64) {
 #[inline(always)]
 unsafe fn write_any<const CSR: u16>(hart: &impl OnHart, value: u64) {
     if nacl::sync_csr() {
-        hart.with_shmem(|shmem| shmem.write_csr::<CSR>(value));
-    } else {
-        // SAFETY: By the requirement.
-        unsafe { csr::write::<CSR>(value) };
+        let written = hart.with_shmem(|shmem| {
+            if shmem.is_set() {
+                shmem.write_csr::<CSR>(value);
+            }
+            shmem.is_set()
+        });
+        if written {
+            return;
+        }
     }
+    // SAFETY: By the requirement.
+    unsafe { csr::write::<CSR>(value) };
 }
 
 /// What the guest's traps do, and which of the hart's features it may use.
@@ -200,6 +209,9 @@ impl Config {
 pub(crate) unsafe fn write_hgatp(hart: &impl OnHart, hgatp: Hgatp) {
     // SAFETY: By the requirement.
     unsafe { write_any::<{ csr::HGATP }>(hart, hgatp.into_raw()) };
+    if nacl::sync_csr() {
+        hart.with_shmem(|shmem| shmem.remember_hgatp(hgatp));
+    }
 }
 
 /// Makes `hgatp` what has been written to it last: HFENCE.VVMA, as an instruction, acts on the VMID
@@ -212,8 +224,8 @@ pub(crate) fn commit_hgatp(hart: &PreemptOff) {
     let shmem = nacl::this_hart_preempt(hart);
     if let Err(e) = shmem.sync_csrs() {
         nacl::warn_once(e);
-        // SAFETY: This is what `write_hgatp()` has written.
-        unsafe { csr::write::<{ csr::HGATP }>(shmem.read_csr::<{ csr::HGATP }>()) };
+        // SAFETY: This is what `write_hgatp()` has written last.
+        unsafe { csr::write::<{ csr::HGATP }>(shmem.hgatp().into_raw()) };
     }
 }
 
@@ -229,6 +241,8 @@ pub(crate) fn settle(hart: &PreemptOff, timer: bool) {
 /// Sets the CSRs of virtualization to a known state when it is switched on for this hart. By the
 /// CSR instructions: this is not a path to be fast on.
 pub(crate) fn init_cpu(_: &PreemptOff) {
+    // Other harts may have been told to forget guests while this one was not there to hear it.
+    crate::fence::hfence_gvma_all();
     // SAFETY: No guest runs; nothing is delegated; all counters but `time` trap.
     unsafe {
         csr::write::<{ csr::HEDELEG }>(0);
@@ -242,6 +256,9 @@ pub(crate) fn init_cpu(_: &PreemptOff) {
 ///
 /// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would be the
 /// host's, which does not know it. So both are cleared first.
+///
+/// `hgatp` stays: when the host reboots, this comes as an interrupt, maybe in the middle of a stay in
+/// a guest, which must not go on in the host's memory.
 pub(crate) fn clear_cpu(_: &PreemptOff) {
     // SAFETY: No guest runs any more.
     unsafe {
@@ -249,9 +266,7 @@ pub(crate) fn clear_cpu(_: &PreemptOff) {
         csr::write::<{ csr::HVIP }>(0);
         csr::write::<{ csr::HEDELEG }>(0);
         csr::write::<{ csr::HIDELEG }>(0);
-        csr::write::<{ csr::HGATP }>(0);
     }
-    crate::fence::hfence_gvma_all();
 }
 
 /// `hcounteren.TM`: VS-mode reads `time` without a trap.

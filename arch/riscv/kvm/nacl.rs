@@ -13,6 +13,7 @@
 use crate::{
     csr::{
         self,
+        Hgatp,
         Hstatus, //
     },
     nacl_abi::{
@@ -109,13 +110,19 @@ pub(crate) fn autoswap_csr() -> bool {
 /// `base` is null, or points to `SHMEM_SIZE` bytes that only this hart and its SBI access.
 pub(crate) struct SharedMemory {
     base: Cell<*mut u8>,
-    /// The SBI knows the memory.
+    /// The SBI knows the memory, and it is in use.
     set: Cell<bool>,
+    /// The SBI may access the memory: it has been told of it, and not yet to forget it.
+    known: Cell<bool>,
     /// A CSR has been written there that the SBI has not been told to look at.
     csr_dirty: Cell<bool>,
     /// Slots of fences that have been queued there, and that the SBI has not been seen to do: a bit
     /// each.
     queued: Cell<u64>,
+    /// Some of them have been left undone by a call that was to do them.
+    undone: Cell<bool>,
+    /// What has been written to HGATP last.
+    hgatp: Cell<Hgatp>,
     /// The HSTATUS by which the host runs, which nobody but KVM changes.
     host_hstatus: Cell<u64>,
     /// The host's HSTATUS is in the CSR space, and what the trap out of the guest has left is on the
@@ -130,8 +137,11 @@ percpu_static! {
     static SHARED_MEMORY: SharedMemory = SharedMemory {
         base: Cell::new(ptr::null_mut()),
         set: Cell::new(false),
+        known: Cell::new(false),
         csr_dirty: Cell::new(false),
         queued: Cell::new(0),
+        undone: Cell::new(false),
+        hgatp: Cell::new(Hgatp::from_raw(0)),
         host_hstatus: Cell::new(0),
         host_hstatus_due: Cell::new(false),
     };
@@ -218,8 +228,21 @@ impl SharedMemory {
         }
     }
 
-    /// Returns whether the SBI knows the memory. Where it does not, because it has refused it when the
-    /// hart came back, no guest may run.
+    /// Remembers what has been written to HGATP.
+    #[inline(always)]
+    pub(crate) fn remember_hgatp(&self, hgatp: Hgatp) {
+        self.hgatp.set(hgatp);
+    }
+
+    /// Returns what has been written to HGATP last. Not what is in shared memory: were that wrong, the
+    /// guest would be in memory of anybody.
+    #[inline]
+    pub(crate) fn hgatp(&self) -> Hgatp {
+        self.hgatp.get()
+    }
+
+    /// Returns whether the memory is in use. Where it is not, because the SBI has refused it when the
+    /// hart came back, no guest may run, and CSRs are accessed by the instructions.
     #[inline(always)]
     pub(crate) fn is_set(&self) -> bool {
         self.set.get()
@@ -241,6 +264,16 @@ impl SharedMemory {
     pub(crate) fn sync(&self) -> Result<(), SbiError> {
         self.sync_csrs()?;
         self.sync_hfences()
+    }
+
+    /// Has those fences done that an earlier call has left undone, ahead of an entry by SYNC_SRET: what
+    /// that one has left undone, it tells too late.
+    #[inline]
+    pub(crate) fn sync_undone(&self) -> Result<(), SbiError> {
+        if self.undone.get() {
+            self.sync_hfences()?;
+        }
+        Ok(())
     }
 
     /// Makes CSRs that were written take effect now.
@@ -282,6 +315,7 @@ impl SharedMemory {
             left &= left - 1;
         }
         self.queued.set(undone);
+        self.undone.set(undone != 0);
         if undone == 0 {
             Ok(())
         } else {
@@ -331,6 +365,9 @@ impl SharedMemory {
     ///
     /// Never in an interrupt, which could come while another fence is being queued.
     pub(crate) fn queue_hfence(&self, fence: Hfence) -> bool {
+        if !self.is_set() {
+            return false;
+        }
         let Ok(entry) = HfenceEntry::new(fence) else {
             return false;
         };
@@ -369,6 +406,7 @@ impl SharedMemory {
         unsafe { ptr::write_bytes(self.base.get(), 0, SHMEM_SIZE) };
         self.csr_dirty.set(false);
         self.queued.set(0);
+        self.undone.set(false);
         self.host_hstatus_due.set(false);
     }
 }
@@ -472,7 +510,7 @@ impl Drop for Nacl {
             // SAFETY: No hart uses its shared memory any more.
             let shmem = unsafe { &*SHARED_MEMORY.get_on(cpu) };
             let base = shmem.base.replace(ptr::null_mut());
-            if shmem.set.get() {
+            if shmem.known.get() {
                 // Memory that the SBI may write to must not be given to anybody else.
                 pr_err!(
                     "CPU {}: shared memory could not be disabled, it is leaked\n",
@@ -501,7 +539,7 @@ fn for_each_possible_cpu(
 }
 
 /// Tells the SBI of this hart's shared memory.
-pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
+pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result<(), SbiError> {
     if !available() {
         return Ok(());
     }
@@ -512,11 +550,8 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result {
     // SAFETY: The memory is part of the linear mapping.
     let phys = unsafe { bindings::kvm_virt_to_phys(shmem.base.get().cast()) };
     // SAFETY: The memory is this hart's, and stays until it is disabled.
-    let r = unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, [phys, 0, 0]) };
-    if let Err(e) = r {
-        pr_err!("NACL: shared memory was refused: {:?}\n", e);
-        return Err(EIO);
-    }
+    unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, [phys, 0, 0]) }?;
+    shmem.known.set(true);
     // SAFETY: Reading it has no effect.
     let hstatus = unsafe { csr::read::<{ csr::HSTATUS }>() };
     // What a trap may have left there is not the host's.
@@ -544,10 +579,11 @@ pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
         return;
     }
     let shmem = this_hart(irq);
+    shmem.set.set(false);
     let args = [SHMEM_DISABLE, SHMEM_DISABLE, 0];
     // SAFETY: The memory is not used any more.
     match unsafe { sbi::call(nacl_abi::EID, NaclFn::SetShmem as u64, args) } {
-        Ok(_) => shmem.set.set(false),
+        Ok(_) => shmem.known.set(false),
         Err(e) => pr_err!("NACL: shared memory was not disabled: {:?}\n", e),
     }
 }

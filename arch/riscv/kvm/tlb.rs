@@ -73,7 +73,9 @@ fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
     if queue(preempt, || to_nacl(vmid, fence)) {
         return;
     }
-    hcsr::commit_hgatp(preempt);
+    if !matches!(fence, Fence::AllGpas | Fence::Gpa(_)) {
+        hcsr::commit_hgatp(preempt);
+    }
     match fence {
         Fence::AllGpas => fence::hfence_gvma_vmid(vmid.raw()),
         Fence::AllGvas => fence::hfence_vvma_all(),
