@@ -90,6 +90,7 @@ pub(crate) fn set_mp_state(vcpu: &LockedVcpu<'_, Riscv>, state: MpState) -> Resu
         bindings::KVM_MP_STATE_INIT_RECEIVED
             if vcpu.vm().backend().mp_state_reset.load(Relaxed) =>
         {
+            power::forget_start(vcpu);
             vcpu::forget_requests(vcpu);
             vcpu::reset(vcpu, 0, [0, 0]);
         }

@@ -235,10 +235,10 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
         Reg::FpF(FpReg::Fcsr) => regs.set_fcsr(false, value as u32),
         Reg::FpD(FpReg::Fcsr) => regs.set_fcsr(true, value as u32),
         Reg::IsaExt(ext) => {
-            return write_ext(ext, value, |ext, on| write_isa_ext(vcpu, ext, on));
+            return write_ext(ext, value, |ext, value| write_isa_ext(vcpu, ext, value));
         }
         Reg::SbiExt(ext) => {
-            return write_ext(ext, value, |ext, on| write_sbi_ext(vcpu, ext, on));
+            return write_ext(ext, value, |ext, value| write_sbi_ext(vcpu, ext, value));
         }
         Reg::Vector(VectorReg::Csr(csr)) => return write_vector_csr(vcpu, csr, value),
         Reg::Vector(VectorReg::V { .. })
@@ -406,18 +406,13 @@ fn read_ext<E: Numbered>(reg: ExtReg<E>, enabled: impl Fn(E) -> bool) -> u64 {
     }
 }
 
-/// Enables or disables extensions. Of several at a time, those that cannot be are left as they are.
-fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, bool) -> Result) -> Result {
+/// Enables or disables extensions, with 1 or 0 for one that has a register of its own. Of several at a
+/// time, those that cannot be are left as they are.
+fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, u64) -> Result) -> Result {
     let (exts, on) = match reg {
-        ExtReg::Single(ext) => {
-            return match value {
-                0 => set(ext, false),
-                1 => set(ext, true),
-                _ => Err(EINVAL),
-            };
-        }
-        ExtReg::MultiEnable(exts) => (exts, true),
-        ExtReg::MultiDisable(exts) => (exts, false),
+        ExtReg::Single(ext) => return set(ext, value),
+        ExtReg::MultiEnable(exts) => (exts, 1),
+        ExtReg::MultiDisable(exts) => (exts, 0),
     };
     for (bit, ext) in exts.extensions() {
         if value & bit != 0 {
@@ -427,18 +422,20 @@ fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, bool) -> R
     Ok(())
 }
 
-fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, on: bool) -> Result {
+fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, value: u64) -> Result {
     let local = vcpu.local();
     let set = local.isa.get();
     if !isa::is_known(ext) {
         return Err(ENOENT);
     }
-    if set.has(ext) == on {
+    if u64::from(set.has(ext)) == value {
         return Ok(());
     }
+    // Whatever the value is: it would be a change.
     if local.has_run.get() {
         return Err(EBUSY);
     }
+    let on = switch(value)?;
     let allowed = if on {
         isa::may_enable(ext)
     } else {
@@ -452,11 +449,21 @@ fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, on: bool) -> Resul
     Ok(())
 }
 
-fn write_sbi_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: SbiExtId, on: bool) -> Result {
+fn write_sbi_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: SbiExtId, value: u64) -> Result {
+    let on = switch(value)?;
     if guest_sbi::default_on(ext).is_none() {
         return Err(ENOENT);
     }
     let sbi = &vcpu.local().sbi;
     sbi.set(sbi.get().with(ext, on));
     Ok(())
+}
+
+/// Returns what the register of one extension is to make of it.
+fn switch(value: u64) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(EINVAL),
+    }
 }

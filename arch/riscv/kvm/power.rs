@@ -10,6 +10,7 @@ use crate::{
 };
 use kernel::{
     kvm::{
+        LockedVcpu,
         Request,
         Vcpu,
         Vm, //
@@ -87,6 +88,12 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, start: Start) -> Result<(), SbiError> {
     drop(place);
     vcpu.wake_up();
     Ok(())
+}
+
+/// Forgets that the hart of a vCPU was to begin somewhere, if it has not begun yet.
+pub(crate) fn forget_start(vcpu: &LockedVcpu<'_, Riscv>) {
+    let _guard = vcpu.shared().power.start.lock();
+    let _ = vcpu.take_request(RESET);
 }
 
 /// Has a vCPU go on where it is.

@@ -300,6 +300,13 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         unsafe { (*self.vcpu.as_raw()).wants_to_run }
     }
 
+    /// Returns whether `request` has been made, and takes it back.
+    #[inline]
+    pub fn take_request(&self, request: Request) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_check_request(request.raw() as c_int, self.vcpu.as_raw()) }
+    }
+
     /// Puts the guest's state on this hart, and the signal mask that user space wants in place, for
     /// as long as `f` runs.
     #[inline]
@@ -391,13 +398,6 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     pub fn request_pending(&self) -> bool {
         // SAFETY: The vCPU is valid; the field is read as an atomic.
         unsafe { (&raw const (*self.vcpu.as_raw()).requests).read_volatile() != 0 }
-    }
-
-    /// Returns whether `request` has been made, and takes it back.
-    #[inline]
-    pub fn take_request(&self, request: Request) -> bool {
-        // SAFETY: The vCPU is valid.
-        unsafe { bindings::kvm_check_request(request.raw() as c_int, self.vcpu.as_raw()) }
     }
 
     /// Returns whether `request` has been made.
