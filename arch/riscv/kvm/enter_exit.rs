@@ -89,7 +89,8 @@ pub(crate) fn enter_exit(
         prepare_shmem(nacl::this_hart(irq))?;
     }
     let host_env = swap_env(env.get());
-    guest_state_enter(irq);
+    // SAFETY: All up to the counterpart is in `.noinstr.text`, or inlined into it, and does without RCU.
+    unsafe { guest_state_enter(irq) };
 
     let (result, scause, stval) = loop {
         let result = if nacl::sync_sret() {
@@ -109,7 +110,8 @@ pub(crate) fn enter_exit(
         }
     };
 
-    guest_state_exit(irq, is_interrupt(scause));
+    // SAFETY: The counterpart is above.
+    unsafe { guest_state_exit(irq, is_interrupt(scause)) };
     env.set(swap_env(host_env));
 
     result.map(|(htval, htinst)| Trap {

@@ -117,9 +117,12 @@ pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
 
 /// Tells the kernel that the guest is about to run: lockdep, context tracking, RCU.
 ///
-/// Until [`guest_state_exit`], nothing may be called that can be instrumented or that uses RCU.
+/// # Safety
+///
+/// Until [`guest_state_exit`], which has to come, nothing may be called that can be instrumented, or that
+/// uses RCU. The caller is in `.noinstr.text`.
 #[inline(always)]
-pub fn guest_state_enter(_: &LocalInterruptDisabled) {
+pub unsafe fn guest_state_enter(_: &LocalInterruptDisabled) {
     // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
     unsafe { bindings::kvm_guest_state_enter_irqoff() };
 }
@@ -129,8 +132,12 @@ pub fn guest_state_enter(_: &LocalInterruptDisabled) {
 /// Where there is no context tracking, RCU takes the stay for a quiescent state only if one has. It
 /// waits for nobody else there: its tick is such an interrupt if it comes while the guest runs, and
 /// otherwise sees for itself what it interrupts, or has the thread scheduled.
+///
+/// # Safety
+///
+/// Comes after [`guest_state_enter`].
 #[inline(always)]
-pub fn guest_state_exit(_: &LocalInterruptDisabled, by_interrupt: bool) {
+pub unsafe fn guest_state_exit(_: &LocalInterruptDisabled, by_interrupt: bool) {
     // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.
     unsafe { bindings::kvm_guest_state_exit_irqoff(by_interrupt) };
 }

@@ -49,61 +49,77 @@ impl<'a> Memslot<'a> {
         })
     }
 
-    #[inline]
-    fn raw(&self) -> &bindings::kvm_memory_slot {
-        // SAFETY: The slot is valid for `'a`. Memslots that can be found are never written, but for
-        // the dirty bitmap, which is behind a pointer.
-        unsafe { self.slot.as_ref() }
-    }
+    // The core links a slot that can be found with others, so that there is no reference to all of it. The
+    // fields below do not change meanwhile.
 
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
         self.slot.as_ptr()
     }
 
+    #[inline]
+    fn base_gfn(&self) -> u64 {
+        // SAFETY: The slot is valid for `'a`.
+        unsafe { (*self.as_ptr()).base_gfn }
+    }
+
+    #[inline]
+    fn npages(&self) -> usize {
+        // SAFETY: The slot is valid for `'a`.
+        unsafe { (*self.as_ptr()).npages }
+    }
+
+    #[inline]
+    fn flags(&self) -> u32 {
+        // SAFETY: The slot is valid for `'a`.
+        unsafe { (*self.as_ptr()).flags }
+    }
+
     /// Returns the identifier of the slot.
     #[inline]
     pub fn id(&self) -> i16 {
-        self.raw().id
+        // SAFETY: The slot is valid for `'a`.
+        unsafe { (*self.as_ptr()).id }
     }
 
     /// Returns the guest frames of the slot.
     #[inline]
     pub fn gfns(&self) -> GfnRange {
-        let base = self.raw().base_gfn;
-        Gfn(base)..Gfn(base.saturating_add(self.raw().npages as u64))
+        let base = self.base_gfn();
+        Gfn(base)..Gfn(base.saturating_add(self.npages() as u64))
     }
 
     /// Returns the address in user space of the first byte of the slot.
     #[inline]
     pub fn userspace_addr(&self) -> Hva {
-        Hva(self.raw().userspace_addr)
+        // SAFETY: The slot is valid for `'a`.
+        Hva(unsafe { (*self.as_ptr()).userspace_addr })
     }
 
     /// Returns whether the guest's writes are not for the memory but for user space to handle.
     #[inline]
     pub fn is_read_only(&self) -> bool {
-        self.raw().flags & bindings::KVM_MEM_READONLY != 0
+        self.flags() & bindings::KVM_MEM_READONLY != 0
     }
 
     /// Returns whether the slot is about to be deleted or moved. What it maps must not be used; soon
     /// there will be another slot there, or none.
     #[inline]
     pub fn is_going(&self) -> bool {
-        self.raw().flags & bindings::KVM_MEMSLOT_INVALID != 0
+        self.flags() & bindings::KVM_MEMSLOT_INVALID != 0
     }
 
     /// Returns whether user space wants to know which pages the guest writes.
     #[inline]
     pub fn logs_dirty_pages(&self) -> bool {
-        self.raw().flags & bindings::KVM_MEM_LOG_DIRTY_PAGES != 0
+        self.flags() & bindings::KVM_MEM_LOG_DIRTY_PAGES != 0
     }
 
     /// Returns the address in user space that backs `gfn`, which lies in the slot.
     #[inline]
     pub fn hva(&self, gfn: Gfn) -> Hva {
-        let offset = gfn.0.wrapping_sub(self.raw().base_gfn) << PAGE_SHIFT;
-        Hva(self.raw().userspace_addr.wrapping_add(offset as usize))
+        let offset = gfn.0.wrapping_sub(self.base_gfn()) << PAGE_SHIFT;
+        Hva(self.userspace_addr().0.wrapping_add(offset as usize))
     }
 
     /// Gets the page that backs `gfn`, which lies in the slot, and brings it in if it is out.
@@ -122,8 +138,8 @@ impl<'a> Memslot<'a> {
         _: &Vm<B>,
         mut f: impl FnMut(bindings::vm_flags_t) -> Result,
     ) -> Result {
-        let start = self.raw().userspace_addr;
-        let end = start.wrapping_add(self.raw().npages << PAGE_SHIFT);
+        let start = self.userspace_addr().0;
+        let end = start.wrapping_add(self.npages() << PAGE_SHIFT);
         // SAFETY: `current` is always valid, and the caller is a thread of the process that the VM
         // belongs to, so it has an `mm`.
         let mm = unsafe { (*bindings::get_current()).mm };

@@ -255,16 +255,29 @@ impl Drop for FaultedPage {
     }
 }
 
-/// Tells the current thread that memory at `hva` is broken.
+/// Tells the current thread that memory at `hva`, which is its own, is broken, and how much of it: where
+/// it is of hugetlbfs, all of the huge page. May sleep.
+#[cold]
 #[inline]
 pub fn signal_hwpoison(hva: Hva) {
-    // SAFETY: `current` is valid.
+    // SAFETY: `current` is valid, and so is its `mm`, as it is a thread of a process. The VMA is valid
+    // while `mm` is locked.
     unsafe {
+        let current = bindings::get_current();
+        let mm = (*current).mm;
+        bindings::mmap_read_lock(mm);
+        let vma = bindings::find_vma(mm, hva.0);
+        let page_size = if vma.is_null() || (*vma).vm_ops.is_null() {
+            None
+        } else {
+            (*(*vma).vm_ops).pagesize.map(|page_size| page_size(vma))
+        };
+        bindings::mmap_read_unlock(mm);
         bindings::send_sig_mceerr(
             bindings::BUS_MCEERR_AR as c_int,
             hva.0 as *mut c_void,
-            crate::page::PAGE_SHIFT as i16,
-            bindings::get_current(),
+            page_size.unwrap_or(PAGE_SIZE).ilog2() as i16,
+            current,
         );
     }
 }

@@ -194,7 +194,10 @@ impl<B: Backend> Vm<B> {
     /// Notes that the guest has written, or may now write, a frame of `slot`.
     #[inline]
     pub fn mark_page_dirty(&self, slot: &Memslot<'_>, gfn: super::Gfn) {
-        // SAFETY: The VM and the slot are valid.
+        if !slot.gfns().contains(&gfn) {
+            return;
+        }
+        // SAFETY: The VM and the slot are valid, and the frame is one of the slot's.
         unsafe { bindings::mark_page_dirty_in_slot(self.as_raw(), slot.as_ptr(), gfn.0) };
     }
 
