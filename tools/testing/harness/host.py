@@ -20,6 +20,8 @@ from .agent import COMMAND_TIMEOUT, READY, Agent
 
 QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
+# CPUs that lack something, by the names that they have here.
+LACKING = {"rv64-no-sstc": "rv64,sstc=off"}
 # What nacl-sbi cannot pass on to its host, by the CPU that has it: it would have
 # to switch state that no test there is about.
 NACL_CPU = {"max": ",smaia=off,ssaia=off,zicfilp=off,zicfiss=off"}
@@ -67,7 +69,8 @@ class Machine:
 
     def cpu_option(self):
         """The CPU for QEMU."""
-        return self.cpu + NACL_CPU.get(self.cpu, "") if self.nacl else self.cpu
+        cpu = LACKING.get(self.cpu, self.cpu)
+        return cpu + NACL_CPU.get(self.cpu, "") if self.nacl else cpu
 
 
 @dataclass

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Harts without Sstc, where a timer of the host stands in for the guest's."""
+
+import pytest
+
+from harness import guest, load, selftest, slots
+from harness.vm import Vm
+from workspace import selftest_runs
+
+CPU = "rv64-no-sstc"
+# What sets timers and waits for them, but for what is about Sstc itself.
+PROGRAMS = ("riscv/sbi_test", "riscv/sbi_legacy_test",
+            "riscv/world_switch_test")
+
+
+def configurations(metafunc):
+    report = metafunc.config.report
+    return [slots.configuration(backend, CPU, report.settings.nacl)
+            for backend in sorted(report.artifacts.backends)]
+
+
+def pytest_generate_tests(metafunc):
+    chosen = configurations(metafunc)
+    metafunc.parametrize("slot", chosen, indirect=True, scope="session",
+                         ids=slots.ids(chosen))
+    if "run" in metafunc.fixturenames:
+        runs = [run for run in selftest_runs.of_all(
+                    metafunc.config.report.artifacts.programs)
+                if run.name in PROGRAMS]
+        metafunc.parametrize("run", runs, ids=[run.name for run in runs])
+
+
+@pytest.fixture(autouse=True)
+def no_sstc(host):
+    assert host.run("grep -q sstc /proc/cpuinfo").status == 1
+
+
+def test_selftest_without_sstc(host, slot, report, run):
+    only = selftest.skip_or_leave_out(report, slot, run)
+    verdict, output = selftest.run_in(host, slot, report, run, only)
+    selftest.require(host, run, verdict, output)
+
+
+def test_boot_without_sstc(host):
+    guest.boot(host, 2)
+
+
+def test_work_without_sstc(host):
+    """Each pause of a Linux that works is ended by the timer."""
+    with Vm(host) as vm:
+        load.start(vm)
+        load.advance(vm, 3)
+        load.finish(vm)
