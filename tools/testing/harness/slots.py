@@ -28,11 +28,12 @@ class Slot:
     def name(self):
         return "-".join(filter(None, (self.backend, self.cpu, self.nacl)))
 
-    def booted(self, memory=Machine.memory):
-        if self.host and self.host.machine.memory != memory:
+    def booted(self, memory=Machine.memory, append=Machine.append):
+        if self.host and (self.host.machine.memory,
+                          self.host.machine.append) != (memory, append):
             self.drop()
         if not self.host:
-            self.host = self._boot(memory)
+            self.host = self._boot(memory, append)
         return self.host
 
     def drop(self):
@@ -47,7 +48,7 @@ class Slot:
         if host:
             host.__exit__(RuntimeError, None, None)
 
-    def _boot(self, memory):
+    def _boot(self, memory, append):
         artifacts = self.report.artifacts
         settings = self.report.settings
         built = artifacts.backends[self.backend]
@@ -56,7 +57,7 @@ class Slot:
         host = Host(
             f"test-{self.name}{again}",
             Files.of(artifacts, built),
-            Machine(settings.machine, self.cpu, HARTS, memory,
+            Machine(settings.machine, self.cpu, HARTS, memory, append,
                     nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
             settings.timeout_factor)
         host.__enter__()

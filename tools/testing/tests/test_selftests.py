@@ -30,6 +30,14 @@ def test_every_program_of_upstream_is_known(report):
     assert known == listed, f"to be corrected in {selftest_runs.TABLE.name}"
 
 
+@pytest.mark.cpus("rv64")
+@pytest.mark.memory("4G", "hugepagesz=1G hugepages=1")
+def test_gigantic_page(host, report):
+    """What mmu_test skips where no page of 1 GiB has been reserved."""
+    program = report.artifacts.command("riscv/mmu_test")
+    host.check(f"{program} -t gigantic_page", selftest.TIMEOUT)
+
+
 def test_selftest(host, slot, report, verdicts, run):
     only = selftest.skip_or_leave_out(report, slot, run)
     compared = all(entry.tests for entry in ONLY

@@ -24,6 +24,7 @@
 
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
+#define GIGANTIC	(1UL << 30)
 
 #define SLOT		10
 #define BASE		0x40000000UL
@@ -960,6 +961,73 @@ TEST_F(mmu, huge_page_in_place_of_small_ones)
 	madvise(self->memory, HUGE, MADV_HUGEPAGE);
 	memset(self->memory, 0, HUGE);
 	write_in_large(self, "small pages have gone");
+}
+
+/* Of a huge page of 1 GiB, one small page is mapped every so often. */
+#define PARTS		32
+#define PART_PAGES	(GIGANTIC / PAGE / PARTS)
+#define RESERVED	"/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages"
+
+static bool gigantic_page_is_free(void)
+{
+	FILE *file = fopen(RESERVED, "r");
+	int pages = 0;
+
+	if (file) {
+		if (fscanf(file, "%d", &pages) != 1)
+			pages = 0;
+		fclose(file);
+	}
+	return pages > 0;
+}
+
+/* One exit is the order's, and at first one is the fault of the guest's page table. */
+static void write_parts(FIXTURE_DATA(mmu) *self, const char *what, int exits_each)
+{
+	u64 part, exits = vcpu_get_stat(self->vcpu, exits);
+
+	for (part = 0; part < PARTS; part++)
+		guest_write(self, BASE + part * PART_PAGES * PAGE, part + 1);
+	exits = vcpu_get_stat(self->vcpu, exits) - exits;
+	TEST_ASSERT(exits < PARTS * exits_each + PARTS / 2,
+		    "%s: %lu exits: no gigantic mapping", what, exits);
+	for (part = 0; part < PARTS; part++)
+		TEST_ASSERT_EQ(*host_word(self, part * PART_PAGES), part + 1);
+}
+
+/* The largest leaf there is, while all of it is logged in small pages, and after. */
+TEST_F(mmu, gigantic_page)
+{
+	const u64 words = GIGANTIC / PAGE / 64;
+	u64 part, word, *dirty;
+
+	if (!gigantic_page_is_free())
+		SKIP(return, "no huge page of 1 GiB has been reserved");
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS_HUGETLB_1GB, BASE, SLOT,
+				    GIGANTIC / PAGE, 0);
+	self->memory = addr_gpa2hva(self->vm, BASE);
+	for (part = 0; part < PARTS; part++)
+		virt_map(self->vm, BASE + part * PART_PAGES * PAGE,
+			 BASE + part * PART_PAGES * PAGE, 1);
+	start_obeying(self->vcpu);
+	write_parts(self, "never logged", 2);
+
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	guest_write(self, BASE + 3 * PART_PAGES * PAGE, 99);
+	guest_read(self, BASE + 4 * PART_PAGES * PAGE);
+	dirty = calloc(words, sizeof(*dirty));
+	TEST_ASSERT(dirty, "no memory");
+	kvm_vm_get_dirty_log(self->vm, SLOT, dirty);
+	for (word = 0; word < words; word++)
+		TEST_ASSERT_EQ(dirty[word], word == 3 * PART_PAGES / 64 ? 1 : 0);
+	free(dirty);
+	TEST_ASSERT_EQ(*host_word(self, 3 * PART_PAGES), 99);
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend hangs in a write to small pages that were a huge one, once they are no longer logged");
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	guest_write(self, BASE, 1);
+	write_parts(self, "no longer logged", 1);
 }
 
 /*
