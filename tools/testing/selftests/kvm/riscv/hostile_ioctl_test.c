@@ -351,6 +351,57 @@ TEST_F(hostile, mp_state_reset)
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
 }
 
+/* Where nothing is. */
+#define NOWHERE			0xdead000UL
+#define SBI_EXT_HSM		0x48534dUL
+#define SBI_HSM_HART_START	0
+
+static void guest_start_other(void)
+{
+	GUEST_ASSERT_EQ(sbi_ecall(SBI_EXT_HSM, SBI_HSM_HART_START, 1, NOWHERE, 0, 0, 0, 0).error,
+			0);
+	GUEST_DONE();
+}
+
+/* What is undone, too, is that the guest has started a vCPU that has not run yet. */
+TEST_F(hostile, mp_state_reset_of_started)
+{
+	struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED };
+	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	/* What a vCPU needs to run code of a selftest, but for where that is. */
+	const u64 kept[] = {
+		RISCV_CORE_REG(regs.gp),
+		RISCV_CORE_REG(regs.sp),
+		RISCV_GENERAL_CSR_REG(satp),
+		RISCV_GENERAL_CSR_REG(stvec),
+		RISCV_GENERAL_CSR_REG(sscratch),
+	};
+	u64 values[ARRAY_SIZE(kept)];
+	struct kvm_vcpu *vcpu[2];
+	struct kvm_vm *vm;
+	int i;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend starts a vCPU that was reset since");
+	vm = vm_with_vcpus(2, NULL, vcpu);
+	if (__vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
+		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vcpu_mp_state_set(vcpu[1], &stopped);
+	vcpu_arch_set_entry_point(vcpu[0], guest_start_other);
+	run_until_done(vcpu[0]);
+
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
+	vcpu_mp_state_set(vcpu[1], &reset);
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		vcpu_set_reg(vcpu[1], kept[i], values[i]);
+	vcpu_arch_set_entry_point(vcpu[1], guest_done);
+	vcpu_mp_state_set(vcpu[1], &runnable);
+	run_until_done(vcpu[1]);
+	kvm_vm_free(vm);
+}
+
 static void guest_see_external_interrupt(void)
 {
 	while (!(csr_read(CSR_SIP) & IE_EIE))
