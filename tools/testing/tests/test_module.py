@@ -4,6 +4,7 @@
 import pytest
 
 from harness import guest
+from harness.host import Files, Host, Machine
 from workspace import stats
 
 TIMES = 20
@@ -19,6 +20,19 @@ def test_module_reloads(host, report):
         host.load_kvm()
         host.check(report.artifacts.command(PROGRAM))
     guest.boot(host, 1)
+
+
+def test_host_ends(report):
+    """Virtualization goes on harts that are in guests; the host itself ends."""
+    artifacts = report.artifacts
+    for name, built in sorted(artifacts.backends.items()):
+        host = Host(f"ends-{name}", Files.of(artifacts, built),
+                    Machine(report.settings.machine, nacl=report.settings.nacl),
+                    report.settings.timeout_factor)
+        with host:
+            host.load_kvm()
+            guest.leave_running(host, 2)
+            host.end("reboot -f")
 
 
 @pytest.mark.parametrize("bits", (2, 0))

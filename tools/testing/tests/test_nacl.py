@@ -254,7 +254,9 @@ def test_shared_memory_is_not_given_back(host, report):
 
 
 def test_no_shared_memory_at_reset(report):
-    """As ahead of a kexec: whoever runs next must have all the memory."""
+    """As ahead of a kexec: whoever runs next must have all the memory; even if
+    guests have been running up to then.
+    """
     artifacts = report.artifacts
     for backend, built in sorted(artifacts.backends.items()):
         host = Host(f"nacl-reset-{backend}", Files.of(artifacts, built),
@@ -263,6 +265,7 @@ def test_no_shared_memory_at_reset(report):
         with host:
             host.load_kvm()
             guest.boot(host, 2)
+            guest.leave_running(host, 2)
             # QEMU ends by it, as it does when the host is switched off.
             host.end("reboot -f")
         said = host.kernel_text()
