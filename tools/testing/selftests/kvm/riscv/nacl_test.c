@@ -598,8 +598,16 @@ TEST_F(nacl, sync_csr_fails)
 	u64 skip;
 	int errors;
 
-	if (self->features & NACL_SYNC_SRET || !(self->features & NACL_SYNC_CSR))
-		SKIP(return, "NACL has no sync_csr, or nobody calls it");
+	if (!(self->features & NACL_SYNC_CSR))
+		SKIP(return, "NACL has no sync_csr");
+	if (self->features & NACL_SYNC_SRET) {
+		/* It is called for what cannot wait for the entry, and has another way. */
+		vcpu_arch_set_entry_point(self->vcpu, guest_counts);
+		nacl_misuse(NACL_DO_SYNC_CSR, -1UL);
+		run_until_done(self->vcpu);
+		nacl_misuse(NACL_DO_SYNC_CSR, 0);
+		return;
+	}
 	/* Where a fence needs HGATP on the hart, it gets there another way. */
 	for (skip = 0; skip <= SKIPPED; skip += SKIPPED) {
 		errors = run_through(self->vcpu, NACL_DO_SYNC_CSR, skip, MISUSES);
