@@ -29,28 +29,29 @@ use kernel::{
 /// A token of code that may access this hart's guest CSRs: preemption is disabled, or a vCPU is
 /// loaded, whose values follow the thread.
 pub(crate) trait OnHart {
-    /// Calls `f` with the hart's shared memory. Only where there is some.
-    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R;
+    /// Calls `f` with the hart's shared memory, if it is [in use](SharedMemory::is_set). Only where
+    /// there is some.
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R>;
 }
 
 impl OnHart for PreemptOff {
     #[inline(always)]
-    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
-        f(nacl::this_hart_preempt(self))
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
+        nacl::this_hart_preempt(self).if_set(f)
     }
 }
 
 impl OnHart for LocalInterruptDisabled {
     #[inline(always)]
-    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
-        f(nacl::this_hart(self))
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
+        nacl::this_hart(self).if_set(f)
     }
 }
 
 impl<B: VcpuOps> OnHart for LoadedVcpu<'_, B> {
     #[inline(always)]
-    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> R {
-        f(nacl::this_hart_preempt(&PreemptOff::new()))
+    fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
+        nacl::this_hart_preempt(&PreemptOff::new()).if_set(f)
     }
 }
 
@@ -83,8 +84,7 @@ const fn is_guest_csr(csr: u16) -> bool {
 pub(crate) fn read<const CSR: u16>(hart: &impl OnHart) -> u64 {
     const { assert!(is_guest_csr(CSR)) };
     if nacl::available() {
-        let value = hart.with_shmem(|shmem| shmem.is_set().then(|| shmem.read_csr::<CSR>()));
-        if let Some(value) = value {
+        if let Some(value) = hart.with_shmem(|shmem| shmem.read_csr::<CSR>()) {
             return value;
         }
     }
@@ -106,13 +106,8 @@ pub(crate) fn write<const CSR: u16>(hart: &impl OnHart, value: u64) {
 #[inline(always)]
 unsafe fn write_any<const CSR: u16>(hart: &impl OnHart, value: u64) {
     if nacl::sync_csr() {
-        let written = hart.with_shmem(|shmem| {
-            if shmem.is_set() {
-                shmem.write_csr::<CSR>(value);
-            }
-            shmem.is_set()
-        });
-        if written {
+        let written = hart.with_shmem(|shmem| shmem.write_csr::<CSR>(value));
+        if written.is_some() {
             return;
         }
     }
@@ -260,7 +255,7 @@ pub(crate) fn init_cpu(_: &PreemptOff) {
 /// `hgatp` stays: when the host reboots, this comes as an interrupt, maybe in the middle of a stay in
 /// a guest, which must not go on in the host's memory.
 pub(crate) fn clear_cpu(_: &PreemptOff) {
-    // SAFETY: No guest runs any more.
+    // SAFETY: Nothing is delegated any more: whatever a guest does that goes on traps to the host.
     unsafe {
         csr::write::<{ csr::VSIE }>(0);
         csr::write::<{ csr::HVIP }>(0);

@@ -248,6 +248,12 @@ impl SharedMemory {
         self.set.get()
     }
 
+    /// Calls `f` with the memory, if it is in use.
+    #[inline(always)]
+    pub(crate) fn if_set<R>(&self, f: impl FnOnce(&Self) -> R) -> Option<R> {
+        self.is_set().then(|| f(self))
+    }
+
     /// Notes that the call that enters the guest has made the SBI look at everything. Fails if it has
     /// left fences undone.
     #[inline(always)]
