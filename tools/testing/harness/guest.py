@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from workspace.errors import Failure
 
 from . import splats
+from .vm import VMS
 
 TIMEOUT = 120
 # Of the only VM; and when it is well on its way, but not at its end.
-EXITS = "/sys/kernel/debug/kvm/*-*/exits"
+EXITS = f"{VMS}/*-*/exits"
 SOME = 100
 UP = re.compile(r"^guest: up, (\d+) CPUs, Linux (\S+)", re.M)
 GOOD = re.compile(r"^guest: good: every CPU ran", re.M)

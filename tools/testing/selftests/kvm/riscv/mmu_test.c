@@ -981,13 +981,18 @@ static bool gigantic_page_is_free(void)
 	return pages > 0;
 }
 
+static u64 part_address(u64 part)
+{
+	return BASE + part * PART_PAGES * PAGE;
+}
+
 /* One exit is the order's, and at first one is the fault of the guest's page table. */
 static void write_parts(FIXTURE_DATA(mmu) *self, const char *what, int exits_each)
 {
 	u64 part, exits = vcpu_get_stat(self->vcpu, exits);
 
 	for (part = 0; part < PARTS; part++)
-		guest_write(self, BASE + part * PART_PAGES * PAGE, part + 1);
+		guest_write(self, part_address(part), part + 1);
 	exits = vcpu_get_stat(self->vcpu, exits) - exits;
 	TEST_ASSERT(exits < PARTS * exits_each + PARTS / 2,
 		    "%s: %lu exits: no gigantic mapping", what, exits);
@@ -1007,14 +1012,13 @@ TEST_F(mmu, gigantic_page)
 				    GIGANTIC / PAGE, 0);
 	self->memory = addr_gpa2hva(self->vm, BASE);
 	for (part = 0; part < PARTS; part++)
-		virt_map(self->vm, BASE + part * PART_PAGES * PAGE,
-			 BASE + part * PART_PAGES * PAGE, 1);
+		virt_map(self->vm, part_address(part), part_address(part), 1);
 	start_obeying(self->vcpu);
 	write_parts(self, "never logged", 2);
 
 	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
-	guest_write(self, BASE + 3 * PART_PAGES * PAGE, 99);
-	guest_read(self, BASE + 4 * PART_PAGES * PAGE);
+	guest_write(self, part_address(3), 99);
+	guest_read(self, part_address(4));
 	dirty = calloc(words, sizeof(*dirty));
 	TEST_ASSERT(dirty, "no memory");
 	kvm_vm_get_dirty_log(self->vm, SLOT, dirty);
