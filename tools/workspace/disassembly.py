@@ -7,7 +7,7 @@ from . import process
 from .errors import Failure
 from .toolchain import llvm_program
 
-SYMBOL = re.compile(r"^<\S*10enter_exit10enter_exit>:$", re.M)
+SYMBOL = re.compile(r"^<\S*12world_switch10enter_exit>:$", re.M)
 # Where a static key is looked at, the code has a nop until it is patched.
 NOP = re.compile(r"^\s*nop\s*$", re.M)
 CALL = re.compile(r"\b(?:R_RISCV_CALL_PLT|R_RISCV_CALL)\s+(\S+)")
@@ -16,7 +16,7 @@ CALLS = {"rust_helper_kvm_guest_state_enter_irqoff",
          "rust_helper_kvm_guest_state_exit_irqoff",
          "__kvm_riscv_rust_switch_to", "__kvm_riscv_rust_nacl_switch_to"}
 # Ahead of all that, with NACL.
-PREPARE = re.compile(r"10enter_exit13prepare_shmem$")
+PREPARE = re.compile(r"12world_switch13prepare_shmem$")
 # The next function; labels within this one begin with a dot.
 NEXT = re.compile(r"^<(?!\.)\S+>:$", re.M)
 

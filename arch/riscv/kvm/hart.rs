@@ -1,32 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work on other harts.
+//! The machine as the backend finds it: the hart's CSRs and fences, and the firmware below.
 
-use kernel::{
-    bindings,
-    prelude::*, //
-};
-
-/// Runs `f` on all harts that are online, in interrupt context, and waits for it.
-pub(crate) fn on_each(f: fn()) {
-    /// # Safety
-    ///
-    /// `info` must point to a `fn()`.
-    unsafe extern "C" fn call(info: *mut c_void) {
-        // SAFETY: By the requirement.
-        let f = unsafe { *info.cast::<fn()>() };
-        f();
-    }
-
-    let mut f = f;
-    // SAFETY: `f` outlives the call, which waits.
-    unsafe {
-        bindings::on_each_cpu_cond_mask(
-            None,
-            Some(call),
-            (&raw mut f).cast(),
-            true,
-            &raw const bindings::__cpu_online_mask,
-        )
-    };
-}
+pub(crate) mod cpu_pm;
+pub(crate) mod csr;
+pub(crate) mod features;
+pub(crate) mod fence;
+pub(crate) mod firmware;
+pub(crate) mod guest_csr;
+pub(crate) mod nacl;
+pub(crate) mod smp;
+pub(crate) mod state;
+pub(crate) mod virtualization;

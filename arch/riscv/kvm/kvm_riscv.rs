@@ -6,54 +6,17 @@
 //!
 //! See [`Documentation/virt/kvm/riscv/`](srctree/Documentation/virt/kvm/riscv/).
 
-// Logic that needs nothing but `core`, so that it is tested and fuzzed on the build machine too.
-pub mod gstage_pte;
-pub mod hfence;
-pub mod insn;
-pub mod nacl_abi;
-pub mod one_reg_id;
-pub mod sbi_abi;
-
-// The hart: the modules that may use `unsafe`.
-mod cpu_pm;
-mod csr;
-mod enter_exit;
-mod features;
-mod fence;
-mod guest_read;
+pub mod abi;
+mod exits;
 mod hart;
-mod hart_state;
-mod hcsr;
-mod nacl;
-mod pt_mem;
-mod regs;
-mod sbi;
-mod trace;
-mod vector;
-
-// Everything else.
-mod exit;
-mod fast_exit;
-mod gstage;
-mod guest_sbi;
-mod hardware;
-mod insn_exit;
-mod interrupts;
-mod ioctl;
-mod isa;
-mod memory_fault;
-mod mmio;
-mod mmu;
-mod one_reg;
-mod pending;
-mod power;
+pub mod mmu;
 mod run;
-mod timer;
-mod tlb;
-mod trap;
+mod sbi;
+mod switch;
+mod trace;
+mod user;
 mod vcpu;
 mod vm;
-mod vmid;
 
 use kernel::{
     cpu::{
@@ -88,7 +51,7 @@ module! {
     license: "GPL",
     params: {
         vmid_bits: u32 {
-            default: crate::vmid::Vmid::MAX_BITS,
+            default: crate::mmu::vmid::Vmid::MAX_BITS,
             description: "Bits of VMIDs to use at most; 0 does without VMIDs",
         },
     },
@@ -158,7 +121,7 @@ impl VcpuOps for Riscv {
     fn postcreate(vcpu: &Vcpu<Self>) {
         // The first one boots, and starts the others.
         if vcpu.index() != 0 {
-            power::stop(vcpu);
+            vcpu::power::stop(vcpu);
         }
     }
 
@@ -175,19 +138,19 @@ impl VcpuOps for Riscv {
     }
 
     fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult {
-        ioctl::ioctl(vcpu, cmd, arg)
+        user::ioctl::ioctl(vcpu, cmd, arg)
     }
 
     fn unlocked_ioctl(vcpu: &Vcpu<Self>, cmd: u32, arg: UserPtr) -> Option<IoctlResult> {
-        ioctl::unlocked_ioctl(vcpu, cmd, arg)
+        user::ioctl::unlocked_ioctl(vcpu, cmd, arg)
     }
 
     fn mp_state(vcpu: &LockedVcpu<'_, Self>) -> MpState {
-        ioctl::mp_state(vcpu)
+        user::ioctl::mp_state(vcpu)
     }
 
     fn set_mp_state(vcpu: &LockedVcpu<'_, Self>, state: MpState) -> Result {
-        ioctl::set_mp_state(vcpu, state)
+        user::ioctl::set_mp_state(vcpu, state)
     }
 
     fn guest_debug_changed(vcpu: &LockedVcpu<'_, Self>) {
@@ -201,20 +164,20 @@ impl VcpuOps for Riscv {
 
     fn has_pending_timer(vcpu: &Vcpu<Self>) -> bool {
         let shared = vcpu.shared();
-        shared.interrupts.enabled(csr::VsInterrupt::Timer)
+        shared.interrupts.enabled(hart::csr::VsInterrupt::Timer)
             && shared.timer.expired(&vcpu.vm().backend().time)
     }
 
     fn in_kernel(vcpu: &Vcpu<Self>) -> bool {
-        regs::Hint::of(vcpu).in_kernel
+        switch::regs::Hint::of(vcpu).in_kernel
     }
 
     fn instruction_pointer(vcpu: &Vcpu<Self>) -> usize {
-        regs::Hint::of(vcpu).pc.0 as usize
+        switch::regs::Hint::of(vcpu).pc.0 as usize
     }
 
     fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart {
-        timer::host_timer_expired(vcpu)
+        vcpu::timer::host_timer_expired(vcpu)
     }
 }
 
@@ -227,41 +190,41 @@ kernel::sync::global_lock! {
 struct KvmRiscv {
     // Dropped in this order, the reverse of that in `init()`.
     _core: kernel::kvm::Registration,
-    _vector: Option<vector::FlushCallback>,
-    _cpu_pm: Pin<KBox<cpu_pm::CpuPmNotifier>>,
-    _nacl: Option<nacl::Nacl>,
+    _vector: Option<switch::vector::FlushCallback>,
+    _cpu_pm: Pin<KBox<hart::cpu_pm::CpuPmNotifier>>,
+    _nacl: Option<hart::nacl::Nacl>,
 }
 
 impl kernel::Module for KvmRiscv {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        if !features::host_has(features::letter(b'h')) {
+        if !hart::features::host_has(hart::features::letter(b'h')) {
             pr_info!("hypervisor extension not available\n");
             return Err(ENODEV);
         }
-        if !sbi::version_at_least(0, 2) {
+        if !hart::firmware::version_at_least(0, 2) {
             pr_info!("require SBI v0.2 or higher\n");
             return Err(ENODEV);
         }
-        if !sbi::has_extension(sbi_abi::Standard::Rfence.raw()) {
+        if !hart::firmware::has_extension(abi::sbi::Standard::Rfence.raw()) {
             pr_info!("require SBI RFENCE extension\n");
             return Err(ENODEV);
         }
         // SAFETY: Called once, before the lock is used.
         unsafe { VMID_NEXT.init() };
-        features::init();
-        let nacl = nacl::Nacl::probe()?;
+        hart::features::init();
+        let nacl = hart::nacl::Nacl::probe()?;
 
-        let (mode, vmid_bits) = hcsr::probe_hgatp(&PreemptOff::new());
+        let (mode, vmid_bits) = hart::guest_csr::probe_hgatp(&PreemptOff::new());
         let mode = mode.ok_or(ENODEV)?;
         let vmid_bits = vmid_bits.min(module_parameters::vmid_bits.value());
         vm::MAX_MODE.populate(mode);
-        vmid::init(vmid_bits, nr_cpu_ids());
+        mmu::vmid::init(vmid_bits, nr_cpu_ids());
 
         pr_info!("[rust]: hypervisor extension available\n");
         if nacl.is_some() {
             pr_info!(
                 "[rust]: using SBI nested acceleration with {}\n",
-                nacl::Features
+                hart::nacl::Features
             );
         }
         pr_info!(
@@ -270,8 +233,8 @@ impl kernel::Module for KvmRiscv {
         );
         pr_info!("[rust]: VMID {} bits available\n", vmid_bits);
 
-        let cpu_pm = KBox::pin_init(cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
-        let vector = vector::FlushCallback::register();
+        let cpu_pm = KBox::pin_init(hart::cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
+        let vector = switch::vector::FlushCallback::register();
         Ok(Self {
             _core: kernel::kvm::Registration::new(module)?,
             _vector: vector,

@@ -5,15 +5,22 @@
 
 #![deny(unsafe_code)]
 
+pub mod fence_queue;
+pub(crate) mod gstage;
+pub(crate) mod table;
+pub(crate) mod tlb;
+pub(crate) mod vmid;
+
 use crate::{
-    gstage_pte::Level,
-    hfence::{
+    abi::{
+        pte::Level,
+        sbi::HartMask, //
+    },
+    exits::page_fault::max_level,
+    mmu::fence_queue::{
         Fence,
         Span, //
     },
-    memory_fault::max_level,
-    sbi_abi::HartMask,
-    tlb,
     Riscv, //
 };
 use kernel::{

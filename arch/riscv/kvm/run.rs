@@ -4,23 +4,28 @@
 
 #![deny(unsafe_code)]
 
+pub(crate) mod dispatch;
+
 use crate::{
-    enter_exit::{
-        enter_exit,
-        EntryFailed, //
-    },
-    exit::{
+    exits::{
         self,
         Next,
         Trap, //
     },
-    fast_exit,
-    pending,
-    power,
-    tlb,
+    mmu::tlb,
+    switch::{
+        vector,
+        world_switch::{
+            enter_exit,
+            EntryFailed, //
+        },
+    },
     trace,
-    vcpu,
-    vector,
+    vcpu::{
+        self,
+        completion,
+        power, //
+    },
     vm,
     Riscv, //
 };
@@ -42,7 +47,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
     if !vcpu.local().has_run.replace(true) {
         vcpu::update_config(vcpu);
     }
-    pending::complete(vcpu);
+    completion::complete(vcpu);
     if !vcpu.wants_to_run() {
         return Err(EINTR);
     }
@@ -56,7 +61,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
             let next = match enter(vcpu)? {
                 Stay::None => Next::Enter,
                 Stay::Over(next) => next,
-                Stay::Trapped(trap) => exit::handle(vcpu, &trap)?,
+                Stay::Trapped(trap) => exits::handle(vcpu, &trap)?,
             };
             if next == Next::Return {
                 return Ok(());
@@ -126,7 +131,7 @@ fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Stay> {
         vector::enter(vcpu, irq.token());
         trace::entry(vcpu);
         let trap = irq.with_guest_timing(|irq| enter_exit(vcpu, &vcpu.local().env, irq))?;
-        match fast_exit::handle_at_once(vcpu, &preempt, irq.token(), &trap) {
+        match dispatch::handle_at_once(vcpu, &preempt, irq.token(), &trap) {
             Some(Next::Enter) => {}
             Some(next) => return Ok(Stay::Over(next)),
             None => return Ok(Stay::Trapped(trap)),

@@ -3,7 +3,7 @@
 //! Trace events. They are those of the C backend, with the same names and fields.
 
 use crate::{
-    exit::Trap,
+    exits::Trap,
     Riscv, //
 };
 use kernel::{

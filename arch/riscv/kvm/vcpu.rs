@@ -4,38 +4,50 @@
 
 #![deny(unsafe_code)]
 
+pub(crate) mod completion;
+pub(crate) mod exception;
+pub(crate) mod interrupts;
+pub(crate) mod isa;
+pub(crate) mod power;
+pub(crate) mod timer;
+
 use crate::{
-    csr::{
-        self,
-        ExtState,
-        Hstatus,
-        Sstatus, //
+    abi::one_reg::IsaExtId,
+    hart::{
+        csr::{
+            self,
+            ExtState,
+            Hstatus,
+            Sstatus, //
+        },
+        features,
+        firmware::MachineIds,
+        guest_csr::{
+            self,
+            Config, //
+        },
+        state, //
     },
-    enter_exit::Env,
-    features,
-    guest_sbi::SbiExtensions,
-    hart_state,
-    hcsr::{
-        self,
-        Config, //
+    mmu::{
+        fence_queue::FenceQueue,
+        vmid::Vmid, //
     },
-    hfence::FenceQueue,
-    interrupts::Interrupts,
-    isa::IsaSet,
-    one_reg_id::IsaExtId,
-    pending::Pending,
-    power::Power,
-    regs::Regs,
-    sbi::MachineIds,
-    timer::{
-        self,
-        GuestTimer, //
+    sbi::SbiExtensions,
+    switch::{
+        regs::Regs,
+        vector::{
+            self,
+            GuestVector, //
+        },
+        world_switch::Env, //
     },
-    vector::{
-        self,
-        GuestVector, //
+    vcpu::{
+        completion::Pending,
+        interrupts::Interrupts,
+        isa::IsaSet,
+        power::Power,
+        timer::GuestTimer, //
     },
-    vmid::Vmid,
     Riscv, //
 };
 use core::cell::{
@@ -148,29 +160,29 @@ pub(crate) struct Csrs {
 impl Csrs {
     #[inline]
     fn load(&self, hart: &PreemptOff) {
-        hcsr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
-        hcsr::write::<{ csr::VSIE }>(hart, self.vsie);
-        hcsr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
-        hcsr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
-        hcsr::write::<{ csr::VSEPC }>(hart, self.vsepc);
-        hcsr::write::<{ csr::VSCAUSE }>(hart, self.vscause);
-        hcsr::write::<{ csr::VSTVAL }>(hart, self.vstval);
-        hcsr::write::<{ csr::HVIP }>(hart, self.hvip);
-        hcsr::write::<{ csr::VSATP }>(hart, self.vsatp);
+        guest_csr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
+        guest_csr::write::<{ csr::VSIE }>(hart, self.vsie);
+        guest_csr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
+        guest_csr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
+        guest_csr::write::<{ csr::VSEPC }>(hart, self.vsepc);
+        guest_csr::write::<{ csr::VSCAUSE }>(hart, self.vscause);
+        guest_csr::write::<{ csr::VSTVAL }>(hart, self.vstval);
+        guest_csr::write::<{ csr::HVIP }>(hart, self.hvip);
+        guest_csr::write::<{ csr::VSATP }>(hart, self.vsatp);
     }
 
     #[inline]
     fn read(hart: &PreemptOff) -> Self {
         Self {
-            vsstatus: hcsr::read::<{ csr::VSSTATUS }>(hart),
-            vsie: hcsr::read::<{ csr::VSIE }>(hart),
-            vstvec: hcsr::read::<{ csr::VSTVEC }>(hart),
-            vsscratch: hcsr::read::<{ csr::VSSCRATCH }>(hart),
-            vsepc: hcsr::read::<{ csr::VSEPC }>(hart),
-            vscause: hcsr::read::<{ csr::VSCAUSE }>(hart),
-            vstval: hcsr::read::<{ csr::VSTVAL }>(hart),
-            hvip: hcsr::read::<{ csr::HVIP }>(hart),
-            vsatp: hcsr::read::<{ csr::VSATP }>(hart),
+            vsstatus: guest_csr::read::<{ csr::VSSTATUS }>(hart),
+            vsie: guest_csr::read::<{ csr::VSIE }>(hart),
+            vstvec: guest_csr::read::<{ csr::VSTVEC }>(hart),
+            vsscratch: guest_csr::read::<{ csr::VSSCRATCH }>(hart),
+            vsepc: guest_csr::read::<{ csr::VSEPC }>(hart),
+            vscause: guest_csr::read::<{ csr::VSCAUSE }>(hart),
+            vstval: guest_csr::read::<{ csr::VSTVAL }>(hart),
+            hvip: guest_csr::read::<{ csr::HVIP }>(hart),
+            vsatp: guest_csr::read::<{ csr::VSATP }>(hart),
         }
     }
 }
@@ -251,7 +263,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     regs.clear();
     regs.set_sepc(pc);
     for (n, value) in (10..).zip(args) {
-        regs.set_gpr(crate::insn::Gpr::new(n), value);
+        regs.set_gpr(crate::abi::insn::Gpr::new(n), value);
     }
     // SRET goes to S-mode with V=1, interrupts of the host enabled. WFI traps.
     regs.set_sstatus(Sstatus::from_raw(0).with_spp(true).with_spie(true));
@@ -284,8 +296,8 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
     // has left.
     let cpu = cpu.as_u32();
     let stayed = local.loaded_on.replace(Some(cpu)) == Some(cpu);
-    if !stayed || !hart_state::was_last(preempt, vcpu) || local.csrs_changed.get() {
-        hart_state::set_last(preempt, vcpu);
+    if !stayed || !state::was_last(preempt, vcpu) || local.csrs_changed.get() {
+        state::set_last(preempt, vcpu);
         local.csrs_changed.set(false);
         local.config.get().load(preempt);
         local.csrs.get().load(preempt);
@@ -318,15 +330,15 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     let csrs = Csrs::read(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     local.csrs.set(csrs);
-    hcsr::settle(preempt, timer);
+    guest_csr::settle(preempt, timer);
 }
 
 /// Leaves nothing in the CSRs of the AIA that another guest could read: it is not offered to guests,
 /// but a hart without Smstateen cannot keep them from it.
 fn clear_aia(preempt: &PreemptOff) {
-    hcsr::write::<{ csr::HVIEN }>(preempt, 0);
-    hcsr::write::<{ csr::HVICTL }>(preempt, 0);
-    hcsr::write::<{ csr::VSISELECT }>(preempt, 0);
-    hcsr::write::<{ csr::HVIPRIO1 }>(preempt, 0);
-    hcsr::write::<{ csr::HVIPRIO2 }>(preempt, 0);
+    guest_csr::write::<{ csr::HVIEN }>(preempt, 0);
+    guest_csr::write::<{ csr::HVICTL }>(preempt, 0);
+    guest_csr::write::<{ csr::VSISELECT }>(preempt, 0);
+    guest_csr::write::<{ csr::HVIPRIO1 }>(preempt, 0);
+    guest_csr::write::<{ csr::HVIPRIO2 }>(preempt, 0);
 }

@@ -5,12 +5,18 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    gstage::GStage,
-    gstage_pte::Mode,
-    sbi_abi::HartMask,
-    timer::GuestTime,
-    vcpu::Stale,
-    vmid::VmVmid,
+    abi::{
+        pte::Mode,
+        sbi::HartMask, //
+    },
+    mmu::{
+        gstage::GStage,
+        vmid::VmVmid, //
+    },
+    vcpu::{
+        timer::GuestTime,
+        Stale, //
+    },
     Riscv, //
 };
 use kernel::{

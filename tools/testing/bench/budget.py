@@ -109,7 +109,7 @@ class Code:
             if mnemonic in ("ld", "sd"):
                 return REGISTERS
             return CSRS if mnemonic.startswith(("csr", "sret")) else SWITCH_REST
-        if function.endswith("10enter_exit10enter_exit"):
+        if function.endswith("12world_switch10enter_exit"):
             if mnemonic.startswith("csr"):
                 return HART_CSRS
             return KEYS if mnemonic == "nop" else ENTER_EXIT

@@ -10,15 +10,18 @@
 
 #![no_std]
 
-#[path = "../../../../arch/riscv/kvm/gstage_pte.rs"]
-pub mod gstage_pte;
-#[path = "../../../../arch/riscv/kvm/hfence.rs"]
-pub mod hfence;
-#[path = "../../../../arch/riscv/kvm/insn.rs"]
-pub mod insn;
-#[path = "../../../../arch/riscv/kvm/nacl_abi.rs"]
-pub mod nacl_abi;
-#[path = "../../../../arch/riscv/kvm/one_reg_id.rs"]
-pub mod one_reg_id;
-#[path = "../../../../arch/riscv/kvm/sbi_abi.rs"]
-pub mod sbi_abi;
+/// Formats that a specification or the uapi defines.
+#[path = "../../../../arch/riscv/kvm/abi"]
+pub mod abi {
+    pub mod insn;
+    pub mod nacl;
+    pub mod one_reg;
+    pub mod pte;
+    pub mod sbi;
+}
+
+/// The guest's memory.
+#[path = "../../../../arch/riscv/kvm/mmu"]
+pub mod mmu {
+    pub mod fence_queue;
+}

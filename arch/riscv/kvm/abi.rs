@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Formats that a specification or the uapi defines.
+//!
+//! These modules depend on `core` alone, so that the same files are tested and fuzzed on the build
+//! machine.
+
+#![deny(unsafe_code)]
+
+pub mod insn;
+pub mod nacl;
+pub mod one_reg;
+pub mod pte;
+pub mod sbi;

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Base extension (SBI specification, chapter 4).
+
+use super::{
+    find,
+    Answer,
+    Call,
+    Extension, //
+};
+use crate::{
+    abi::sbi::{
+        spec_version,
+        BaseFn,
+        SbiError,
+        IMPL_ID_KVM, //
+    },
+    vcpu::completion::Pending, //
+};
+use kernel::bindings;
+
+/// Everything but [`BaseFn::ProbeExtension`].
+#[inline(always)]
+pub(super) fn on_hart(call: &Call<'_>) -> Option<u64> {
+    let machine = call.vcpu.local().machine.get();
+    Some(match BaseFn::from_raw(call.fid)? {
+        BaseFn::GetSpecVersion => spec_version(3, 0),
+        BaseFn::GetImplId => IMPL_ID_KVM,
+        BaseFn::GetImplVersion => u64::from(bindings::LINUX_VERSION_CODE),
+        BaseFn::ProbeExtension => return None,
+        BaseFn::GetMvendorid => machine.mvendorid,
+        BaseFn::GetMarchid => machine.marchid,
+        BaseFn::GetMimpid => machine.mimpid,
+    })
+}
+
+pub(super) fn handle(call: &Call<'_>) -> Answer {
+    if let Some(value) = on_hart(call) {
+        return Answer::Return(Ok(value));
+    }
+    match BaseFn::from_raw(call.fid) {
+        Some(BaseFn::ProbeExtension) => probe(call),
+        _ => Answer::error(SbiError::NotSupported),
+    }
+}
+
+fn probe(call: &Call<'_>) -> Answer {
+    let found = find(call.vcpu.local().sbi.get(), call.arg(0));
+    if found == Some(Extension::UserRange) {
+        return Answer::AskUser(Pending::Sbi);
+    }
+    Answer::Return(Ok(u64::from(found.is_some())))
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The extensions of SBI v0.1 (SBI specification, chapter 5), each a single function.
+//!
+//! They return a value in `a0` and leave all other registers alone. Where harts are named, it is by
+//! the virtual address of a bit vector in the guest's memory; zero names all.
+
+use super::{
+    rfence,
+    srst,
+    Answer,
+    Call, //
+};
+use crate::{
+    abi::sbi::{
+        HartMask,
+        Legacy, //
+    },
+    hart::csr::VsInterrupt,
+    mmu::{
+        fence_queue::Fence,
+        tlb, //
+    },
+    switch::guest_load::{
+        self,
+        ReadError, //
+    },
+    vcpu::{
+        completion::Pending,
+        interrupts,
+        timer, //
+    },
+    vm, //
+};
+use kernel::{
+    bindings,
+    kvm::Gva, //
+};
+
+pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
+    let done = match function {
+        Legacy::SetTimer => {
+            timer::set(call.vcpu, call.arg(0));
+            Ok(())
+        }
+        Legacy::ClearIpi => return Answer::Legacy(clear_ipi(call)),
+        Legacy::SendIpi => for_harts(call, |harts| {
+            vm::harts(call.vcpu.vm(), harts)
+                .for_each(|vcpu| interrupts::set(vcpu, VsInterrupt::Software, true));
+        }),
+        Legacy::RemoteFenceI => for_harts(call, |harts| {
+            tlb::request_of(call.vcpu.vm(), harts, tlb::FENCE_I);
+        }),
+        Legacy::RemoteSfenceVma => fence(call, rfence::sfence(call.arg(1), call.arg(2), None)),
+        Legacy::RemoteSfenceVmaAsid => fence(
+            call,
+            rfence::sfence(call.arg(1), call.arg(2), Some(call.arg(3))),
+        ),
+        Legacy::Shutdown => return srst::end(call, bindings::KVM_SYSTEM_EVENT_SHUTDOWN, 0),
+        // Only user space has a console.
+        Legacy::ConsolePutchar | Legacy::ConsoleGetchar => {
+            return Answer::AskUser(Pending::LegacySbi)
+        }
+    };
+    match done {
+        Ok(()) => Answer::Legacy(0),
+        Err(error) => Answer::ReadFailed(error),
+    }
+}
+
+/// Takes the software interrupt of the calling hart back. Returns whether it was pending.
+fn clear_ipi(call: &Call<'_>) -> u64 {
+    u64::from(interrupts::take(call.vcpu, VsInterrupt::Software))
+}
+
+fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
+    for_harts(call, |harts| {
+        tlb::request_fence_of(call.vcpu.vm(), harts, fence)
+    })
+}
+
+/// Calls `f` with the harts that the first argument names, 64 at a time.
+///
+/// If the vector cannot be read, then the guest may do the call again, from the start: to interrupt or
+/// to fence a hart twice is the same as once.
+fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
+    const BITS: u64 = u64::BITS as u64;
+
+    let vector = call.arg(0);
+    if vector == 0 {
+        f(HartMask::all());
+        return Ok(());
+    }
+    // As many words as the harts that there are need.
+    let last = call.vcpu.vm().vcpus().map(vm::hartid).max().unwrap_or(0);
+    for n in 0..=last / BITS {
+        let gva = Gva(vector.wrapping_add(n * size_of::<u64>() as u64));
+        f(HartMask::new(guest_load::read(call.vcpu, gva)?, n * BITS));
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All that moves between host and guest on one hart.
+
+pub(crate) mod guest_load;
+pub(crate) mod regs;
+pub(crate) mod vector;
+pub(crate) mod world_switch;

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's vector registers.
+//!
+//! They are large, so they move as late as can be: they come to the hart when a guest is entered that
+//! has them, stay there from exit to exit, and are kept only if the guest has written them. What user space has in the registers is kept by the kernel's own means, which put
+//! it back when user space runs again; so there is no second copy of it here.
+//!
+//! The kernel itself may want the vector unit while it holds the registers of a vCPU, in the middle
+//! of anything that the vCPU's thread does but the stay in the guest. Then [`flush`] is called.
+
+use crate::{
+    abi::one_reg::{
+        RegNum,
+        VectorCsr, //
+    },
+    hart::{
+        csr::ExtState,
+        features, //
+    },
+    switch::regs::Regs,
+    Riscv, //
+};
+use core::cell::Cell;
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        context::with_irqs_saved,
+        with_running,
+        LoadedVcpu,
+        LockedVcpu,
+        PreemptOff, //
+    },
+    prelude::*, //
+};
+
+/// How many vector registers there are.
+const REGISTERS: usize = 32;
+
+/// Returns how many bytes a vector register has, `vlenb`; 0 if the host has none for guests.
+pub(crate) fn vlenb() -> usize {
+    if !features::host_has(features::letter(b'v')) {
+        return 0;
+    }
+    // SAFETY: Always safe to call.
+    unsafe { bindings::kvm_riscv_vector_size() / REGISTERS }
+}
+
+/// Returns whether this thread's user space may use vectors, and so its guests.
+pub(crate) fn allowed() -> bool {
+    // SAFETY: Always safe to call.
+    unsafe { bindings::riscv_v_vstate_ctrl_user_allowed() }
+}
+
+/// The vector registers of a guest, and where they are.
+pub(crate) struct GuestVector {
+    /// The registers while they are not on the hart, one behind the other. Empty if the host has no
+    /// vectors. Memory that the assembly writes, hence cells.
+    memory: KVec<Cell<u64>>,
+    /// The registers are those of the hart that the vCPU is loaded on.
+    on_hart: Cell<bool>,
+}
+
+impl GuestVector {
+    /// Allocates the memory.
+    pub(crate) fn new() -> Result<Self> {
+        let words = vlenb() * REGISTERS / size_of::<u64>();
+        let mut memory = KVec::with_capacity(words, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..words {
+            memory.push(Cell::new(0), GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(Self {
+            memory,
+            on_hart: Cell::new(false),
+        })
+    }
+
+    /// Returns the contents of a register, in the order of its bytes, of a vCPU that is not loaded.
+    pub(crate) fn register(&self, num: RegNum) -> &[Cell<u64>] {
+        let words = self.memory.len() / REGISTERS;
+        let start = num.index() * words;
+        self.memory.get(start..start + words).unwrap_or(&[])
+    }
+}
+
+/// Sets the registers to what a reset leaves, of a vCPU that is not loaded.
+pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>) {
+    let memory = &vcpu.local().vector.memory;
+    memory.iter().for_each(|word| word.set(0));
+    let state = state(vcpu);
+    // SAFETY: The vCPU is valid. The pointer is for the assembly alone.
+    unsafe {
+        (&raw mut (*state).datap).write_volatile(memory.as_ptr().cast_mut().cast());
+        (&raw mut (*state).vlenb).write_volatile(vlenb());
+    }
+}
+
+/// Returns the value of a CSR of a vCPU that is not loaded.
+pub(crate) fn csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr) -> u64 {
+    // SAFETY: The vCPU is valid.
+    unsafe { csr_ptr(vcpu, csr).read_volatile() as u64 }
+}
+
+/// Sets a CSR of a vCPU that is not loaded. The hart makes of any value one that it has.
+pub(crate) fn set_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) {
+    // SAFETY: The vCPU is valid.
+    unsafe { csr_ptr(vcpu, csr).write_volatile(value as usize) };
+}
+
+fn csr_ptr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr) -> *mut usize {
+    let state = state(vcpu);
+    // SAFETY: The vCPU is valid.
+    unsafe {
+        match csr {
+            VectorCsr::Vstart => &raw mut (*state).vstart,
+            VectorCsr::Vl => &raw mut (*state).vl,
+            VectorCsr::Vtype => &raw mut (*state).vtype,
+            VectorCsr::Vcsr => &raw mut (*state).vcsr,
+            VectorCsr::Vlenb => &raw mut (*state).vlenb,
+        }
+    }
+}
+
+#[inline(always)]
+fn state(vcpu: &LockedVcpu<'_, Riscv>) -> *mut bindings::__riscv_v_ext_state {
+    // SAFETY: The vCPU is valid.
+    unsafe { &raw mut (*vcpu.arch()).guest_context.vector }
+}
+
+/// Puts the guest's registers on this hart, if the guest has any and they are not there.
+#[inline]
+pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
+    if !vcpu.local().vector.on_hart.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
+        take(vcpu, irq);
+    }
+}
+
+/// Takes the hart's registers from whoever has them.
+#[inline(never)]
+fn take(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
+    let regs = Regs::of(vcpu);
+    // SAFETY: Interrupts are disabled, and this is the vCPU's thread. The vCPU has vectors, so the
+    // hart does, and `reset()` has made the state point to memory for all registers.
+    unsafe {
+        bindings::kvm_riscv_claim_vector();
+        bindings::__kvm_riscv_rust_vector_restore(state(vcpu));
+    }
+    regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
+    vcpu.local().vector.on_hart.set(true);
+}
+
+/// Takes the guest's registers off this hart.
+#[inline]
+pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
+    if vcpu.local().vector.on_hart.get() {
+        with_irqs_saved(|irq| give_back(vcpu, irq));
+    }
+}
+
+/// Leaves the hart's registers to whoever wants them.
+fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
+    // An interrupt may have come first.
+    if !vcpu.local().vector.on_hart.replace(false) {
+        return;
+    }
+    let regs = Regs::of(vcpu);
+    if regs.sstatus().vs() == ExtState::Dirty {
+        // SAFETY: As in `take()`.
+        unsafe { bindings::__kvm_riscv_rust_vector_save(state(vcpu)) };
+        regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
+    }
+    // SAFETY: Interrupts are disabled, and the registers are in memory.
+    unsafe { bindings::kvm_riscv_release_vector() };
+}
+
+/// Lets the kernel use vectors while a vCPU has registers on the hart, for as long as this exists.
+pub(crate) struct FlushCallback(());
+
+impl FlushCallback {
+    /// Registers the callback, on a host that has vectors for guests.
+    pub(crate) fn register() -> Option<Self> {
+        if vlenb() == 0 {
+            return None;
+        }
+        // SAFETY: The function stays until `drop`.
+        unsafe { bindings::kvm_riscv_set_vector_callback(Some(flush)) };
+        Some(Self(()))
+    }
+}
+
+impl Drop for FlushCallback {
+    fn drop(&mut self) {
+        // SAFETY: Always safe to call. Returns when nobody is in the function any more.
+        unsafe { bindings::kvm_riscv_set_vector_callback(None) };
+    }
+}
+
+/// Takes the registers of the vCPU that is loaded here off the hart.
+///
+/// # Safety
+///
+/// Called by the kernel on the vCPU's thread or in an interrupt on top of it, with softirqs,
+/// preemption or interrupts disabled.
+unsafe extern "C" fn flush() {
+    // SAFETY: With softirqs or interrupts disabled, preemption is, too.
+    let preempt = unsafe { PreemptOff::assume() };
+    with_running::<Riscv, _>(preempt, |vcpu| put(vcpu, preempt));
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The world switch: into the guest, and out of it with its next trap.
+//!
+//! Between the two calls that tell the kernel of a stay in the guest, RCU does not watch, so
+//! everything there is in `.noinstr.text` or inlined into it, and calls nothing that could be
+//! instrumented.
+//!
+//! # HSTATUS
+//!
+//! `world_switch.S` moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH. HSTATUS is swapped here,
+//! around it, on the cheapest path that the platform offers:
+//!
+//! | platform | before entry | after exit |
+//! | --- | --- | --- |
+//! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
+//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's, and settle that later |
+//! | NACL sync_sret alone | `csrw` | `csrrw` |
+//! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
+//!
+//! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory before
+//! the host's next SRET, which would go to the guest. So where the host's value is in the CSR space
+//! alone, it is put on the hart when the vCPU is put, which comes before each return to user space
+//! and each switch of threads ([`SharedMemory::settle`]). Exits that are handled in the kernel need
+//! no access to the CSR at all.
+//!
+//! HTVAL and HTINST come from the CSR space wherever there is one.
+//!
+//! Of the guest's HSTATUS, all that the hardware changes for KVM is SPVP: nothing else is taken from
+//! what is read.
+//!
+//! The choice is a set of static keys, patched once when the module is loaded.
+
+use crate::{
+    abi::sbi::SbiError,
+    exits::Trap,
+    hart::{
+        csr::{
+            self,
+            Hstatus, //
+        },
+        features,
+        guest_csr::is_interrupt,
+        nacl::{
+            self,
+            SharedMemory, //
+        },
+    },
+    run::dispatch,
+    switch::regs::Regs,
+    Riscv, //
+};
+use core::cell::Cell;
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        context::{
+            guest_state_enter,
+            guest_state_exit, //
+        },
+        LoadedVcpu, //
+    },
+};
+
+/// Why the guest was not entered, or what it did must not count: an error of the SBI.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryFailed(pub(crate) i64);
+
+impl From<SbiError> for EntryFailed {
+    #[inline(always)]
+    fn from(error: SbiError) -> Self {
+        Self(error.raw() as i64)
+    }
+}
+
+/// Runs the guest until it traps for something that [`fast_exit`] does not handle.
+///
+/// What the trap left in the CSRs is read before interrupts are enabled again: the next trap
+/// overwrites it.
+#[link_section = ".noinstr.text"]
+#[inline(never)]
+pub(crate) fn enter_exit(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    env: &Cell<Env>,
+    irq: &LocalInterruptDisabled,
+) -> Result<Trap, EntryFailed> {
+    let regs = Regs::of(vcpu);
+
+    if nacl::available() {
+        prepare_shmem(nacl::this_hart(irq))?;
+    }
+    let host_env = swap_env(env.get());
+    // SAFETY: All up to the counterpart is in `.noinstr.text`, or inlined into it, and does without RCU.
+    unsafe { guest_state_enter(irq) };
+
+    let (result, scause, stval) = loop {
+        let result = if nacl::sync_sret() {
+            switch_by_nacl(regs, irq)
+        } else {
+            switch_by_sret(regs, irq)
+        };
+        // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
+        let (scause, stval) = unsafe {
+            (
+                csr::read::<{ csr::SCAUSE }>(),
+                csr::read::<{ csr::STVAL }>(),
+            )
+        };
+        if result.is_err() || !dispatch::handle_on_hart(vcpu, irq, scause, stval) {
+            break (result, scause, stval);
+        }
+    };
+
+    // SAFETY: The counterpart is above.
+    unsafe { guest_state_exit(irq, is_interrupt(scause)) };
+    env.set(swap_env(host_env));
+
+    result.map(|(htval, htinst)| Trap {
+        sepc: regs.sepc(),
+        scause,
+        stval,
+        htval,
+        htinst,
+    })
+}
+
+/// Has shared memory as the entry needs it. Calls the SBI, which may be traced, so it comes before
+/// RCU stops watching.
+#[cold]
+#[inline(never)]
+fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
+    if !shmem.is_set() {
+        return Err(EntryFailed::from(SbiError::NoShmem));
+    }
+    if nacl::sync_sret() {
+        shmem.sync_undone()?;
+    } else {
+        // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
+        // would go to somebody else's guest, or to nobody's.
+        shmem.sync()?;
+    }
+    Ok(())
+}
+
+/// Enters by SRET. Returns HTVAL and HTINST.
+#[inline(always)]
+fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
+    // SAFETY: The guest's HSTATUS has been made by `reset_regs()`, or by the hardware when the
+    // guest trapped, and the host's is put back. The vCPU is loaded, and interrupts are disabled.
+    unsafe {
+        let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
+        bindings::__kvm_riscv_rust_switch_to(regs.arch());
+        note_hstatus(regs, csr::swap::<{ csr::HSTATUS }>(host));
+        if !nacl::available() {
+            return Ok((
+                csr::read::<{ csr::HTVAL }>(),
+                csr::read::<{ csr::HTINST }>(),
+            ));
+        }
+    }
+    Ok(shared_htval_htinst(nacl::this_hart(irq)))
+}
+
+/// Enters by the SBI call SYNC_SRET. Returns HTVAL and HTINST, from shared memory.
+#[inline(always)]
+fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
+    let shmem = nacl::this_hart(irq);
+    let guest = regs.hstatus().into_raw();
+
+    if nacl::autoswap_csr() {
+        shmem.set_autoswap(guest);
+    } else if nacl::sync_csr() {
+        shmem.write_csr::<{ csr::HSTATUS }>(guest);
+    } else {
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::write::<{ csr::HSTATUS }>(guest) };
+    }
+
+    shmem.write_sret_context(|n| regs.x(n));
+    // SAFETY: The SRET context holds the guest's registers; the rest is as in `switch_by_sret()`.
+    let error = unsafe { bindings::__kvm_riscv_rust_nacl_switch_to(regs.arch()) };
+    if error != 0 {
+        take_back_hstatus(shmem);
+        return Err(EntryFailed(error as i64));
+    }
+
+    let guest = if nacl::autoswap_csr() {
+        shmem.take_autoswap()
+    } else if nacl::sync_csr() {
+        let guest = shmem.read_csr::<{ csr::HSTATUS }>();
+        shmem.defer_host_hstatus();
+        guest
+    } else {
+        // SAFETY: As in `switch_by_sret()`.
+        unsafe { csr::swap::<{ csr::HSTATUS }>(shmem.host_hstatus()) }
+    };
+    note_hstatus(regs, guest);
+    // If fences were left undone, then the guest has not run as it should have. It does what it has
+    // trapped for once more when it is entered again.
+    shmem.synced_by_sret()?;
+    Ok(shared_htval_htinst(shmem))
+}
+
+/// However far the SBI has got with an entry that has failed: HSTATUS is the host's again.
+#[inline(always)]
+fn take_back_hstatus(shmem: &SharedMemory) {
+    let host = shmem.host_hstatus();
+    if nacl::autoswap_csr() {
+        shmem.take_autoswap();
+    } else if nacl::sync_csr() {
+        shmem.write_csr::<{ csr::HSTATUS }>(host);
+    }
+    // SAFETY: This is the host's HSTATUS.
+    unsafe { csr::write::<{ csr::HSTATUS }>(host) };
+}
+
+/// Reads HTVAL and HTINST where there is shared memory.
+#[inline(always)]
+fn shared_htval_htinst(shmem: &SharedMemory) -> (u64, u64) {
+    (
+        shmem.read_csr::<{ csr::HTVAL }>(),
+        shmem.read_csr::<{ csr::HTINST }>(),
+    )
+}
+
+/// Notes what the trap has left in HSTATUS.
+#[inline(always)]
+fn note_hstatus(regs: Regs<'_>, trapped: u64) {
+    let spvp = Hstatus::from_raw(trapped).spvp();
+    regs.set_hstatus(regs.hstatus().with_spvp(spvp));
+}
+
+/// The CSRs that VS-mode and HS-mode share under one name, so that they belong to whoever runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Env {
+    /// Counters that U-mode may read.
+    pub(crate) scounteren: u64,
+    /// Features that U-mode may use.
+    pub(crate) senvcfg: u64,
+    /// State that U-mode may use.
+    pub(crate) sstateen0: u64,
+}
+
+impl Env {
+    /// The values after a reset.
+    pub(crate) const RESET: Self = Self {
+        scounteren: 0,
+        senvcfg: 0,
+        sstateen0: 0,
+    };
+}
+
+/// Puts one set of these CSRs in place, and returns the other.
+#[inline(always)]
+fn swap_env(env: Env) -> Env {
+    // SAFETY: They act on U-mode only, of the guest for as long as it runs. The hart has those that
+    // are accessed.
+    unsafe {
+        Env {
+            scounteren: csr::swap::<{ csr::SCOUNTEREN }>(env.scounteren),
+            senvcfg: csr::swap::<{ csr::SENVCFG }>(env.senvcfg),
+            sstateen0: if features::smstateen() {
+                csr::swap::<{ csr::SSTATEEN0 }>(env.sstateen0)
+            } else {
+                env.sstateen0
+            },
+        }
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What user space asks for: the ioctls that are the architecture's own.
+
+#![deny(unsafe_code)]
+
+pub(crate) mod ioctl;
+pub(crate) mod one_reg;

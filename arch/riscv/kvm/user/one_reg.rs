@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registers of a vCPU, one at a time: `KVM_GET_ONE_REG`, `KVM_SET_ONE_REG`, `KVM_GET_REG_LIST`.
+//!
+//! User space does this while the vCPU is not loaded, so the guest's state is in memory.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    abi::one_reg::{
+        ConfigReg,
+        CoreReg,
+        CsrReg,
+        ExtReg,
+        FpReg,
+        GeneralCsr,
+        IdError,
+        IsaExtId,
+        Numbered,
+        Reg,
+        RegNum,
+        RegType,
+        SbiExtId,
+        Size,
+        SmstateenCsr,
+        TimerReg,
+        VectorCsr,
+        VectorReg,
+        MODE_S,
+        MODE_U,
+        TIMER_OFF,
+        TIMER_ON, //
+    },
+    hart::{
+        csr::{
+            hvip_to_vsip,
+            vsip_to_hvip, //
+        },
+        features, //
+    },
+    sbi,
+    switch::{
+        regs::Regs,
+        vector, //
+    },
+    vcpu::{
+        self,
+        isa,
+        timer,
+        Csrs, //
+    },
+    Riscv, //
+};
+use kernel::{
+    bindings,
+    kvm::LockedVcpu,
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+/// Handles `KVM_GET_ONE_REG`: `value` is where user space wants the value.
+pub(crate) fn get(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Result {
+    let reg = decode(vcpu, id)?;
+    if let Reg::Vector(VectorReg::V { num, size }) = reg {
+        let mut writer = UserSlice::new(value, size.bytes()).writer();
+        let mut words = vcpu.local().vector.register(num).iter();
+        return words.try_for_each(|word| writer.write(&word.get()));
+    }
+    let bytes = read(vcpu, reg)?.to_le_bytes();
+    let size = reg.size().bytes();
+    UserSlice::new(value, size)
+        .writer()
+        .write_slice(bytes.get(..size).ok_or(EINVAL)?)
+}
+
+/// Handles `KVM_SET_ONE_REG`: `value` is where user space has the value.
+pub(crate) fn set(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Result {
+    let reg = decode(vcpu, id)?;
+    if let (Reg::SbiExt(_), true) = (reg, vcpu.local().has_run.get()) {
+        return Err(EBUSY);
+    }
+    if let Reg::Vector(VectorReg::V { num, size }) = reg {
+        let mut reader = UserSlice::new(value, size.bytes()).reader();
+        let mut words = vcpu.local().vector.register(num).iter();
+        return words.try_for_each(|word| reader.read().map(|value| word.set(value)));
+    }
+    let mut bytes = [0; size_of::<u64>()];
+    let size = reg.size().bytes();
+    UserSlice::new(value, size)
+        .reader()
+        .read_slice(bytes.get_mut(..size).ok_or(EINVAL)?)?;
+    write(vcpu, reg, u64::from_le_bytes(bytes))
+}
+
+/// Handles `KVM_GET_REG_LIST`: `list` is a count, followed by room for so many identifiers.
+pub(crate) fn list(vcpu: &LockedVcpu<'_, Riscv>, list: UserPtr) -> Result {
+    const COUNT_SIZE: usize = size_of::<u64>();
+    let mut count = 0;
+    try_for_each(vcpu, |_| {
+        count += 1;
+        Ok(())
+    })?;
+    let (mut reader, mut writer) = UserSlice::new(list, COUNT_SIZE).reader_writer();
+    let room = reader.read::<u64>()?;
+    writer.write(&(count as u64))?;
+    if room < count as u64 {
+        return Err(E2BIG);
+    }
+    let ids = list.wrapping_byte_add(COUNT_SIZE);
+    let mut writer = UserSlice::new(ids, count * size_of::<u64>()).writer();
+    try_for_each(vcpu, |reg| writer.write(&reg.encode()))
+}
+
+/// Calls `f` with each register of a vCPU.
+fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) -> Result {
+    let mut each = |reg| if exists(vcpu, reg) { f(reg) } else { Ok(()) };
+    ConfigReg::all().map(Reg::Config).try_for_each(&mut each)?;
+    CoreReg::all().map(Reg::Core).try_for_each(&mut each)?;
+    GeneralCsr::all()
+        .map(|csr| Reg::Csr(CsrReg::General(csr)))
+        .try_for_each(&mut each)?;
+    SmstateenCsr::all()
+        .map(|csr| Reg::Csr(CsrReg::Smstateen(csr)))
+        .try_for_each(&mut each)?;
+    TimerReg::all().map(Reg::Timer).try_for_each(&mut each)?;
+    FpReg::all().map(Reg::FpF).try_for_each(&mut each)?;
+    FpReg::all().map(Reg::FpD).try_for_each(&mut each)?;
+    VectorCsr::all()
+        .map(|csr| Reg::Vector(VectorReg::Csr(csr)))
+        .try_for_each(&mut each)?;
+    if let Some(size) = Size::from_bytes(vector::vlenb()) {
+        RegNum::all()
+            .map(|num| Reg::Vector(VectorReg::V { num, size }))
+            .try_for_each(&mut each)?;
+    }
+    IsaExtId::all()
+        .map(|ext| Reg::IsaExt(ExtReg::Single(ext)))
+        .try_for_each(&mut each)?;
+    SbiExtId::all()
+        .map(|ext| Reg::SbiExt(ExtReg::Single(ext)))
+        .try_for_each(&mut each)
+}
+
+/// Returns whether a vCPU has a register.
+fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
+    let isa = vcpu.local().isa.get();
+    match reg {
+        Reg::Config(_)
+        | Reg::Core(_)
+        | Reg::Csr(CsrReg::General(_))
+        | Reg::Timer(_)
+        | Reg::IsaExt(ExtReg::MultiEnable(_) | ExtReg::MultiDisable(_))
+        | Reg::SbiExt(ExtReg::MultiEnable(_) | ExtReg::MultiDisable(_)) => true,
+        Reg::Csr(CsrReg::Smstateen(_)) => isa.has(IsaExtId::Smstateen),
+        Reg::FpF(_) => isa.has(IsaExtId::F),
+        Reg::FpD(_) => isa.has(IsaExtId::D),
+        Reg::IsaExt(ExtReg::Single(ext)) => isa::is_known(ext),
+        Reg::SbiExt(ExtReg::Single(ext)) => sbi::default_on(ext).is_some(),
+        Reg::Vector(_) => isa.has(IsaExtId::V),
+        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
+    }
+}
+
+/// Decodes the identifier of a register that the vCPU has.
+fn decode(vcpu: &LockedVcpu<'_, Riscv>, id: u64) -> Result<Reg> {
+    let isa = vcpu.local().isa.get();
+    let reg = Reg::decode(id).map_err(|e| match e {
+        // A type that the vCPU does not have at all has no right size either.
+        IdError::InvalidSize(RegType::FpF) if !isa.has(IsaExtId::F) => ENOENT,
+        IdError::InvalidSize(RegType::FpD) if !isa.has(IsaExtId::D) => ENOENT,
+        IdError::InvalidSize(RegType::Vector) if !isa.has(IsaExtId::V) => ENOENT,
+        IdError::InvalidSize(_) | IdError::NoSbiState => EINVAL,
+        IdError::NotFound => ENOENT,
+    })?;
+    match (exists(vcpu, reg), reg) {
+        (true, Reg::Vector(VectorReg::V { size, .. })) if size.bytes() != vector::vlenb() => {
+            Err(EINVAL)
+        }
+        (true, _) => Ok(reg),
+        (false, Reg::SbiState(_)) => Err(EINVAL),
+        (false, _) => Err(ENOENT),
+    }
+}
+
+fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
+    let local = vcpu.local();
+    let regs = Regs::of(vcpu);
+    Ok(match reg {
+        Reg::Config(reg) => read_config(vcpu, reg),
+        Reg::Core(CoreReg::Pc) => regs.sepc(),
+        Reg::Core(CoreReg::X(gpr)) => regs.gpr(gpr),
+        Reg::Core(CoreReg::Mode) if regs.sstatus().spp().into_bool() => MODE_S,
+        Reg::Core(CoreReg::Mode) => MODE_U,
+        Reg::Csr(CsrReg::General(csr)) => read_csr(vcpu, csr),
+        Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.env.get().sstateen0,
+        Reg::Timer(reg) => read_timer(vcpu, reg),
+        Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
+        Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
+        Reg::FpF(FpReg::Fcsr) => u64::from(regs.fcsr(false)),
+        Reg::FpD(FpReg::Fcsr) => u64::from(regs.fcsr(true)),
+        Reg::IsaExt(ext) => {
+            let isa = local.isa.get();
+            read_ext(ext, |ext| isa::is_known(ext) && isa.has(ext))
+        }
+        Reg::SbiExt(ext) => {
+            let sbi = local.sbi.get();
+            read_ext(ext, |ext| sbi.has(ext))
+        }
+        Reg::Vector(VectorReg::Csr(csr)) => vector::csr(vcpu, csr),
+        // The registers themselves are larger than what this can return.
+        Reg::Vector(VectorReg::V { .. })
+        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
+        | Reg::SbiState(_) => return Err(ENOENT),
+    })
+}
+
+fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
+    let local = vcpu.local();
+    let regs = Regs::of(vcpu);
+    match reg {
+        Reg::Config(reg) => return write_config(vcpu, reg, value),
+        Reg::Core(CoreReg::Pc) => regs.set_sepc(value),
+        Reg::Core(CoreReg::X(gpr)) => regs.set_gpr(gpr, value),
+        Reg::Core(CoreReg::Mode) => {
+            regs.set_sstatus(regs.sstatus().with_spp(value == MODE_S));
+        }
+        Reg::Csr(CsrReg::General(csr)) => write_csr(vcpu, csr, value),
+        Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => {
+            let mut env = local.env.get();
+            env.sstateen0 = value;
+            local.env.set(env);
+        }
+        Reg::Timer(reg) => return write_timer(vcpu, reg, value),
+        Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
+        Reg::FpD(FpReg::F(n)) => regs.set_fp_d(n.index(), value),
+        Reg::FpF(FpReg::Fcsr) => regs.set_fcsr(false, value as u32),
+        Reg::FpD(FpReg::Fcsr) => regs.set_fcsr(true, value as u32),
+        Reg::IsaExt(ext) => {
+            return write_ext(ext, value, |ext, value| write_isa_ext(vcpu, ext, value));
+        }
+        Reg::SbiExt(ext) => {
+            return write_ext(ext, value, |ext, value| write_sbi_ext(vcpu, ext, value));
+        }
+        Reg::Vector(VectorReg::Csr(csr)) => return write_vector_csr(vcpu, csr, value),
+        Reg::Vector(VectorReg::V { .. })
+        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
+        | Reg::SbiState(_) => return Err(ENOENT),
+    }
+    Ok(())
+}
+
+fn read_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg) -> u64 {
+    let local = vcpu.local();
+    match reg {
+        ConfigReg::Isa => local.isa.get().letters(),
+        // These are the host's, and cannot be others for a guest.
+        ConfigReg::ZicbomBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM),
+        ConfigReg::ZicbozBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOZ),
+        ConfigReg::ZicbopBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOP),
+        ConfigReg::SatpMode => features::satp_mode(),
+        ConfigReg::Mvendorid => local.machine.get().mvendorid,
+        ConfigReg::Marchid => local.machine.get().marchid,
+        ConfigReg::Mimpid => local.machine.get().mimpid,
+    }
+}
+
+fn write_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg, value: u64) -> Result {
+    let local = vcpu.local();
+    if let ConfigReg::Isa = reg {
+        // The register has no bit for what is not a letter, and none for Z.
+        const LETTERS: u64 = (1 << 25) - 1;
+        if value & !LETTERS != 0 {
+            return Err(EINVAL);
+        }
+    }
+    if value == read_config(vcpu, reg) {
+        return Ok(());
+    }
+    match reg {
+        // Zero says that the guest does without the extension, which has a register of its own.
+        ConfigReg::ZicbomBlockSize | ConfigReg::ZicbozBlockSize | ConfigReg::ZicbopBlockSize
+            if value == 0 =>
+        {
+            return Ok(())
+        }
+        ConfigReg::ZicbomBlockSize
+        | ConfigReg::ZicbozBlockSize
+        | ConfigReg::ZicbopBlockSize
+        | ConfigReg::SatpMode => return Err(EINVAL),
+        _ if local.has_run.get() => return Err(EBUSY),
+        _ => {}
+    }
+    let mut machine = local.machine.get();
+    match reg {
+        ConfigReg::Isa => {
+            local.isa.set(local.isa.get().with_letters(value));
+            vcpu::reset_units(vcpu);
+        }
+        ConfigReg::Mvendorid => machine.mvendorid = value,
+        ConfigReg::Marchid => machine.marchid = value,
+        _ => machine.mimpid = value,
+    }
+    local.machine.set(machine);
+    Ok(())
+}
+
+fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
+    let local = vcpu.local();
+    let mut csrs = local.csrs.get();
+    match csr {
+        GeneralCsr::Sstatus => csrs.vsstatus,
+        GeneralCsr::Sie => csrs.vsie,
+        GeneralCsr::Stvec => csrs.vstvec,
+        GeneralCsr::Sscratch => csrs.vsscratch,
+        GeneralCsr::Sepc => csrs.vsepc,
+        GeneralCsr::Scause => csrs.vscause,
+        GeneralCsr::Stval => csrs.vstval,
+        GeneralCsr::Sip => {
+            // Interrupts that have come in since the vCPU ran.
+            csrs.hvip = vcpu.shared().interrupts.take_changes(csrs.hvip);
+            set_csrs(vcpu, csrs);
+            hvip_to_vsip(csrs.hvip)
+        }
+        GeneralCsr::Satp => csrs.vsatp,
+        GeneralCsr::Scounteren => local.env.get().scounteren,
+        GeneralCsr::Senvcfg => local.env.get().senvcfg,
+    }
+}
+
+fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
+    let local = vcpu.local();
+    let mut csrs = local.csrs.get();
+    let mut env = local.env.get();
+    match csr {
+        GeneralCsr::Sstatus => csrs.vsstatus = value,
+        GeneralCsr::Sie => csrs.vsie = value,
+        GeneralCsr::Stvec => csrs.vstvec = value,
+        GeneralCsr::Sscratch => csrs.vsscratch = value,
+        GeneralCsr::Sepc => csrs.vsepc = value,
+        GeneralCsr::Scause => csrs.vscause = value,
+        GeneralCsr::Stval => csrs.vstval = value,
+        GeneralCsr::Sip => {
+            vcpu.shared().interrupts.forget_changes();
+            csrs.hvip = vsip_to_hvip(value);
+        }
+        GeneralCsr::Satp => csrs.vsatp = value,
+        GeneralCsr::Scounteren => env.scounteren = value,
+        GeneralCsr::Senvcfg => env.senvcfg = value,
+    }
+    local.env.set(env);
+    set_csrs(vcpu, csrs);
+}
+
+/// Changes the guest's CSRs in memory.
+fn set_csrs(vcpu: &LockedVcpu<'_, Riscv>, csrs: Csrs) {
+    let local = vcpu.local();
+    local.csrs.set(csrs);
+    local.csrs_changed.set(true);
+    vcpu.shared().interrupts.snapshot(csrs.hvip, csrs.vsie);
+}
+
+fn write_vector_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) -> Result {
+    match csr {
+        // It is the hart's.
+        VectorCsr::Vlenb if value != vector::csr(vcpu, csr) => return Err(EINVAL),
+        VectorCsr::Vlenb => {}
+        _ => vector::set_csr(vcpu, csr, value),
+    }
+    Ok(())
+}
+
+fn read_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg) -> u64 {
+    let time = &vcpu.vm().backend().time;
+    let timer = &vcpu.shared().timer;
+    match reg {
+        TimerReg::Frequency => time.base.frequency,
+        TimerReg::Time => time.now(),
+        TimerReg::Compare => timer.deadline(),
+        TimerReg::State if timer.is_on() => TIMER_ON,
+        TimerReg::State => TIMER_OFF,
+    }
+}
+
+fn write_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg, value: u64) -> Result {
+    let time = &vcpu.vm().backend().time;
+    let timer = &vcpu.shared().timer;
+    match reg {
+        TimerReg::Frequency if value != time.base.frequency => return Err(EINVAL),
+        TimerReg::Frequency => {}
+        TimerReg::Time => time.set_now(value),
+        TimerReg::Compare => timer.set_deadline(value),
+        TimerReg::State if value == TIMER_ON => timer::switch_on(vcpu),
+        TimerReg::State => timer.switch_off(),
+    }
+    Ok(())
+}
+
+fn read_ext<E: Numbered>(reg: ExtReg<E>, enabled: impl Fn(E) -> bool) -> u64 {
+    let word = |bits: &mut dyn Iterator<Item = (u64, E)>| {
+        bits.filter(|(_, ext)| enabled(*ext))
+            .fold(0, |word, (bit, _)| word | bit)
+    };
+    match reg {
+        ExtReg::Single(ext) => u64::from(enabled(ext)),
+        ExtReg::MultiEnable(exts) => word(&mut exts.extensions()),
+        ExtReg::MultiDisable(exts) => !word(&mut exts.extensions()),
+    }
+}
+
+/// Enables or disables extensions, with 1 or 0 for one that has a register of its own. Of several at a
+/// time, those that cannot be are left as they are.
+fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, u64) -> Result) -> Result {
+    let (exts, on) = match reg {
+        ExtReg::Single(ext) => return set(ext, value),
+        ExtReg::MultiEnable(exts) => (exts, 1),
+        ExtReg::MultiDisable(exts) => (exts, 0),
+    };
+    for (bit, ext) in exts.extensions() {
+        if value & bit != 0 {
+            let _ = set(ext, on);
+        }
+    }
+    Ok(())
+}
+
+fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, value: u64) -> Result {
+    let local = vcpu.local();
+    let set = local.isa.get();
+    if !isa::is_known(ext) {
+        return Err(ENOENT);
+    }
+    if u64::from(set.has(ext)) == value {
+        return Ok(());
+    }
+    // Whatever the value is: it would be a change.
+    if local.has_run.get() {
+        return Err(EBUSY);
+    }
+    let on = switch(value)?;
+    let allowed = if on {
+        isa::may_enable(ext)
+    } else {
+        isa::may_disable(ext)
+    };
+    if !allowed {
+        return Err(EINVAL);
+    }
+    local.isa.set(set.with(ext, on));
+    vcpu::reset_units(vcpu);
+    Ok(())
+}
+
+fn write_sbi_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: SbiExtId, value: u64) -> Result {
+    let on = switch(value)?;
+    if sbi::default_on(ext).is_none() {
+        return Err(ENOENT);
+    }
+    let sbi = &vcpu.local().sbi;
+    sbi.set(sbi.get().with(ext, on));
+    Ok(())
+}
+
+/// Returns what the register of one extension is to make of it.
+fn switch(value: u64) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(EINVAL),
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an exit to user space leaves to be completed by the next `KVM_RUN`.
+//!
+//! What is to be done is kept here and not in the run area, where user space could change it. Only
+//! the value that user space was asked for is taken from there; and by another exit reason there,
+//! user space says that nothing is to be done, say because it has reset the vCPU.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    abi::{
+        insn::{
+            extend,
+            CsrInsn,
+            Gpr,
+            InsnLen,
+            Load,
+            Store, //
+        },
+        sbi::SbiError, //
+    },
+    switch::regs::Regs,
+    Riscv, //
+};
+use kernel::{
+    bindings,
+    kvm::{
+        ExitReason,
+        Gpa,
+        LockedVcpu, //
+    },
+};
+
+/// What is to be completed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pending {
+    /// Nothing.
+    None,
+    /// A load from a device of user space.
+    Load(Load),
+    /// A store to a device of user space.
+    Store(Store),
+    /// An access to a CSR that user space has.
+    Csr(CsrInsn),
+    /// An SBI call that user space serves.
+    Sbi,
+    /// One of SBI v0.1.
+    LegacySbi,
+}
+
+/// Order of the words of `riscv_csr` in the run area.
+const CSR_RET_VALUE: usize = 3;
+/// Order of the words of `riscv_sbi` in the run area: extension, function, six arguments, and then
+/// two results.
+const SBI_RET: usize = 8;
+
+impl Pending {
+    /// Returns the exit reason that user space has been given.
+    fn exit_reason(self) -> ExitReason {
+        match self {
+            Self::None => ExitReason::Unknown,
+            Self::Load(_) | Self::Store(_) => ExitReason::Mmio,
+            Self::Csr(_) => ExitReason::Arch(bindings::KVM_EXIT_RISCV_CSR),
+            Self::Sbi | Self::LegacySbi => ExitReason::Arch(bindings::KVM_EXIT_RISCV_SBI),
+        }
+    }
+}
+
+/// Completes what is pending.
+pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
+    let regs = Regs::of(vcpu);
+    let run = vcpu.run_area();
+    let pending = vcpu.local().pending.replace(Pending::None);
+    if !run.is_exit_reason(pending.exit_reason()) {
+        return;
+    }
+    match pending {
+        Pending::None => {}
+        Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
+        Pending::Store(store) => regs.skip(store.len),
+        Pending::Csr(csr) => finish_csr(regs, csr, run.arch_word::<CSR_RET_VALUE>()),
+        Pending::LegacySbi => finish_legacy_sbi(regs, run.arch_word::<SBI_RET>()),
+        Pending::Sbi => finish_sbi(
+            regs,
+            run.arch_word::<SBI_RET>(),
+            run.arch_word::<{ SBI_RET + 1 }>(),
+        ),
+    }
+}
+
+/// Gives the guest what it has loaded, and moves on. `data` is as memory would hold it.
+pub(crate) fn finish_load(regs: Regs<'_>, load: Load, data: [u8; 8]) {
+    let value = extend(u64::from_le_bytes(data), load.width, load.sign_extend);
+    regs.set_gpr(load.rd, value);
+    regs.skip(load.len);
+}
+
+/// Gives the guest what it has read from a CSR, and moves on.
+pub(crate) fn finish_csr(regs: Regs<'_>, insn: CsrInsn, value: u64) {
+    regs.set_gpr(insn.rd, value);
+    regs.skip(CsrInsn::LEN);
+}
+
+/// Gives the guest the answer to its SBI call, and moves on.
+#[inline(always)]
+pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
+    regs.set_gpr(Gpr::new(10), error);
+    regs.set_gpr(Gpr::new(11), value);
+    regs.skip(InsnLen::Four);
+}
+
+/// Gives the guest the answer to its call of SBI v0.1, and moves on. All registers but one stay.
+pub(crate) fn finish_legacy_sbi(regs: Regs<'_>, value: u64) {
+    regs.set_gpr(Gpr::new(10), value);
+    regs.skip(InsnLen::Four);
+}
+
+/// Asks user space for a load.
+pub(crate) fn ask_load(vcpu: &LockedVcpu<'_, Riscv>, load: Load, addr: Gpa) {
+    vcpu.run_area().exit_mmio_load(addr, load.width.bytes());
+    vcpu.local().pending.set(Pending::Load(load));
+}
+
+/// Asks user space for a store.
+pub(crate) fn ask_store(vcpu: &LockedVcpu<'_, Riscv>, store: Store, addr: Gpa, data: &[u8]) {
+    vcpu.run_area().exit_mmio_store(addr, data);
+    vcpu.local().pending.set(Pending::Store(store));
+}
+
+/// Asks user space for an access to a CSR.
+pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
+    let regs = Regs::of(vcpu);
+    let write = insn.write(|gpr| regs.gpr(gpr));
+    vcpu.run_area().exit_arch(
+        bindings::KVM_EXIT_RISCV_CSR,
+        [u64::from(insn.csr), write.value, write.mask, 0],
+    );
+    vcpu.local().pending.set(Pending::Csr(insn));
+}
+
+/// Asks user space to serve an SBI call, and answers it with "not supported" if user space does not.
+/// `pending` is [`Pending::Sbi`] or [`Pending::LegacySbi`].
+pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Pending) {
+    let regs = Regs::of(vcpu);
+    let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));
+    let error = SbiError::NotSupported.raw();
+    vcpu.run_area().exit_arch(
+        bindings::KVM_EXIT_RISCV_SBI,
+        [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],
+    );
+    vcpu.local().pending.set(pending);
+}

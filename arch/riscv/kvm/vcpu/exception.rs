@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Exceptions that the backend raises in the guest.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    exits::{
+        Access,
+        Trap, //
+    },
+    hart::{
+        csr::{
+            self,
+            Sstatus, //
+        },
+        guest_csr::{
+            self,
+            exception, //
+        },
+    },
+    switch::regs::Regs,
+    Riscv, //
+};
+use kernel::kvm::LoadedVcpu;
+
+/// An exception, as the guest's `scause` and `stval` have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exception {
+    scause: u64,
+    stval: u64,
+}
+
+impl Exception {
+    /// The exception that the guest has raised and the host got in its place.
+    pub(crate) fn of_trap(trap: &Trap) -> Self {
+        Self {
+            scause: trap.scause,
+            stval: trap.stval,
+        }
+    }
+
+    /// The guest has executed `insn`, which it may not, or which is none.
+    pub(crate) fn illegal_instruction(insn: u64) -> Self {
+        Self {
+            scause: exception::INST_ILLEGAL,
+            stval: insn,
+        }
+    }
+
+    /// The guest has accessed something that is neither memory nor a device.
+    pub(crate) fn access_fault(access: Access, stval: u64) -> Self {
+        Self {
+            scause: match access {
+                Access::Load => exception::LOAD_ACCESS,
+                Access::Store => exception::STORE_ACCESS,
+                Access::Fetch => exception::INST_ACCESS,
+            },
+            stval,
+        }
+    }
+
+    /// The backend has got `trap` when it fetched the instruction at the guest's program counter.
+    ///
+    /// The load that fetches reports a load fault where the guest would have had a fetch fault.
+    pub(crate) fn of_fetch(trap: &Trap) -> Self {
+        Self {
+            scause: match trap.scause {
+                exception::LOAD_PAGE_FAULT => exception::INST_PAGE_FAULT,
+                exception::LOAD_ACCESS => exception::INST_ACCESS,
+                other => other,
+            },
+            stval: trap.stval,
+        }
+    }
+}
+
+/// Raises an exception in the guest, at its program counter.
+///
+/// What a hart does on a trap to VS-mode ("Trap Entry").
+pub(crate) fn inject(vcpu: &LoadedVcpu<'_, Riscv>, exception: Exception) {
+    let regs = Regs::of(vcpu);
+    let sstatus = regs.sstatus();
+    let vsstatus = Sstatus::from_raw(guest_csr::read::<{ csr::VSSTATUS }>(vcpu));
+
+    let vsstatus = vsstatus
+        .with_spp(sstatus.spp())
+        .with_spie(vsstatus.sie())
+        .with_sie(false);
+    guest_csr::write::<{ csr::VSSTATUS }>(vcpu, vsstatus.into_raw());
+    guest_csr::write::<{ csr::VSCAUSE }>(vcpu, exception.scause);
+    guest_csr::write::<{ csr::VSTVAL }>(vcpu, exception.stval);
+    guest_csr::write::<{ csr::VSEPC }>(vcpu, regs.sepc());
+
+    // Exceptions go to the base of `stvec`, whatever its mode.
+    const STVEC_MODE: u64 = 3;
+    regs.set_sepc(guest_csr::read::<{ csr::VSTVEC }>(vcpu) & !STVEC_MODE);
+    regs.set_sstatus(sstatus.with_spp(true));
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts of the guest.
+//!
+//! While a vCPU is loaded, `hvip` of its hart says which interrupts are pending: the guest itself
+//! clears the bit for software interrupts there. Any thread may change the level of one; the change
+//! waits in one atomic word until the vCPU is about to enter the guest, and wins over what the guest
+//! has done meanwhile.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    hart::{
+        csr::{
+            self,
+            vsip_to_hvip,
+            VsInterrupt, //
+        },
+        guest_csr::{
+            self,
+            OnHart, //
+        },
+    },
+    trace,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        atomic::Once,
+        LoadedVcpu,
+        Vcpu, //
+    },
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Full,
+            Relaxed, //
+        },
+        Atomic, //
+    },
+};
+
+/// Changes of levels: which interrupts change, and to what. Both are bits of `hvip`, below bit 32.
+#[derive(Clone, Copy)]
+struct Changes(u64);
+
+impl Changes {
+    const NONE: Self = Self(0);
+
+    #[inline(always)]
+    const fn changed(self) -> u64 {
+        self.0 >> 32
+    }
+
+    #[inline(always)]
+    const fn levels(self) -> u64 {
+        self.0 & 0xffff_ffff
+    }
+
+    #[inline]
+    const fn with(self, irq: VsInterrupt, level: bool) -> Self {
+        let levels = self.levels() & !irq.bit() | if level { irq.bit() } else { 0 };
+        Self((self.changed() | irq.bit()) << 32 | levels)
+    }
+
+    #[inline(always)]
+    const fn apply(self, hvip: u64) -> u64 {
+        hvip & !self.changed() | self.levels() & self.changed()
+    }
+}
+
+/// The interrupts of a vCPU.
+pub(crate) struct Interrupts {
+    changes: Atomic<u64>,
+    /// `hvip` when the vCPU was last looked at by [`snapshot`](Self::snapshot).
+    hvip: Atomic<u64>,
+    /// `vsie` at the same time.
+    vsie: Atomic<u64>,
+}
+
+impl Interrupts {
+    /// Returns the state of a vCPU without interrupts.
+    pub(crate) fn new() -> Self {
+        Self {
+            changes: Atomic::new(Changes::NONE.0),
+            hvip: Atomic::new(0),
+            vsie: Atomic::new(0),
+        }
+    }
+
+    /// Takes all interrupts back.
+    pub(crate) fn reset(&self) {
+        self.forget_changes();
+        self.snapshot(0, 0);
+    }
+
+    /// Forgets changes that have not been seen yet: user space sets all levels anew.
+    pub(crate) fn forget_changes(&self) {
+        self.changes.store(Changes::NONE.0, Relaxed);
+    }
+
+    fn change(&self, irq: VsInterrupt, level: bool) {
+        let mut old = self.changes.read_once();
+        loop {
+            // Full: whatever the interrupt tells of is visible before it.
+            match self
+                .changes
+                .cmpxchg(old, Changes(old).with(irq, level).0, Full)
+            {
+                Ok(_) => break,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Applies the changes that wait to `hvip`, a copy of the register.
+    #[inline]
+    pub(crate) fn take_changes(&self, hvip: u64) -> u64 {
+        if self.changes.read_once() == Changes::NONE.0 {
+            return hvip;
+        }
+        Changes(self.changes.xchg(Changes::NONE.0, Full)).apply(hvip)
+    }
+
+    /// Applies the changes that wait to this hart's `hvip`.
+    #[inline]
+    pub(crate) fn flush(&self, hart: &impl OnHart) {
+        if self.changes.read_once() == Changes::NONE.0 {
+            return;
+        }
+        let old = guest_csr::read::<{ csr::HVIP }>(hart);
+        let new = self.take_changes(old);
+        if new != old {
+            guest_csr::write::<{ csr::HVIP }>(hart, new);
+        }
+    }
+
+    /// Keeps what other threads, and this one while it sleeps, need to know to answer
+    /// [`pending`](Self::pending).
+    #[inline]
+    pub(crate) fn snapshot(&self, hvip: u64, vsie: u64) {
+        self.hvip.write_once(hvip);
+        self.vsie.write_once(vsie);
+    }
+
+    /// Returns whether the guest would take an interrupt, or wake up from WFI for it.
+    #[inline]
+    pub(crate) fn pending(&self) -> bool {
+        // Acquire: pairs with `change()`.
+        let hvip = Changes(self.changes.load(Acquire)).apply(self.hvip.read_once());
+        hvip & vsip_to_hvip(self.vsie.read_once()) != 0
+    }
+
+    /// Returns the same of the vCPU that is loaded on this hart.
+    #[inline(always)]
+    pub(crate) fn pending_on_hart(&self, hart: &impl OnHart) -> bool {
+        let hvip = Changes(self.changes.read_once()).apply(guest_csr::read::<{ csr::HVIP }>(hart));
+        hvip & vsip_to_hvip(guest_csr::read::<{ csr::VSIE }>(hart)) != 0
+    }
+
+    /// Returns whether the guest has enabled `irq`.
+    #[inline]
+    pub(crate) fn enabled(&self, irq: VsInterrupt) -> bool {
+        vsip_to_hvip(self.vsie.read_once()) & irq.bit() != 0
+    }
+}
+
+/// Raises an interrupt of the vCPU that is loaded on this hart and about to go on.
+#[inline(always)]
+pub(crate) fn raise_on_hart(hart: &impl OnHart, irq: VsInterrupt) {
+    let hvip = guest_csr::read::<{ csr::HVIP }>(hart);
+    guest_csr::write::<{ csr::HVIP }>(hart, hvip | irq.bit());
+}
+
+/// Raises or lowers an interrupt of `vcpu`, which then sees it as soon as it can.
+pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
+    vcpu.shared().interrupts.change(irq, level);
+    trace::vcpu_irq(vcpu, irq as u32, level);
+    if level {
+        vcpu.kick();
+    }
+}
+
+/// Lowers an interrupt of a loaded vCPU. Returns whether it was pending; one that is raised at the
+/// same time stays.
+pub(crate) fn take(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
+    vcpu.shared().interrupts.flush(vcpu);
+    let hvip = guest_csr::read::<{ csr::HVIP }>(vcpu);
+    guest_csr::write::<{ csr::HVIP }>(vcpu, hvip & !irq.bit());
+    hvip & irq.bit() != 0
+}
+
+/// Keeps what [`Interrupts::pending`] needs of a vCPU that is about to sleep while it is loaded.
+pub(crate) fn snapshot_loaded(vcpu: &LoadedVcpu<'_, Riscv>) {
+    let interrupts = &vcpu.shared().interrupts;
+    interrupts.flush(vcpu);
+    interrupts.snapshot(
+        guest_csr::read::<{ csr::HVIP }>(vcpu),
+        guest_csr::read::<{ csr::VSIE }>(vcpu),
+    );
+}

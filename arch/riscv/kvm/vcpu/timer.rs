@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's timer.
+//!
+//! With Sstc the hart compares `time` with `vstimecmp` by itself while the guest runs; a timer of the
+//! host stands in for it while the vCPU sleeps in WFI. Without Sstc a timer of the host stands in
+//! for it always, and raises the interrupt.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    hart::{
+        csr::{
+            self,
+            VsInterrupt, //
+        },
+        features::{
+            self,
+            TimeBase, //
+        },
+        guest_csr::{
+            self,
+            OnHart, //
+        },
+    },
+    vcpu::interrupts,
+    Riscv, //
+};
+use kernel::{
+    kvm::{
+        atomic::Once,
+        LoadedVcpu,
+        NewVcpu,
+        Vcpu,
+        VcpuTimer,
+        VcpuTimerRestart, //
+    },
+    prelude::*,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+};
+
+/// A deadline that never comes.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What a VM's guest knows of time.
+pub(crate) struct GuestTime {
+    /// The guest's `time` less the host's, modulo 2^64.
+    delta: Atomic<u64>,
+    /// The time base.
+    pub(crate) base: TimeBase,
+}
+
+impl GuestTime {
+    /// Returns a time that begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            delta: Atomic::new(csr::time().wrapping_neg()),
+            base: TimeBase::of_host(),
+        }
+    }
+
+    /// Returns the guest's time, in ticks.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        csr::time().wrapping_add(self.delta())
+    }
+
+    /// Makes it `time` for the guest now.
+    pub(crate) fn set_now(&self, time: u64) {
+        self.delta.store(time.wrapping_sub(csr::time()), Relaxed);
+    }
+
+    /// Returns the value for `htimedelta`.
+    #[inline]
+    pub(crate) fn delta(&self) -> u64 {
+        self.delta.read_once()
+    }
+
+    /// Returns how many nanoseconds there are until `deadline`; 0 if it has passed.
+    fn ns_until(&self, deadline: u64) -> u64 {
+        self.base.to_ns(deadline.saturating_sub(self.now()))
+    }
+}
+
+/// The timer of a vCPU.
+#[pin_data]
+pub(crate) struct GuestTimer {
+    /// Stands in for the hart's timer.
+    #[pin]
+    host: VcpuTimer<Riscv>,
+    /// When the timer expires, in the guest's time. With Sstc, up to date while the vCPU is not
+    /// loaded, and while it sleeps.
+    deadline: Atomic<u64>,
+    /// Without Sstc: whether `host` has been started and has not expired.
+    armed: Atomic<bool>,
+}
+
+impl GuestTimer {
+    /// Returns an initializer for a timer that is off.
+    pub(crate) fn new(vcpu: &NewVcpu<'_, Riscv>) -> impl PinInit<Self> + use<> {
+        let host = VcpuTimer::new(vcpu);
+        pin_init!(Self {
+            host <- host,
+            deadline: Atomic::new(NEVER),
+            armed: Atomic::new(false),
+        })
+    }
+
+    /// Stops the timer of the host. With Sstc the guest's stays on: the deadline says it all.
+    pub(crate) fn switch_off(&self) {
+        self.host.cancel();
+        self.armed.store(false, Relaxed);
+    }
+
+    /// Returns when the timer expires.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline.read_once()
+    }
+
+    /// Sets when the timer expires, for a vCPU that is not loaded. It has to be switched on after.
+    pub(crate) fn set_deadline(&self, deadline: u64) {
+        self.deadline.write_once(deadline);
+    }
+
+    /// Returns whether the timer is on. With Sstc there is no such state: the deadline says it all.
+    pub(crate) fn is_on(&self) -> bool {
+        if features::sstc() {
+            self.deadline() != NEVER
+        } else {
+            self.armed.load(Relaxed)
+        }
+    }
+
+    /// Puts the timer on this hart.
+    #[inline]
+    pub(crate) fn load(&self, hart: &impl OnHart, time: &GuestTime) {
+        guest_csr::write::<{ csr::HTIMEDELTA }>(hart, time.delta());
+        if features::sstc() {
+            guest_csr::write::<{ csr::VSTIMECMP }>(hart, self.deadline());
+        }
+    }
+
+    /// Takes the timer off this hart.
+    ///
+    /// If it expired now, the pending interrupt would end every WFI of the host on this hart, so it
+    /// is set to never expire. Returns whether that had to be done.
+    #[inline]
+    pub(crate) fn put(&self, hart: &impl OnHart) -> bool {
+        if !features::sstc() {
+            return false;
+        }
+        let deadline = guest_csr::read::<{ csr::VSTIMECMP }>(hart);
+        self.set_deadline(deadline);
+        let is_on = deadline != NEVER;
+        if is_on {
+            guest_csr::write::<{ csr::VSTIMECMP }>(hart, NEVER);
+        }
+        is_on
+    }
+
+    /// Returns whether the timer has expired with Sstc, which has raised the interrupt then.
+    pub(crate) fn expired(&self, time: &GuestTime) -> bool {
+        features::sstc() && time.ns_until(self.deadline()) == 0
+    }
+}
+
+/// Sets the timer of the vCPU that is loaded on this hart, if that is all that it takes. Returns
+/// whether it is.
+#[inline(always)]
+pub(crate) fn set_on_hart(hart: &impl OnHart, deadline: u64) -> bool {
+    if features::sstc() {
+        // The interrupt follows the comparison from now on.
+        guest_csr::write::<{ csr::VSTIMECMP }>(hart, deadline);
+        true
+    } else {
+        false
+    }
+}
+
+/// Sets the timer of a vCPU: the guest's SBI call.
+pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
+    if !set_on_hart(vcpu, deadline) {
+        start(vcpu, deadline);
+    }
+}
+
+/// Switches the timer on, of a vCPU that may not be loaded.
+pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
+    // With Sstc it is on already: the deadline is put on the hart when the vCPU is loaded.
+    if !features::sstc() {
+        start(vcpu, vcpu.shared().timer.deadline());
+    }
+}
+
+/// Without Sstc: has the interrupt raised at `deadline`, and lowers it until then.
+fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
+    let timer = &vcpu.shared().timer;
+    // An expiry of the old deadline must not raise the interrupt after it has been lowered here.
+    timer.host.cancel();
+    interrupts::set(vcpu, VsInterrupt::Timer, false);
+    timer.set_deadline(deadline);
+    timer.armed.store(true, Relaxed);
+    timer
+        .host
+        .start(vcpu.vm().backend().time.ns_until(deadline));
+}
+
+/// Has the vCPU woken when its timer expires, for as long as `f` sleeps.
+pub(crate) fn while_asleep(vcpu: &LoadedVcpu<'_, Riscv>, f: impl FnOnce()) {
+    let timer = &vcpu.shared().timer;
+    if !features::sstc() {
+        // The host's timer runs anyway.
+        return f();
+    }
+    let deadline = guest_csr::read::<{ csr::VSTIMECMP }>(vcpu);
+    timer.set_deadline(deadline);
+    if deadline == NEVER {
+        return f();
+    }
+    timer
+        .host
+        .start(vcpu.vm().backend().time.ns_until(deadline));
+    f();
+    timer.host.cancel();
+}
+
+/// The timer of the host has expired.
+pub(crate) fn host_timer_expired(vcpu: &Vcpu<Riscv>) -> VcpuTimerRestart {
+    let timer = &vcpu.shared().timer;
+    let left = vcpu.vm().backend().time.ns_until(timer.deadline());
+    if left > 0 {
+        // User space has set the time back.
+        return VcpuTimerRestart::After(left);
+    }
+    if features::sstc() {
+        vcpu.kick();
+    } else {
+        timer.armed.store(false, Relaxed);
+        interrupts::set(vcpu, VsInterrupt::Timer, true);
+    }
+    VcpuTimerRestart::No
+}
