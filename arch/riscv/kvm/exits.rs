@@ -9,10 +9,10 @@ pub(crate) mod mmio;
 pub(crate) mod page_fault;
 
 use crate::{
-    abi::insn::Htinst,
-    hart::guest_csr::{
-        exception,
-        is_interrupt, //
+    hart::trap::{
+        cause,
+        Exit,
+        Trap, //
     },
     sbi,
     switch::regs::Regs,
@@ -24,152 +24,13 @@ use crate::{
     Riscv, //
 };
 use kernel::{
-    bindings,
     kvm::{
         stats::vcpu_counter,
         ExitReason,
-        Gpa,
-        Gva,
         LoadedVcpu, //
     },
     prelude::*, //
 };
-
-/// What a trap out of the guest left in the CSRs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Trap {
-    /// Where the guest was.
-    pub(crate) sepc: u64,
-    /// The cause.
-    pub(crate) scause: u64,
-    /// An address or an instruction.
-    pub(crate) stval: u64,
-    /// A guest physical address, shifted right by two bits.
-    pub(crate) htval: u64,
-    /// The instruction, transformed.
-    pub(crate) htinst: u64,
-}
-
-impl Trap {
-    /// Takes the trap from where the assembly has put it.
-    pub(crate) fn from_raw(raw: &bindings::kvm_cpu_trap) -> Self {
-        Self {
-            sepc: raw.sepc as u64,
-            scause: raw.scause as u64,
-            stval: raw.stval as u64,
-            htval: raw.htval as u64,
-            htinst: raw.htinst as u64,
-        }
-    }
-
-    /// Returns the trap as C code knows it.
-    #[inline]
-    pub(crate) fn into_raw(self) -> bindings::kvm_cpu_trap {
-        bindings::kvm_cpu_trap {
-            sepc: self.sepc as usize,
-            scause: self.scause as usize,
-            stval: self.stval as usize,
-            htval: self.htval as usize,
-            htinst: self.htinst as usize,
-        }
-    }
-
-    /// Returns the guest physical address of a guest page fault.
-    ///
-    /// `htval` has it but for the two lowest bits, which are those of the virtual address in
-    /// `stval` ("Hypervisor Trap Value Register").
-    #[inline]
-    fn gpa(&self) -> Gpa {
-        Gpa(self.htval << 2 | self.stval & 3)
-    }
-
-    /// Decodes the trap.
-    #[inline]
-    pub(crate) fn decode(&self) -> Exit {
-        if is_interrupt(self.scause) {
-            return Exit::Interrupt;
-        }
-        let fault = |access| {
-            Exit::GuestPageFault(PageFault {
-                access,
-                gpa: self.gpa(),
-                gva: Gva(self.stval),
-                htinst: self.htinst,
-            })
-        };
-        match self.scause {
-            exception::ECALL_VS => Exit::Ecall,
-            exception::LOAD_GUEST_PAGE_FAULT => fault(Access::Load),
-            exception::STORE_GUEST_PAGE_FAULT => fault(Access::Store),
-            exception::INST_GUEST_PAGE_FAULT => fault(Access::Fetch),
-            exception::VIRTUAL_INST => Exit::VirtualInstruction,
-            exception::BREAKPOINT => Exit::Breakpoint,
-            exception::INST_ILLEGAL
-            | exception::INST_ACCESS
-            | exception::LOAD_MISALIGNED
-            | exception::STORE_MISALIGNED
-            | exception::LOAD_ACCESS
-            | exception::STORE_ACCESS => Exit::GuestException,
-            _ => Exit::Unknown,
-        }
-    }
-}
-
-/// How memory is accessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// A load.
-    Load,
-    /// A store or an AMO.
-    Store,
-    /// An instruction fetch.
-    Fetch,
-}
-
-/// A guest page fault: the G-stage page table does not allow the access.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PageFault {
-    /// The access.
-    pub(crate) access: Access,
-    /// The guest physical address.
-    pub(crate) gpa: Gpa,
-    /// The guest virtual address.
-    pub(crate) gva: Gva,
-    /// What the hart tells of the instruction.
-    pub(crate) htinst: u64,
-}
-
-impl PageFault {
-    /// Returns whether the guest's memory was to be written: by a store, or by the walk of a page
-    /// table of the guest's on behalf of any access, to set an accessed or dirty bit.
-    #[inline]
-    pub(crate) fn writes(&self) -> bool {
-        self.access == Access::Store
-            || matches!(
-                Htinst::decode(self.htinst),
-                Htinst::PageTableWalk { write: true }
-            )
-    }
-}
-
-/// Why the guest stopped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Exit {
-    /// An interrupt of the host, which has been taken already.
-    Interrupt,
-    /// A call of the guest's kernel to its SBI.
-    Ecall,
-    /// An access that the G-stage page table does not allow.
-    GuestPageFault(PageFault),
-    /// An instruction that VS-mode may use in HS-mode only, or not now.
-    VirtualInstruction,
-    /// A breakpoint of user space.
-    Breakpoint,
-    /// An exception that is the guest's own, but is not delegated: the host counts it.
-    GuestException,
-    /// None that the guest can raise.
-    Unknown,
-}
 
 /// What is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,11 +77,11 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> 
 /// Counts an exception of the guest.
 fn count(vcpu: &LoadedVcpu<'_, Riscv>, scause: u64) {
     vcpu.count(match scause {
-        exception::INST_ILLEGAL => vcpu_counter!(instr_illegal_exits),
-        exception::LOAD_MISALIGNED => vcpu_counter!(load_misaligned_exits),
-        exception::STORE_MISALIGNED => vcpu_counter!(store_misaligned_exits),
-        exception::LOAD_ACCESS => vcpu_counter!(load_access_exits),
-        exception::STORE_ACCESS => vcpu_counter!(store_access_exits),
+        cause::INST_ILLEGAL => vcpu_counter!(instr_illegal_exits),
+        cause::LOAD_MISALIGNED => vcpu_counter!(load_misaligned_exits),
+        cause::STORE_MISALIGNED => vcpu_counter!(store_misaligned_exits),
+        cause::LOAD_ACCESS => vcpu_counter!(load_access_exits),
+        cause::STORE_ACCESS => vcpu_counter!(store_access_exits),
         _ => return,
     });
 }

@@ -26,6 +26,7 @@ use kernel::{
     kvm::{
         backend::{
             Backend,
+            HardwareOps,
             IoctlResult,
             MpState,
             VcpuOps,
@@ -92,6 +93,16 @@ kernel::kvm::stats::kvm_stats!(
     load_access_exits,
     store_access_exits,
 );
+
+impl HardwareOps for Riscv {
+    fn enable_cpu() -> Result {
+        hart::virtualization::enable_cpu()
+    }
+
+    fn disable_cpu() {
+        hart::virtualization::disable_cpu();
+    }
+}
 
 impl VmOps for Riscv {
     fn create(_kind: usize) -> Result<impl PinInit<vm::VmState, Error>> {
@@ -214,7 +225,7 @@ impl kernel::Module for KvmRiscv {
         hart::features::init();
         let nacl = hart::nacl::Nacl::probe()?;
 
-        let (mode, vmid_bits) = hart::guest_csr::probe_hgatp(&PreemptOff::new());
+        let (mode, vmid_bits) = hart::virtualization::probe_hgatp(&PreemptOff::new());
         let mode = mode.ok_or(ENODEV)?;
         let vmid_bits = vmid_bits.min(module_parameters::vmid_bits.value());
         vm::MAX_MODE.populate(mode);

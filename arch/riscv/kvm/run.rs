@@ -9,9 +9,9 @@ pub(crate) mod dispatch;
 use crate::{
     exits::{
         self,
-        Next,
-        Trap, //
+        Next, //
     },
+    hart::trap::Trap,
     mmu::tlb,
     switch::{
         vector,

@@ -3,7 +3,7 @@
 //! Trace events. They are those of the C backend, with the same names and fields.
 
 use crate::{
-    exits::Trap,
+    hart::trap::Trap,
     Riscv, //
 };
 use kernel::{

@@ -22,10 +22,8 @@ use crate::{
         },
         features,
         firmware::MachineIds,
-        guest_csr::{
-            self,
-            Config, //
-        },
+        guest_config::Config,
+        guest_csr,
         state, //
     },
     mmu::{

@@ -11,12 +11,12 @@ use crate::{
         Htinst,
         TrapInsn, //
     },
-    exits::{
+    exits::Next,
+    hart::trap::{
+        cause,
         Access,
-        Next,
-        PageFault, //
+        GuestPageFault, //
     },
-    hart::guest_csr::exception,
     switch::{
         guest_load::{
             self,
@@ -56,7 +56,7 @@ use kernel::{
 pub(crate) fn handle(
     vcpu: &LoadedVcpu<'_, Riscv>,
     srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
+    fault: &GuestPageFault,
 ) -> Result<Next> {
     let refused = || {
         inject(vcpu, Exception::access_fault(fault.access, fault.gva.0));
@@ -82,7 +82,7 @@ pub(crate) fn handle_at_once(
     vcpu: &LoadedVcpu<'_, Riscv>,
     irq: &LocalInterruptDisabled,
     srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
+    fault: &GuestPageFault,
 ) -> Option<Next> {
     if fault.access == Access::Fetch {
         return None;
@@ -99,7 +99,7 @@ pub(crate) fn handle_at_once(
 fn access(
     vcpu: &LoadedVcpu<'_, Riscv>,
     srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
+    fault: &GuestPageFault,
     insn: TrapInsn,
 ) -> Result<Next> {
     match fault.access {
@@ -114,7 +114,7 @@ pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Nex
         match error {
             // The page has gone from the G-stage meanwhile: the guest faults on it itself, and gets
             // it back.
-            ReadError::Trap(trap) if trap.scause == exception::LOAD_GUEST_PAGE_FAULT => {}
+            ReadError::Trap(trap) if trap.scause == cause::LOAD_GUEST_PAGE_FAULT => {}
             ReadError::Trap(trap) => inject(vcpu, Exception::of_fetch(&trap)),
             ReadError::Again => {}
             ReadError::Failed(e) => return Err(e),
@@ -126,7 +126,7 @@ pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Nex
 fn load(
     vcpu: &LoadedVcpu<'_, Riscv>,
     srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
+    fault: &GuestPageFault,
     insn: TrapInsn,
 ) -> Result<Next> {
     let load = decode_load(insn).ok_or(EOPNOTSUPP)?;
@@ -151,7 +151,7 @@ fn load(
 fn store(
     vcpu: &LoadedVcpu<'_, Riscv>,
     srcu: &SrcuGuard<'_, Riscv>,
-    fault: &PageFault,
+    fault: &GuestPageFault,
     insn: TrapInsn,
 ) -> Result<Next> {
     let store = decode_store(insn).ok_or(EOPNOTSUPP)?;

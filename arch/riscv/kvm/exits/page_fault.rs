@@ -11,10 +11,12 @@ use crate::{
     },
     exits::{
         mmio,
+        Next, //
+    },
+    hart::trap::{
         Access,
         Exit,
-        Next,
-        PageFault,
+        GuestPageFault,
         Trap, //
     },
     mmu::{
@@ -53,7 +55,7 @@ use kernel::{
 };
 
 /// Handles a guest page fault.
-pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Result<Next> {
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &GuestPageFault) -> Result<Next> {
     let srcu = vcpu.srcu_read_lock();
     match memslot(&srcu, fault) {
         Some(slot) => map(vcpu, &slot, fault),
@@ -66,7 +68,7 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, fault: &PageFault) -> Result<
 pub(crate) fn handle_at_once(
     vcpu: &LoadedVcpu<'_, Riscv>,
     irq: &LocalInterruptDisabled,
-    fault: &PageFault,
+    fault: &GuestPageFault,
 ) -> Option<Next> {
     let srcu = vcpu.srcu_read_lock();
     match memslot(&srcu, fault) {
@@ -76,7 +78,7 @@ pub(crate) fn handle_at_once(
 }
 
 /// Returns the memslot that allows the access.
-fn memslot<'a>(srcu: &'a SrcuGuard<'_, Riscv>, fault: &PageFault) -> Option<Memslot<'a>> {
+fn memslot<'a>(srcu: &'a SrcuGuard<'_, Riscv>, fault: &GuestPageFault) -> Option<Memslot<'a>> {
     let slot = srcu.memslot(fault.gpa.gfn())?;
     (slot.is_going() || !(fault.writes() && slot.is_read_only())).then_some(slot)
 }
@@ -97,7 +99,7 @@ pub(crate) fn handle_read(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<N
 }
 
 /// Maps a page of a memslot. If something comes in between, the guest faults once more.
-fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &PageFault) -> Result<Next> {
+fn map(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, fault: &GuestPageFault) -> Result<Next> {
     // User space is about to replace the slot. The guest tries until it has.
     if slot.is_going() {
         return Ok(Next::Enter);

@@ -2,7 +2,6 @@
 
 //! What is known of a hart: whether virtualization is on, and whose CSRs it has.
 
-use crate::Riscv;
 use core::{
     cell::Cell,
     ptr, //
@@ -10,6 +9,7 @@ use core::{
 use kernel::{
     bindings,
     kvm::{
+        backend::Backend,
         percpu::percpu_static,
         PreemptOff,
         Vcpu, //
@@ -42,13 +42,13 @@ pub(crate) fn set_enabled(preempt: &PreemptOff, enabled: bool) {
 
 /// Returns whether this hart still has the CSRs of `vcpu`, as it has left them there.
 #[inline]
-pub(crate) fn was_last(preempt: &PreemptOff, vcpu: &Vcpu<Riscv>) -> bool {
+pub(crate) fn was_last<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) -> bool {
     ptr::eq(LAST.get_preempt(preempt).0.get(), vcpu.as_raw())
 }
 
 /// Notes that this hart has the CSRs of `vcpu` now.
 #[inline]
-pub(crate) fn set_last(preempt: &PreemptOff, vcpu: &Vcpu<Riscv>) {
+pub(crate) fn set_last<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) {
     LAST.get_preempt(preempt).0.set(vcpu.as_raw());
 }
 

@@ -34,13 +34,15 @@ use crate::{
     exits::{
         instruction,
         page_fault,
-        Exit,
-        Next,
-        Trap, //
+        Next, //
     },
     hart::{
-        guest_csr::exception,
-        nacl, //
+        nacl,
+        trap::{
+            cause,
+            Exit,
+            Trap, //
+        },
     },
     sbi,
     trace,
@@ -69,8 +71,8 @@ pub(crate) fn handle_on_hart(
         return false;
     }
     let handled = match scause {
-        exception::ECALL_VS => sbi::handle_on_hart(vcpu, hart),
-        exception::VIRTUAL_INST => instruction::handle_on_hart(vcpu, hart, stval),
+        cause::ECALL_VS => sbi::handle_on_hart(vcpu, hart),
+        cause::VIRTUAL_INST => instruction::handle_on_hart(vcpu, hart, stval),
         _ => false,
     };
     if handled {

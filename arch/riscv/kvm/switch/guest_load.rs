@@ -5,10 +5,10 @@
 
 use crate::{
     abi::insn::TrapInsn,
-    exits::Trap,
     hart::{
         csr,
-        nacl, //
+        nacl,
+        trap::Trap, //
     },
     mmu::tlb,
     switch::regs::Regs,

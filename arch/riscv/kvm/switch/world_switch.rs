@@ -33,17 +33,19 @@
 
 use crate::{
     abi::sbi::SbiError,
-    exits::Trap,
     hart::{
         csr::{
             self,
             Hstatus, //
         },
         features,
-        guest_csr::is_interrupt,
         nacl::{
             self,
             SharedMemory, //
+        },
+        trap::{
+            is_interrupt,
+            Trap, //
         },
     },
     run::dispatch,

@@ -5,18 +5,16 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    exits::{
-        Access,
-        Trap, //
-    },
     hart::{
         csr::{
             self,
             Sstatus, //
         },
-        guest_csr::{
-            self,
-            exception, //
+        guest_csr,
+        trap::{
+            cause,
+            Access,
+            Trap, //
         },
     },
     switch::regs::Regs,
@@ -43,7 +41,7 @@ impl Exception {
     /// The guest has executed `insn`, which it may not, or which is none.
     pub(crate) fn illegal_instruction(insn: u64) -> Self {
         Self {
-            scause: exception::INST_ILLEGAL,
+            scause: cause::INST_ILLEGAL,
             stval: insn,
         }
     }
@@ -52,9 +50,9 @@ impl Exception {
     pub(crate) fn access_fault(access: Access, stval: u64) -> Self {
         Self {
             scause: match access {
-                Access::Load => exception::LOAD_ACCESS,
-                Access::Store => exception::STORE_ACCESS,
-                Access::Fetch => exception::INST_ACCESS,
+                Access::Load => cause::LOAD_ACCESS,
+                Access::Store => cause::STORE_ACCESS,
+                Access::Fetch => cause::INST_ACCESS,
             },
             stval,
         }
@@ -66,8 +64,8 @@ impl Exception {
     pub(crate) fn of_fetch(trap: &Trap) -> Self {
         Self {
             scause: match trap.scause {
-                exception::LOAD_PAGE_FAULT => exception::INST_PAGE_FAULT,
-                exception::LOAD_ACCESS => exception::INST_ACCESS,
+                cause::LOAD_PAGE_FAULT => cause::INST_PAGE_FAULT,
+                cause::LOAD_ACCESS => cause::INST_ACCESS,
                 other => other,
             },
             stval: trap.stval,

@@ -14,14 +14,12 @@ use crate::{
             self,
             VsInterrupt, //
         },
-        features::{
-            self,
-            TimeBase, //
-        },
+        features,
         guest_csr::{
             self,
             OnHart, //
         },
+        time_base::TimeBase, //
     },
     vcpu::interrupts,
     Riscv, //

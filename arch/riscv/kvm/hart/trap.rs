@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Traps out of the guest: what one leaves in the CSRs of the hart, and what it means.
+
+use crate::abi::insn::Htinst;
+use kernel::{
+    bindings,
+    kvm::{
+        Gpa,
+        Gva, //
+    },
+};
+
+/// Returns whether this is the `scause` of an interrupt.
+#[inline(always)]
+pub(crate) const fn is_interrupt(scause: u64) -> bool {
+    scause >> 63 != 0
+}
+
+/// Exceptions by their number in `scause`.
+pub(crate) mod cause {
+    pub(crate) const INST_MISALIGNED: u64 = 0;
+    pub(crate) const INST_ACCESS: u64 = 1;
+    pub(crate) const INST_ILLEGAL: u64 = 2;
+    pub(crate) const BREAKPOINT: u64 = 3;
+    pub(crate) const LOAD_MISALIGNED: u64 = 4;
+    pub(crate) const LOAD_ACCESS: u64 = 5;
+    pub(crate) const STORE_MISALIGNED: u64 = 6;
+    pub(crate) const STORE_ACCESS: u64 = 7;
+    pub(crate) const ECALL_U: u64 = 8;
+    pub(crate) const ECALL_VS: u64 = 10;
+    pub(crate) const INST_PAGE_FAULT: u64 = 12;
+    pub(crate) const LOAD_PAGE_FAULT: u64 = 13;
+    pub(crate) const STORE_PAGE_FAULT: u64 = 15;
+    pub(crate) const INST_GUEST_PAGE_FAULT: u64 = 20;
+    pub(crate) const LOAD_GUEST_PAGE_FAULT: u64 = 21;
+    pub(crate) const VIRTUAL_INST: u64 = 22;
+    pub(crate) const STORE_GUEST_PAGE_FAULT: u64 = 23;
+}
+
+/// What a trap out of the guest left in the CSRs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trap {
+    /// Where the guest was.
+    pub(crate) sepc: u64,
+    /// The cause.
+    pub(crate) scause: u64,
+    /// An address or an instruction.
+    pub(crate) stval: u64,
+    /// A guest physical address, shifted right by two bits.
+    pub(crate) htval: u64,
+    /// The instruction, transformed.
+    pub(crate) htinst: u64,
+}
+
+impl Trap {
+    /// Takes the trap from where the assembly has put it.
+    pub(crate) fn from_raw(raw: &bindings::kvm_cpu_trap) -> Self {
+        Self {
+            sepc: raw.sepc as u64,
+            scause: raw.scause as u64,
+            stval: raw.stval as u64,
+            htval: raw.htval as u64,
+            htinst: raw.htinst as u64,
+        }
+    }
+
+    /// Returns the trap as C code knows it.
+    #[inline]
+    pub(crate) fn into_raw(self) -> bindings::kvm_cpu_trap {
+        bindings::kvm_cpu_trap {
+            sepc: self.sepc as usize,
+            scause: self.scause as usize,
+            stval: self.stval as usize,
+            htval: self.htval as usize,
+            htinst: self.htinst as usize,
+        }
+    }
+
+    /// Returns the guest physical address of a guest page fault.
+    ///
+    /// `htval` has it but for the two lowest bits, which are those of the virtual address in
+    /// `stval` ("Hypervisor Trap Value Register").
+    #[inline]
+    fn gpa(&self) -> Gpa {
+        Gpa(self.htval << 2 | self.stval & 3)
+    }
+
+    /// Decodes the trap.
+    #[inline]
+    pub(crate) fn decode(&self) -> Exit {
+        if is_interrupt(self.scause) {
+            return Exit::Interrupt;
+        }
+        let fault = |access| {
+            Exit::GuestPageFault(GuestPageFault {
+                access,
+                gpa: self.gpa(),
+                gva: Gva(self.stval),
+                htinst: self.htinst,
+            })
+        };
+        match self.scause {
+            cause::ECALL_VS => Exit::Ecall,
+            cause::LOAD_GUEST_PAGE_FAULT => fault(Access::Load),
+            cause::STORE_GUEST_PAGE_FAULT => fault(Access::Store),
+            cause::INST_GUEST_PAGE_FAULT => fault(Access::Fetch),
+            cause::VIRTUAL_INST => Exit::VirtualInstruction,
+            cause::BREAKPOINT => Exit::Breakpoint,
+            cause::INST_ILLEGAL
+            | cause::INST_ACCESS
+            | cause::LOAD_MISALIGNED
+            | cause::STORE_MISALIGNED
+            | cause::LOAD_ACCESS
+            | cause::STORE_ACCESS => Exit::GuestException,
+            _ => Exit::Unknown,
+        }
+    }
+}
+
+/// How memory is accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A load.
+    Load,
+    /// A store or an AMO.
+    Store,
+    /// An instruction fetch.
+    Fetch,
+}
+
+/// A guest page fault: the G-stage page table does not allow the access.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuestPageFault {
+    /// The access.
+    pub(crate) access: Access,
+    /// The guest physical address.
+    pub(crate) gpa: Gpa,
+    /// The guest virtual address.
+    pub(crate) gva: Gva,
+    /// What the hart tells of the instruction.
+    pub(crate) htinst: u64,
+}
+
+impl GuestPageFault {
+    /// Returns whether the guest's memory was to be written: by a store, or by the walk of a page
+    /// table of the guest's on behalf of any access, to set an accessed or dirty bit.
+    #[inline]
+    pub(crate) fn writes(&self) -> bool {
+        self.access == Access::Store
+            || matches!(
+                Htinst::decode(self.htinst),
+                Htinst::PageTableWalk { write: true }
+            )
+    }
+}
+
+/// Why the guest stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exit {
+    /// An interrupt of the host, which has been taken already.
+    Interrupt,
+    /// A call of the guest's kernel to its SBI.
+    Ecall,
+    /// An access that the G-stage page table does not allow.
+    GuestPageFault(GuestPageFault),
+    /// An instruction that VS-mode may use in HS-mode only, or not now.
+    VirtualInstruction,
+    /// A breakpoint of user space.
+    Breakpoint,
+    /// An exception that is the guest's own, but is not delegated: the host counts it.
+    GuestException,
+    /// None that the guest can raise.
+    Unknown,
+}
