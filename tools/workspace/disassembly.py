@@ -7,7 +7,7 @@ from . import process
 from .errors import Failure
 from .toolchain import llvm_program
 
-SYMBOL = re.compile(r"^<\S*12world_switch10enter_exit>:$", re.M)
+SYMBOL = re.compile(r"^<\S*3run4stay4stay>:$", re.M)
 # Where a static key is looked at, the code has a nop until it is patched.
 NOP = re.compile(r"^\s*nop\s*$", re.M)
 CALL = re.compile(r"\b(?:R_RISCV_CALL_PLT|R_RISCV_CALL)\s+(\S+)")
@@ -22,15 +22,15 @@ NEXT = re.compile(r"^<(?!\.)\S+>:$", re.M)
 
 
 def show(kernel, llvm):
-    """Print enter_exit(); fail if it calls anything else."""
+    """Print stay(); fail if it calls anything else."""
     listing = process.output(
         [llvm_program("llvm-objdump", llvm), "-d", "-r",
          "--no-show-raw-insn", "--no-leading-addr", "--section=.noinstr.text",
          kernel.objects / "arch/riscv/kvm/kvm_riscv.o"])
     begin = SYMBOL.search(listing)
     if not begin:
-        raise Failure("enter_exit() is not in .noinstr.text of kvm_riscv.o.",
-                      "See arch/riscv/kvm/enter_exit.rs.")
+        raise Failure("stay() is not in .noinstr.text of kvm_riscv.o.",
+                      "See arch/riscv/kvm/run/stay.rs.")
     code = listing[begin.start():]
     end = NEXT.search(code, begin.end() - begin.start())
     code = code[:end.start()] if end else code

@@ -5,8 +5,6 @@
 //! These modules depend on `core` alone, so that the same files are tested and fuzzed on the build
 //! machine.
 
-#![deny(unsafe_code)]
-
 pub mod insn;
 pub mod nacl;
 pub mod one_reg;

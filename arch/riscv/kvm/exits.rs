@@ -1,102 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exits: what made the guest stop, decoded once, and what to do about it.
+//! What the guest did that it did not finish by itself, and what is done about it.
+//!
+//! An exit is handled at the earliest of three stages that can, by what implements [`Handle`] for it.
+//! [`run::dispatch`](crate::run::dispatch) has the table of who that is.
 
-#![deny(unsafe_code)]
-
+pub(crate) mod exception;
+pub(crate) mod guest_memory;
 pub(crate) mod instruction;
 pub(crate) mod mmio;
 pub(crate) mod page_fault;
 
-use crate::{
-    hart::trap::{
-        cause,
-        Exit,
-        Trap, //
-    },
-    sbi,
-    switch::regs::Regs,
-    trace,
-    vcpu::exception::{
-        inject,
-        Exception, //
-    },
-    Riscv, //
-};
+use crate::Riscv;
 use kernel::{
+    interrupt::LocalInterruptDisabled,
     kvm::{
-        stats::vcpu_counter,
-        ExitReason,
-        LoadedVcpu, //
+        LoadedVcpu,
+        PreemptOff, //
     },
     prelude::*, //
 };
 
-/// What is next.
+/// What comes after an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Enter the guest again.
     Enter,
-    /// Return to user space, which the run area tells why.
+    /// Return to user space. The run area says why.
     Return,
 }
 
-/// Handles an exit.
-pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> {
-    let exit = trap.decode();
-    if !matches!(exit, Exit::Interrupt) {
-        trace::vcpu_exit(vcpu.id(), trap);
+/// The handler of an exit, at three stages. Each later stage may do more, and costs more.
+///
+/// What an earlier stage does is a part of what [`handle`](Self::handle) does, which handles every
+/// exit of its kind. Exits that are handled early are counted, but not traced.
+pub(crate) trait Handle {
+    /// Handles the exit inside the world switch, if the exit needs only this hart's registers and the
+    /// vCPU's own state. Returns whether it did, so that the guest goes on.
+    ///
+    /// RCU does not watch here: nothing may be instrumented or take a lock, and everything must be
+    /// inlined into `.noinstr.text`.
+    #[inline(always)]
+    fn in_switch(&self, vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) -> bool {
+        let _ = (vcpu, irq);
+        false
     }
-    let next = match exit {
-        Exit::Interrupt => Ok(Next::Enter),
-        Exit::Ecall => sbi::handle(vcpu),
-        Exit::GuestPageFault(fault) => page_fault::handle(vcpu, &fault),
-        Exit::VirtualInstruction => instruction::handle(vcpu, trap.stval),
-        Exit::Breakpoint => {
-            vcpu.run_area().set_exit_reason(ExitReason::Debug);
-            Ok(Next::Return)
-        }
-        Exit::GuestException => {
-            count(vcpu, trap.scause);
-            inject(vcpu, Exception::of_trap(trap));
-            Ok(Next::Enter)
-        }
-        Exit::Unknown => {
-            vcpu.run_area().set_exit_reason(ExitReason::Unknown);
-            Err(EFAULT)
-        }
-    };
-    if let Err(e) = next {
-        if e != EINTR {
-            report(vcpu, trap, e);
-        }
+
+    /// Handles the exit with interrupts disabled, in guest mode, on the hart that was prepared for the
+    /// guest. Returns [`None`] if that is not possible; then everything is as it was.
+    ///
+    /// Must not sleep, and must not wait for another hart. So the only locks to take are spinlocks
+    /// whose holders do not wait for another hart either: `mmu_lock` is not one of them, because its
+    /// holder may wait for this hart to leave the guest.
+    #[inline(always)]
+    fn irqs_off(
+        &self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        preempt: &PreemptOff,
+        irq: &LocalInterruptDisabled,
+    ) -> Option<Next> {
+        let _ = (vcpu, preempt, irq);
+        None
     }
-    next
-}
 
-/// Counts an exception of the guest.
-fn count(vcpu: &LoadedVcpu<'_, Riscv>, scause: u64) {
-    vcpu.count(match scause {
-        cause::INST_ILLEGAL => vcpu_counter!(instr_illegal_exits),
-        cause::LOAD_MISALIGNED => vcpu_counter!(load_misaligned_exits),
-        cause::STORE_MISALIGNED => vcpu_counter!(store_misaligned_exits),
-        cause::LOAD_ACCESS => vcpu_counter!(load_access_exits),
-        cause::STORE_ACCESS => vcpu_counter!(store_access_exits),
-        _ => return,
-    });
-}
-
-/// Tells the log of a guest that cannot go on. At the debug level: any user of `/dev/kvm` can make
-/// as many of these as it likes.
-#[cold]
-fn report(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap, error: Error) {
-    let regs = Regs::of(vcpu);
-    pr_debug!(
-        "vCPU {} stopped with {:?}: {:x?} sstatus={:x} hstatus={:x}\n",
-        vcpu.id().0,
-        error,
-        trap,
-        regs.sstatus().into_raw(),
-        regs.hstatus().into_raw(),
-    );
+    /// Handles the exit. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Errors end `KVM_RUN`, and are its errno.
+    fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next>;
 }

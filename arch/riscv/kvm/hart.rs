@@ -2,6 +2,8 @@
 
 //! The machine as the backend finds it: the hart's CSRs and fences, and the firmware below.
 
+#![allow(unsafe_code)]
+
 pub(crate) mod cpu_pm;
 pub(crate) mod csr;
 pub(crate) mod features;

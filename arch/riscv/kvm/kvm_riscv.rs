@@ -6,6 +6,8 @@
 //!
 //! See [`Documentation/virt/kvm/riscv/`](srctree/Documentation/virt/kvm/riscv/).
 
+#![deny(unsafe_code)]
+
 pub mod abi;
 mod exits;
 mod hart;
@@ -28,11 +30,17 @@ use kernel::{
             Backend,
             HardwareOps,
             IoctlResult,
+            MmuOps,
             MpState,
             VcpuOps,
             VmOps, //
         },
+        Gfn,
+        GfnRange,
         LockedVcpu,
+        MemoryChange,
+        Memslot,
+        MmuWriteGuard,
         NewVcpu,
         PreemptOff,
         Vcpu,
@@ -110,11 +118,11 @@ impl VmOps for Riscv {
     }
 
     fn check_extension(vm: Option<&Vm<Self>>, capability: u32) -> i32 {
-        vm::check_extension(vm, capability)
+        user::capability::check_extension(vm, capability)
     }
 
     fn enable_cap(vm: &Vm<Self>, capability: u32, flags: u32, args: [u64; 4]) -> Result {
-        vm::enable_cap(vm, capability, flags, args)
+        user::capability::enable_cap(vm, capability, flags, args)
     }
 }
 
@@ -192,9 +200,42 @@ impl VcpuOps for Riscv {
     }
 }
 
-kernel::sync::global_lock! {
-    // SAFETY: Initialized in `KvmRiscv::init()`, before there is a VM.
-    unsafe(uninit) static VMID_NEXT: Mutex<u64> = 1;
+impl MmuOps for Riscv {
+    fn unmap_all(vm: &Vm<Self>) {
+        mmu::unmap_all(vm);
+    }
+
+    fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>) {
+        mmu::unmap_slot(vm, slot);
+    }
+
+    fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result {
+        mmu::prepare_slot(vm, new, change)
+    }
+
+    fn commit_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) {
+        mmu::commit_slot(vm, new, change);
+    }
+
+    fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool {
+        mmu::unmap_range(mmu, gfns, may_yield)
+    }
+
+    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+        mmu::age_range(mmu, gfns)
+    }
+
+    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+        mmu::test_age_range(mmu, gfns)
+    }
+
+    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64) {
+        mmu::log_dirty_masked(mmu, base, mask);
+    }
+
+    fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange) {
+        mmu::flush_remote_tlbs(vm, gfns);
+    }
 }
 
 /// The module, from the moment that `/dev/kvm` is there to the moment that it goes.
@@ -220,8 +261,6 @@ impl kernel::Module for KvmRiscv {
             pr_info!("require SBI RFENCE extension\n");
             return Err(ENODEV);
         }
-        // SAFETY: Called once, before the lock is used.
-        unsafe { VMID_NEXT.init() };
         hart::features::init();
         let nacl = hart::nacl::Nacl::probe()?;
 

@@ -3,29 +3,28 @@
 //! The guest's memory as the KVM core sees it: memslots come, change and go, and the host takes pages
 //! away.
 
-#![deny(unsafe_code)]
-
+pub(crate) mod activate;
 pub mod fence_queue;
 pub(crate) mod gstage;
+pub(crate) mod map;
+pub(crate) mod remote_fence;
 pub(crate) mod table;
 pub(crate) mod tlb;
 pub(crate) mod vmid;
 
 use crate::{
-    abi::{
-        pte::Level,
-        sbi::HartMask, //
-    },
-    exits::page_fault::max_level,
-    mmu::fence_queue::{
-        Fence,
-        Span, //
+    abi::pte::Level,
+    mmu::{
+        fence_queue::{
+            Fence,
+            Span, //
+        },
+        map::max_level, //
     },
     Riscv, //
 };
 use kernel::{
     kvm::{
-        backend::MmuOps,
         Gfn,
         GfnRange,
         MemoryChange,
@@ -54,86 +53,92 @@ fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     }
 }
 
-impl MmuOps for Riscv {
-    fn unmap_all(vm: &Vm<Self>) {
-        let gstage = &vm.backend().gstage;
-        // No vCPU runs any more, and none will. Tables go with the VM.
-        gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
-    }
+pub(crate) fn unmap_all(vm: &Vm<Riscv>) {
+    let gstage = &vm.backend().gstage;
+    // No vCPU runs any more, and none will. Tables go with the VM.
+    gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
+}
 
-    fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>) {
-        let gstage = &vm.backend().gstage;
-        gstage.unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
-    }
+pub(crate) fn unmap_slot(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
+    let gstage = &vm.backend().gstage;
+    gstage.unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
+}
 
-    fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result {
-        let (Some(new), false) = (new, change == MemoryChange::Delete) else {
-            return Ok(());
-        };
-        if new.gfns().end > vm.backend().gstage.end() {
-            return Err(EFAULT);
+pub(crate) fn prepare_slot(
+    vm: &Vm<Riscv>,
+    new: Option<&Memslot<'_>>,
+    change: MemoryChange,
+) -> Result {
+    let (Some(new), false) = (new, change == MemoryChange::Delete) else {
+        return Ok(());
+    };
+    if new.gfns().end > vm.backend().gstage.end() {
+        return Err(EFAULT);
+    }
+    new.try_for_each_vma(vm, |vma| {
+        if !new.is_read_only() && vma & flags::WRITE == 0 {
+            return Err(EPERM);
         }
-        new.try_for_each_vma(vm, |vma| {
-            if !new.is_read_only() && vma & flags::WRITE == 0 {
-                return Err(EPERM);
-            }
-            // Device memory is mapped, but writes to it are not logged.
-            if new.logs_dirty_pages() && vma & flags::PFNMAP != 0 {
-                return Err(EINVAL);
-            }
-            Ok(())
-        })
-    }
-
-    fn commit_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) {
-        let (Some(new), false) = (new, change == MemoryChange::Delete) else {
-            return;
-        };
-        if change == MemoryChange::Flags && !new.logs_dirty_pages() {
-            // Logging has ended.
-            return unmap_split_pages(vm, new);
+        // Device memory is mapped, but writes to it are not logged.
+        if new.logs_dirty_pages() && vma & flags::PFNMAP != 0 {
+            return Err(EINVAL);
         }
-        // From here on, writes are noticed because they fault; unless all pages are dirty to start
-        // with, and user space has each protected when it clears it.
-        if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
-            let gfns = new.gfns();
-            let changed = vm
-                .backend()
-                .gstage
-                .write_protect(&vm.mmu_write_lock(), gfns.clone());
-            if changed {
-                vm.flush_remote_tlbs(&gfns);
-            }
-        }
-    }
+        Ok(())
+    })
+}
 
-    fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool {
-        mmu.vm().backend().gstage.unmap(mmu, gfns, may_yield);
-        // It has been flushed, and not more than that.
-        false
+pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: MemoryChange) {
+    let (Some(new), false) = (new, change == MemoryChange::Delete) else {
+        return;
+    };
+    if change == MemoryChange::Flags && !new.logs_dirty_pages() {
+        // Logging has ended.
+        return unmap_split_pages(vm, new);
     }
-
-    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
-        mmu.vm().backend().gstage.age(mmu, gfns)
-    }
-
-    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
-        mmu.vm().backend().gstage.is_young(mmu, gfns)
-    }
-
-    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64) {
-        let gstage = &mmu.vm().backend().gstage;
-        let mut left = mask;
-        while left != 0 {
-            let gfn = Gfn(base.0 + u64::from(left.trailing_zeros()));
-            let _ = gstage.write_protect(mmu, gfn..Gfn(gfn.0 + 1));
-            left &= left - 1;
+    // From here on, writes are noticed because they fault; unless all pages are dirty to start
+    // with, and user space has each protected when it clears it.
+    if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
+        let gfns = new.gfns();
+        let changed = vm
+            .backend()
+            .gstage
+            .write_protect(&vm.mmu_write_lock(), gfns.clone());
+        if changed {
+            vm.flush_remote_tlbs(&gfns);
         }
     }
+}
 
-    fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange) {
-        let (start, end) = (gfns.start.gpa().0, gfns.end.gpa().0);
-        let span = Span::new(start, end.saturating_sub(start));
-        tlb::request_fence_of(vm, HartMask::all(), Fence::Gpa(span));
+pub(crate) fn unmap_range(
+    mmu: &mut MmuWriteGuard<'_, Riscv>,
+    gfns: GfnRange,
+    may_yield: bool,
+) -> bool {
+    mmu.vm().backend().gstage.unmap(mmu, gfns, may_yield);
+    // It has been flushed, and not more than that.
+    false
+}
+
+pub(crate) fn age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+    mmu.vm().backend().gstage.age(mmu, gfns)
+}
+
+pub(crate) fn test_age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
+    mmu.vm().backend().gstage.is_young(mmu, gfns)
+}
+
+pub(crate) fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Riscv>, base: Gfn, mask: u64) {
+    let gstage = &mmu.vm().backend().gstage;
+    let mut left = mask;
+    while left != 0 {
+        let gfn = Gfn(base.0 + u64::from(left.trailing_zeros()));
+        let _ = gstage.write_protect(mmu, gfn..Gfn(gfn.0 + 1));
+        left &= left - 1;
     }
+}
+
+pub(crate) fn flush_remote_tlbs(vm: &Vm<Riscv>, gfns: GfnRange) {
+    let (start, end) = (gfns.start.gpa().0, gfns.end.gpa().0);
+    let span = Span::new(start, end.saturating_sub(start));
+    remote_fence::fence_all(vm, Fence::Gpa(span));
 }

@@ -2,42 +2,30 @@
 
 //! `KVM_RUN`: enter the guest, handle why it stopped, and again.
 
-#![deny(unsafe_code)]
-
 pub(crate) mod dispatch;
+mod enter;
+mod stay;
 
 use crate::{
-    exits::{
-        self,
-        Next, //
+    exits::Next,
+    mmu::activate,
+    run::enter::{
+        enter,
+        Outcome, //
     },
-    hart::trap::Trap,
-    mmu::tlb,
-    switch::{
-        vector,
-        world_switch::{
-            enter_exit,
-            EntryFailed, //
-        },
-    },
-    trace,
+    sbi::harts::hartid,
     vcpu::{
         self,
         completion,
         power, //
     },
-    vm,
     Riscv, //
 };
 use kernel::{
     kvm::{
-        context::work_pending,
-        stats::vcpu_counter,
         ExitReason,
-        IrqOff,
         LoadedVcpu,
-        LockedVcpu,
-        PreemptOff, //
+        LockedVcpu, //
     },
     prelude::*, //
 };
@@ -59,9 +47,9 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
                 return Ok(());
             }
             let next = match enter(vcpu)? {
-                Stay::None => Next::Enter,
-                Stay::Over(next) => next,
-                Stay::Trapped(trap) => exits::handle(vcpu, &trap)?,
+                Outcome::NotEntered => Next::Enter,
+                Outcome::Return => Next::Return,
+                Outcome::Trapped(trap) => dispatch::handle(vcpu, &trap)?,
             };
             if next == Next::Return {
                 return Ok(());
@@ -70,10 +58,10 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
     })
 }
 
-/// Handles the requests, but for those that have to be handled with preemption disabled, which
-/// [`tlb::prepare_hart`] does.
+/// Handles requests, except those that need preemption to be disabled, which
+/// [`activate::prepare`] handles.
 fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
-    // The request that tells so is never taken back.
+    // The request that comes with a dead VM is never taken back.
     if vcpu.vm().is_dead() {
         return Err(EIO);
     }
@@ -81,74 +69,19 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     if vcpu.take_request(power::SLEEP) {
         vcpu.wait_until(|| !power.is_stopped());
         if power.is_stopped() {
-            // A signal came first: sleep on when it has been handled.
+            // A signal came first. The vCPU sleeps again once the signal has been handled.
             vcpu.request(power::SLEEP);
         }
     }
     if vcpu.take_request(power::RESET) {
         let start = power.start();
-        let args = [vm::hartid(vcpu), start.opaque];
+        let args = [hartid(vcpu), start.opaque];
         vcpu::forget_requests(vcpu);
         vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, args));
     }
-    tlb::work_off_fences(vcpu);
+    activate::run_queued_fences(vcpu);
     if vcpu.dirty_ring_full() {
         return Ok(Next::Return);
     }
     Ok(Next::Enter)
-}
-
-/// What has become of an attempt to enter the guest.
-enum Stay {
-    /// There is something to do first.
-    None,
-    /// The guest has run, and why it stopped is dealt with.
-    Over(Next),
-    /// The guest has run, until this.
-    Trapped(Trap),
-}
-
-/// Enters the guest, and again for as long as its exits are handled at once.
-fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Stay> {
-    let vm = vcpu.vm().backend();
-    vm.vmid.ensure();
-
-    let preempt = PreemptOff::new();
-    let vmid = tlb::prepare_hart(vcpu, &preempt);
-
-    let mut irq = IrqOff::new(&preempt);
-    let result: Result<_, EntryFailed> = vcpu.in_guest_mode(&mut irq, |irq| loop {
-        vcpu.shared().interrupts.flush(&preempt);
-        // Whatever comes from now on comes with an interrupt, which the guest does not outlast: the
-        // first kick does. If that has come already, then others would not.
-        if vm.vmid.current() != Some(vmid)
-            || vcpu.was_kicked()
-            || vcpu.request_pending()
-            || work_pending()
-        {
-            return Ok(Stay::None);
-        }
-        vector::enter(vcpu, irq.token());
-        trace::entry(vcpu);
-        let trap = irq.with_guest_timing(|irq| enter_exit(vcpu, &vcpu.local().env, irq))?;
-        match dispatch::handle_at_once(vcpu, &preempt, irq.token(), &trap) {
-            Some(Next::Enter) => {}
-            Some(next) => return Ok(Stay::Over(next)),
-            None => return Ok(Stay::Trapped(trap)),
-        }
-    });
-    drop(irq);
-    match result {
-        Ok(Stay::Trapped(trap)) => {
-            trace::exit(&trap);
-            drop(preempt);
-            vcpu.count(vcpu_counter!(exits));
-            Ok(Stay::Trapped(trap))
-        }
-        Ok(stay) => Ok(stay),
-        Err(e) => {
-            kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
-            Err(EIO)
-        }
-    }
 }

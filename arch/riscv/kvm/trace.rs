@@ -2,6 +2,8 @@
 
 //! Trace events. They are those of the C backend, with the same names and fields.
 
+#![allow(unsafe_code)]
+
 use crate::{
     hart::trap::Trap,
     Riscv, //

@@ -2,7 +2,6 @@
 
 //! What user space asks for: the ioctls that are the architecture's own.
 
-#![deny(unsafe_code)]
-
+pub(crate) mod capability;
 pub(crate) mod ioctl;
 pub(crate) mod one_reg;

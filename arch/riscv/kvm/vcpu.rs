@@ -2,14 +2,15 @@
 
 //! A vCPU: its state, and its way on and off a hart.
 
-#![deny(unsafe_code)]
-
 pub(crate) mod completion;
+pub(crate) mod csrs;
 pub(crate) mod exception;
 pub(crate) mod interrupts;
 pub(crate) mod isa;
 pub(crate) mod power;
+pub(crate) mod sbi_ext;
 pub(crate) mod timer;
+pub(crate) mod wait;
 
 use crate::{
     abi::one_reg::IsaExtId,
@@ -27,23 +28,24 @@ use crate::{
         state, //
     },
     mmu::{
-        fence_queue::FenceQueue,
-        vmid::Vmid, //
+        activate::Activation,
+        fence_queue::FenceQueue, //
     },
-    sbi::SbiExtensions,
     switch::{
         regs::Regs,
+        user_csrs::UserCsrs,
         vector::{
             self,
             GuestVector, //
         },
-        world_switch::Env, //
     },
     vcpu::{
         completion::Pending,
+        csrs::Csrs,
         interrupts::Interrupts,
         isa::IsaSet,
         power::Power,
+        sbi_ext::SbiExtensions,
         timer::GuestTimer, //
     },
     Riscv, //
@@ -110,79 +112,17 @@ pub(crate) struct Local {
     /// The guest's CSRs while the vCPU is not loaded.
     pub(crate) csrs: Cell<Csrs>,
     /// CSRs that are swapped at each entry: the guest's while the host runs.
-    pub(crate) env: Cell<Env>,
+    pub(crate) user_csrs: Cell<UserCsrs>,
     /// What the guest's traps do.
     pub(crate) config: Cell<Config>,
     /// The CSRs in memory differ from those that the vCPU has last left on a hart.
     pub(crate) csrs_changed: Cell<bool>,
-    /// What is in `hgatp` of the hart that the vCPU is loaded on.
-    pub(crate) hgatp_vmid: Cell<Vmid>,
-    /// The VMID that `stale` is about.
-    pub(crate) fenced_vmid: Cell<Vmid>,
+    /// How far the hart that the vCPU is loaded on translates for it.
+    pub(crate) activation: Activation,
     /// The guest's vector registers.
     pub(crate) vector: GuestVector,
-    /// What of the hart's TLB may be another vCPU's.
-    pub(crate) stale: Cell<Stale>,
     /// The CPU that the vCPU has last been loaded on.
     loaded_on: Cell<Option<u32>>,
-    /// The CPU that the vCPU has last run on.
-    pub(crate) last_cpu: Cell<Option<u32>>,
-}
-
-/// What of a hart's TLB a vCPU must not use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stale {
-    /// Nothing: only this vCPU of the VM has run here since it last did.
-    Nothing,
-    /// VS-stage translations: those of another vCPU of the VM, under the same VMID and perhaps the
-    /// same ASID.
-    VsStage,
-    /// Everything: fences that the vCPU has done on another hart were not done here.
-    Everything,
-}
-
-/// The guest's CSRs, in the order of `struct kvm_riscv_csr`.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Csrs {
-    pub(crate) vsstatus: u64,
-    pub(crate) vsie: u64,
-    pub(crate) vstvec: u64,
-    pub(crate) vsscratch: u64,
-    pub(crate) vsepc: u64,
-    pub(crate) vscause: u64,
-    pub(crate) vstval: u64,
-    pub(crate) hvip: u64,
-    pub(crate) vsatp: u64,
-}
-
-impl Csrs {
-    #[inline]
-    fn load(&self, hart: &PreemptOff) {
-        guest_csr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
-        guest_csr::write::<{ csr::VSIE }>(hart, self.vsie);
-        guest_csr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
-        guest_csr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
-        guest_csr::write::<{ csr::VSEPC }>(hart, self.vsepc);
-        guest_csr::write::<{ csr::VSCAUSE }>(hart, self.vscause);
-        guest_csr::write::<{ csr::VSTVAL }>(hart, self.vstval);
-        guest_csr::write::<{ csr::HVIP }>(hart, self.hvip);
-        guest_csr::write::<{ csr::VSATP }>(hart, self.vsatp);
-    }
-
-    #[inline]
-    fn read(hart: &PreemptOff) -> Self {
-        Self {
-            vsstatus: guest_csr::read::<{ csr::VSSTATUS }>(hart),
-            vsie: guest_csr::read::<{ csr::VSIE }>(hart),
-            vstvec: guest_csr::read::<{ csr::VSTVEC }>(hart),
-            vsscratch: guest_csr::read::<{ csr::VSSCRATCH }>(hart),
-            vsepc: guest_csr::read::<{ csr::VSEPC }>(hart),
-            vscause: guest_csr::read::<{ csr::VSCAUSE }>(hart),
-            vstval: guest_csr::read::<{ csr::VSTVAL }>(hart),
-            hvip: guest_csr::read::<{ csr::HVIP }>(hart),
-            vsatp: guest_csr::read::<{ csr::VSATP }>(hart),
-        }
-    }
 }
 
 impl Local {
@@ -196,15 +136,12 @@ impl Local {
             pending: Cell::new(Pending::None),
             cache: RefCell::new(MemoryCache::new()),
             csrs: Cell::new(Csrs::default()),
-            env: Cell::new(Env::RESET),
+            user_csrs: Cell::new(UserCsrs::RESET),
             config: Cell::new(Config::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
-            hgatp_vmid: Cell::new(Vmid::NONE),
-            fenced_vmid: Cell::new(Vmid::NONE),
+            activation: Activation::new(),
             vector: GuestVector::new()?,
-            stale: Cell::new(Stale::Everything),
             loaded_on: Cell::new(None),
-            last_cpu: Cell::new(None),
         })
     }
 }
@@ -275,13 +212,12 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     vector::reset(vcpu);
 
     local.csrs.set(Csrs::default());
-    local.env.set(Env::RESET);
+    local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
     local.pending.set(Pending::None);
     shared.interrupts.reset();
     shared.timer.set_deadline(timer::NEVER);
-    local.last_cpu.set(None);
-    local.stale.set(Stale::Everything);
+    local.activation.reset();
 }
 
 /// Puts the guest's state on this hart.
@@ -303,12 +239,10 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
             clear_aia(preempt);
         }
         // `hgatp` is written at the entry, when the VM has a VMID for sure.
-        local.hgatp_vmid.set(Vmid::NONE);
+        local.activation.forget_hgatp();
     }
     shared.timer.load(preempt, &vm.time);
-    local
-        .stale
-        .set(vm.stale_on(cpu, vcpu.index(), local.last_cpu.get()));
+    local.activation.loaded(&vm.tlb_owners, cpu, vcpu.index());
     Regs::of(vcpu).load_fp(preempt, local.isa.get().fp_double());
 }
 

@@ -30,6 +30,14 @@ impl PreemptOff {
         const TOKEN: &PreemptOff = &PreemptOff(NotThreadSafe);
         TOKEN
     }
+
+    /// Returns the token that goes with disabled interrupts: without them, nothing preempts.
+    #[inline(always)]
+    pub fn from_irq_off(_: &LocalInterruptDisabled) -> &Self {
+        // SAFETY: Interrupts stay disabled for the lifetime of the argument, which is that of the
+        // result.
+        unsafe { Self::assume() }
+    }
 }
 
 impl Default for PreemptOff {

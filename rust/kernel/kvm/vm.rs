@@ -112,7 +112,7 @@ impl<B: Backend> Vm<B> {
 
     /// Returns all vCPUs that can be reached, in the order of their creation.
     #[inline]
-    pub fn vcpus(&self) -> impl Iterator<Item = &Vcpu<B>> {
+    pub fn vcpus(&self) -> impl Iterator<Item = &Vcpu<B>> + Clone {
         (0..self.online_vcpus()).filter_map(|i| self.vcpu(i))
     }
 

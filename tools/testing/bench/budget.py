@@ -45,16 +45,16 @@ SECTION = re.compile(r"^Disassembly of section (\S+):$", re.M)
 LOCAL = (".L", "$", ".")
 
 GUEST = "guest and user space"
-REGISTERS = "world_switch.S: loads and stores of registers"
-CSRS = "world_switch.S: CSRs, and SRET"
-SWITCH_REST = "world_switch.S: the rest"
-HART_CSRS = "enter_exit(): CSRs"
-KEYS = "enter_exit(): static keys that are off"
-ENTER_EXIT = "enter_exit(): decisions, and what is done on the hart"
+REGISTERS = "switch_to.S: loads and stores of registers"
+CSRS = "switch_to.S: CSRs, and SRET"
+SWITCH_REST = "switch_to.S: the rest"
+HART_CSRS = "stay(): CSRs"
+KEYS = "stay(): static keys that are off"
+STAY = "stay(): decisions, and what is done on the hart"
 BACKEND = "the rest of the backend"
 CORE = "KVM's core"
 KERNEL_REST = "the kernel besides KVM"
-GROUPS = (GUEST, REGISTERS, CSRS, SWITCH_REST, HART_CSRS, KEYS, ENTER_EXIT,
+GROUPS = (GUEST, REGISTERS, CSRS, SWITCH_REST, HART_CSRS, KEYS, STAY,
           BACKEND, CORE, KERNEL_REST)
 # What no implementation can do without that handles exits in a compiled language:
 # the guest's 31 registers out and in, and the 16 of the host that a call has to
@@ -109,10 +109,10 @@ class Code:
             if mnemonic in ("ld", "sd"):
                 return REGISTERS
             return CSRS if mnemonic.startswith(("csr", "sret")) else SWITCH_REST
-        if function.endswith("12world_switch10enter_exit"):
+        if function.endswith("3run4stay4stay"):
             if mnemonic.startswith("csr"):
                 return HART_CSRS
-            return KEYS if mnemonic == "nop" else ENTER_EXIT
+            return KEYS if mnemonic == "nop" else STAY
         if function.startswith("kvm:"):
             return BACKEND if "kvm_riscv" in function else CORE
         return KERNEL_REST

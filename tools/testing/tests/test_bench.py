@@ -77,7 +77,7 @@ def test_traps_are_no_more_where_c_forgets_some():
 ENTRY = budget.KERNEL + 0x1000
 CODE = budget.Code(
     [ENTRY, ENTRY + 0x100, ENTRY + 0x200, ENTRY + 0x300],
-    [f"kvm:{budget.SWITCH}", "kvm:_R12world_switch10enter_exit",
+    [f"kvm:{budget.SWITCH}", "kvm:_R3run4stay4stay",
      "kvm:_RNvNtCs1_9kvm_riscv3run", "memset"],
     {ENTRY: "sd", ENTRY + 4: "csrrw", ENTRY + 8: "la", ENTRY + 0x100: "nop",
      ENTRY + 0x104: "csrr", ENTRY + 0x108: "addi"})

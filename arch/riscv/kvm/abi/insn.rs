@@ -15,8 +15,6 @@
 //! "Zc* Extension for Code Size Reduction" (Zcb), "Zicsr Extension", "Zawrs Extension". Volume II:
 //! "Transformed Instruction or Pseudoinstruction for `mtinst` or `htinst`".
 
-#![deny(unsafe_code)]
-
 /// The encoding of WFI, which has no operands.
 const WFI: u32 = 0x1050_0073;
 

@@ -13,8 +13,6 @@
 //! Reference: RISC-V Supervisor Binary Interface Specification, version 3.0, chapter "Nested
 //! Acceleration Extension".
 
-#![deny(unsafe_code)]
-
 use crate::abi::sbi::Standard;
 
 /// The extension's number.

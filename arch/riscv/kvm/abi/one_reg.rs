@@ -10,8 +10,6 @@
 //! References: `arch/riscv/include/uapi/asm/kvm.h`, `include/uapi/linux/kvm.h`, and
 //! `Documentation/virt/kvm/api.rst`, "KVM_SET_ONE_REG".
 
-#![deny(unsafe_code)]
-
 use core::marker::PhantomData;
 
 use crate::abi::insn::Gpr;

@@ -5,8 +5,6 @@
 //! Privileged specification, "Two-Stage Address Translation" and "Sv39 Page-Based Virtual-Memory
 //! System", whose entry format all RV64 schemes share.
 
-#![deny(unsafe_code)]
-
 /// log2 of the size of a page.
 pub const PAGE_SHIFT: u32 = 12;
 

@@ -12,8 +12,6 @@
 //! Reference: RISC-V Supervisor Binary Interface Specification, version 3.0. The nested
 //! acceleration extension has its own module, `nacl_abi`.
 
-#![deny(unsafe_code)]
-
 /// Defines an enum of all the values that a field may have, and its conversions.
 macro_rules! numbers {
     (

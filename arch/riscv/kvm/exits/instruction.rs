@@ -3,8 +3,6 @@
 //! Instructions that trap because VS-mode or VU-mode may not use them freely: WFI, WRS, and accesses
 //! to CSRs.
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::{
         insn::{
@@ -17,25 +15,19 @@ use crate::{
         one_reg::IsaExtId, //
     },
     exits::{
-        mmio,
+        guest_memory,
+        Handle,
         Next, //
     },
-    hart::{
-        csr,
-        guest_csr::OnHart, //
-    },
-    switch::{
-        guest_load,
-        regs::Regs, //
-    },
+    hart::csr,
+    switch::regs::Regs,
     vcpu::{
         completion,
         exception::{
             inject,
             Exception, //
         },
-        interrupts,
-        timer, //
+        wait::wait_for_interrupt, //
     },
     Riscv, //
 };
@@ -43,79 +35,86 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
-        LoadedVcpu, //
+        LoadedVcpu,
+        PreemptOff, //
     },
     prelude::*, //
 };
 
-/// Handles a virtual-instruction exception. `stval` is the instruction, if the hart tells it.
-pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, stval: u64) -> Result<Next> {
-    let insn = match TrapInsn::from_stval(stval) {
-        Some(insn) => insn,
-        None => match mmio::fetch(vcpu) {
-            Ok(insn) => insn,
-            Err(next) => return next,
-        },
-    };
-    let regs = Regs::of(vcpu);
-    let supervisor = regs.sstatus().spp().into_bool();
-    match decode_system(insn) {
-        // In U-mode, the guest's kernel decides about it.
-        Some(System::Wfi) if supervisor => {
-            vcpu.count(vcpu_counter!(wfi_exit_stat));
-            wait_for_interrupt(vcpu);
-            regs.skip(InsnLen::Four);
-            Ok(Next::Enter)
+/// A virtual-instruction exception: an instruction that is legal in HS-mode, and not permitted to the
+/// guest now.
+pub(crate) struct VirtualInstruction {
+    /// The instruction, or 0 if the hart does not report it.
+    pub(crate) stval: u64,
+}
+
+impl Handle for VirtualInstruction {
+    /// Handles a WFI of the guest's kernel while an interrupt is pending.
+    #[inline(always)]
+    fn in_switch(&self, vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) -> bool {
+        let regs = Regs::of(vcpu);
+        if !TrapInsn::is_wfi_in_stval(self.stval)
+            || !regs.sstatus().spp().into_bool()
+            || !vcpu.shared().interrupts.pending_on_hart(irq)
+        {
+            return false;
         }
-        Some(System::Wrs) => {
-            vcpu.on_spin(supervisor);
-            skip_wrs(vcpu);
-            Ok(Next::Enter)
+        vcpu.count(vcpu_counter!(wfi_exit_stat));
+        regs.skip(InsnLen::Four);
+        true
+    }
+
+    /// Handles accesses to CSRs, and WRS if there is no other vCPU to yield to.
+    fn irqs_off(
+        &self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        _: &PreemptOff,
+        irq: &LocalInterruptDisabled,
+    ) -> Option<Next> {
+        let insn = match TrapInsn::from_stval(self.stval) {
+            Some(insn) => insn,
+            None => guest_memory::fetch_irqs_off(vcpu, irq)?,
+        };
+        match decode_system(insn)? {
+            System::Wrs if vcpu.vm().has_few_vcpus() && !vcpu.has_ready_peer() => {
+                skip_wrs(vcpu);
+                Some(Next::Enter)
+            }
+            System::Csr(csr) => Some(access_csr(vcpu, insn, csr)),
+            _ => None,
         }
-        Some(System::Csr(csr)) => Ok(access_csr(vcpu, insn, csr)),
-        _ => Ok(illegal(vcpu, insn)),
+    }
+
+    fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
+        let insn = match TrapInsn::from_stval(self.stval) {
+            Some(insn) => insn,
+            None => match guest_memory::fetch(vcpu) {
+                Ok(insn) => insn,
+                Err(next) => return next,
+            },
+        };
+        let regs = Regs::of(vcpu);
+        let supervisor = regs.sstatus().spp().into_bool();
+        match decode_system(insn) {
+            // In U-mode, the guest's kernel decides what WFI does.
+            Some(System::Wfi) if supervisor => {
+                vcpu.count(vcpu_counter!(wfi_exit_stat));
+                wait_for_interrupt(vcpu);
+                regs.skip(InsnLen::Four);
+                Ok(Next::Enter)
+            }
+            Some(System::Wrs) => {
+                vcpu.on_spin(supervisor);
+                skip_wrs(vcpu);
+                Ok(Next::Enter)
+            }
+            Some(System::Csr(csr)) => Ok(access_csr(vcpu, insn, csr)),
+            _ => Ok(illegal(vcpu, insn)),
+        }
     }
 }
 
-/// Handles a virtual-instruction exception that takes nothing but this hart and the state of the
-/// vCPU itself: a WFI while there is something to do. Returns `false` if it is not such a one: then
-/// it is for [`handle`].
-#[inline(always)]
-pub(crate) fn handle_on_hart(vcpu: &LoadedVcpu<'_, Riscv>, hart: &impl OnHart, stval: u64) -> bool {
-    let regs = Regs::of(vcpu);
-    if !TrapInsn::is_wfi_in_stval(stval)
-        || !regs.sstatus().spp().into_bool()
-        || !vcpu.shared().interrupts.pending_on_hart(hart)
-    {
-        return false;
-    }
-    vcpu.count(vcpu_counter!(wfi_exit_stat));
-    regs.skip(InsnLen::Four);
-    true
-}
-
-/// Handles a virtual-instruction exception with interrupts disabled, if the instruction takes no wait.
-/// It is [`None`] if it does: then nothing is done, and it is for [`handle`].
-pub(crate) fn handle_at_once(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    irq: &LocalInterruptDisabled,
-    stval: u64,
-) -> Option<Next> {
-    let insn = match TrapInsn::from_stval(stval) {
-        Some(insn) => insn,
-        None => guest_load::fetch_at_once(vcpu, irq)?,
-    };
-    match decode_system(insn)? {
-        System::Wrs if vcpu.vm().has_few_vcpus() && !vcpu.has_ready_peer() => {
-            skip_wrs(vcpu);
-            Some(Next::Enter)
-        }
-        System::Csr(csr) => Some(access_csr(vcpu, insn, csr)),
-        _ => None,
-    }
-}
-
-/// Lets the guest go on after WRS: it may, as nothing tells that what it waits for has not come.
+/// Lets the guest go on after WRS, which may end for any reason.
 fn skip_wrs(vcpu: &LoadedVcpu<'_, Riscv>) {
     vcpu.count(vcpu_counter!(wrs_exit_stat));
     Regs::of(vcpu).skip(InsnLen::Four);
@@ -126,24 +125,14 @@ fn illegal(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Next {
     Next::Enter
 }
 
-/// Waits for an interrupt of the guest, if there is none.
-pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>) {
-    interrupts::snapshot_loaded(vcpu);
-    let shared = vcpu.shared();
-    if shared.interrupts.pending() {
-        return;
-    }
-    timer::while_asleep(vcpu, || vcpu.halt());
-}
-
-/// Handles an access to a CSR that VS-mode does not have to itself.
+/// Handles an access to a CSR that is not one of VS-mode's own.
 fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> Next {
     const CYCLE: u16 = 0xc00;
     const INSTRET: u16 = 0xc02;
 
     match access.csr {
-        // Without a PMU these two stand still. The base ISA once had them, so software reads them
-        // without a question.
+        // Without a PMU, these two counters read as zero. They were once part of the base ISA, so
+        // software reads them without looking for them first.
         CYCLE | INSTRET if !access.writes() && counter_allowed(vcpu, access.csr - CYCLE) => {
             completion::finish_csr(Regs::of(vcpu), access, 0);
             vcpu.count(vcpu_counter!(csr_exit_kernel));
@@ -158,9 +147,9 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
     }
 }
 
-/// Returns whether the guest's kernel lets the guest read counter number `counter`: it always may
-/// itself.
+/// Returns whether the guest may read counter number `counter`: its kernel may always, its user mode
+/// only if `scounteren` permits.
 fn counter_allowed(vcpu: &LoadedVcpu<'_, Riscv>, counter: u16) -> bool {
     Regs::of(vcpu).sstatus().spp().into_bool()
-        || vcpu.local().env.get().scounteren & 1 << counter != 0
+        || vcpu.local().user_csrs.get().scounteren & 1 << counter != 0
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses to devices: guest physical addresses that no memory is behind.
-
-#![deny(unsafe_code)]
+//! Accesses to devices: to guest physical addresses that no memory is behind.
 
 use crate::{
     abi::insn::{
@@ -11,19 +9,16 @@ use crate::{
         Htinst,
         TrapInsn, //
     },
-    exits::Next,
+    exits::{
+        guest_memory,
+        Handle,
+        Next, //
+    },
     hart::trap::{
-        cause,
         Access,
         GuestPageFault, //
     },
-    switch::{
-        guest_load::{
-            self,
-            ReadError, //
-        },
-        regs::Regs, //
-    },
+    switch::regs::Regs,
     trace,
     vcpu::{
         completion,
@@ -39,88 +34,79 @@ use kernel::{
     kvm::{
         stats::vcpu_counter,
         LoadedVcpu,
+        PreemptOff,
         SrcuGuard, //
     },
     prelude::*, //
 };
 
-/// Handles an access to an address without memory.
-///
-/// A fetch, and a walk of the guest's own page table, get the access fault that a device would
-/// answer with.
-///
-/// # Errors
-///
-/// As user space knows them from KVM on RISC-V: [`EIO`] for an access that is not aligned, and
-/// [`EOPNOTSUPP`] for an instruction that is no plain load or store, like an AMO.
-pub(crate) fn handle(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &SrcuGuard<'_, Riscv>,
-    fault: &GuestPageFault,
-) -> Result<Next> {
-    let refused = || {
-        inject(vcpu, Exception::access_fault(fault.access, fault.gva.0));
-        Ok(Next::Enter)
-    };
-    if fault.access == Access::Fetch {
-        return refused();
-    }
-    let insn = match Htinst::decode(fault.htinst) {
-        Htinst::Transformed(insn) => insn,
-        Htinst::PageTableWalk { .. } => return refused(),
-        Htinst::Unknown => match fetch(vcpu) {
-            Ok(insn) => insn,
-            Err(next) => return next,
-        },
-    };
-    access(vcpu, srcu, fault, insn)
+/// An access to an address that no memory is behind.
+pub(crate) struct DeviceAccess<'a> {
+    /// The section in which no memslot has been found at the address.
+    pub(crate) srcu: &'a SrcuGuard<'a, Riscv>,
+    /// The guest page fault.
+    pub(crate) fault: &'a GuestPageFault,
 }
 
-/// Handles an access to an address without memory, with interrupts disabled, if it is a plain load or
-/// store. It is [`None`] if it is not: then nothing is done, and it is for [`handle`].
-pub(crate) fn handle_at_once(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    irq: &LocalInterruptDisabled,
-    srcu: &SrcuGuard<'_, Riscv>,
-    fault: &GuestPageFault,
-) -> Option<Next> {
-    if fault.access == Access::Fetch {
-        return None;
-    }
-    let insn = match Htinst::decode(fault.htinst) {
-        Htinst::Transformed(insn) => insn,
-        Htinst::PageTableWalk { .. } => return None,
-        Htinst::Unknown => guest_load::fetch_at_once(vcpu, irq)?,
-    };
-    access(vcpu, srcu, fault, insn).ok()
-}
-
-/// Where it is an error, nothing has been done.
-fn access(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    srcu: &SrcuGuard<'_, Riscv>,
-    fault: &GuestPageFault,
-    insn: TrapInsn,
-) -> Result<Next> {
-    match fault.access {
-        Access::Load => load(vcpu, srcu, fault, insn),
-        _ => store(vcpu, srcu, fault, insn),
-    }
-}
-
-/// Fetches the instruction at the guest's program counter, or tells what is next if it cannot be.
-pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
-    guest_load::fetch(vcpu).map_err(|error| {
-        match error {
-            // The page has gone from the G-stage meanwhile: the guest faults on it itself, and gets
-            // it back.
-            ReadError::Trap(trap) if trap.scause == cause::LOAD_GUEST_PAGE_FAULT => {}
-            ReadError::Trap(trap) => inject(vcpu, Exception::of_fetch(&trap)),
-            ReadError::Again => {}
-            ReadError::Failed(e) => return Err(e),
+impl Handle for DeviceAccess<'_> {
+    /// Handles plain loads and stores.
+    fn irqs_off(
+        &self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        _: &PreemptOff,
+        irq: &LocalInterruptDisabled,
+    ) -> Option<Next> {
+        if self.fault.access == Access::Fetch {
+            return None;
         }
-        Ok(Next::Enter)
-    })
+        let insn = match Htinst::decode(self.fault.htinst) {
+            Htinst::Transformed(insn) => insn,
+            Htinst::PageTableWalk { .. } => return None,
+            Htinst::Unknown => guest_memory::fetch_irqs_off(vcpu, irq)?,
+        };
+        self.emulate(vcpu, insn).ok()
+    }
+
+    /// Handles all accesses.
+    ///
+    /// A fetch, and a walk of the guest's own page table, get the access fault that the bus would
+    /// answer with.
+    ///
+    /// # Errors
+    ///
+    /// As user space knows them from KVM on RISC-V: [`EIO`] for an access that is not aligned, and
+    /// [`EOPNOTSUPP`] for an instruction that is not a plain load or store, such as an AMO.
+    fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
+        let refused = || {
+            inject(
+                vcpu,
+                Exception::access_fault(self.fault.access, self.fault.gva.0),
+            );
+            Ok(Next::Enter)
+        };
+        if self.fault.access == Access::Fetch {
+            return refused();
+        }
+        let insn = match Htinst::decode(self.fault.htinst) {
+            Htinst::Transformed(insn) => insn,
+            Htinst::PageTableWalk { .. } => return refused(),
+            Htinst::Unknown => match guest_memory::fetch(vcpu) {
+                Ok(insn) => insn,
+                Err(next) => return next,
+            },
+        };
+        self.emulate(vcpu, insn)
+    }
+}
+
+impl DeviceAccess<'_> {
+    /// Emulates a load or store. Nothing has been done if the result is an error.
+    fn emulate(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Result<Next> {
+        match self.fault.access {
+            Access::Load => load(vcpu, self.srcu, self.fault, insn),
+            _ => store(vcpu, self.srcu, self.fault, insn),
+        }
+    }
 }
 
 fn load(

@@ -2,8 +2,6 @@
 
 //! Fences that other vCPUs ask of a vCPU, and the queue that they wait in.
 
-#![deny(unsafe_code)]
-
 /// A fence of one vCPU, on the VMID of its VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {

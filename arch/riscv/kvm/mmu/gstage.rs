@@ -2,8 +2,6 @@
 
 //! The G-stage page table of a VM: what its guest physical addresses are in the host's memory.
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::pte::{
         Access,

@@ -8,15 +8,12 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    abi::{
-        pte::{
-            Level,
-            Mode,
-            Pte,
-            PAGE_SHIFT,
-            ROOT_PAGES, //
-        },
-        sbi::HartMask, //
+    abi::pte::{
+        Level,
+        Mode,
+        Pte,
+        PAGE_SHIFT,
+        ROOT_PAGES, //
     },
     hart::{
         csr::Hgatp,
@@ -24,7 +21,7 @@ use crate::{
     },
     mmu::{
         fence_queue::Fence,
-        tlb,
+        remote_fence,
         vmid::Vmid, //
     },
     Riscv, //
@@ -232,7 +229,7 @@ impl<'a> Entry<'a> {
         // Release: what the new leaf maps has been written before. Nobody else changes an entry that
         // leads to a table while the lock is held for writing.
         let old = Pte::from_raw(self.pte.swap(new.into_raw(), Ordering::Release));
-        tlb::request_fence_of(mmu.vm(), HartMask::all(), Fence::AllGpas);
+        remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
         // SAFETY: The entry has been taken out of the tree of this VM. None of its vCPUs is in the
         // guest any more, or reads its memory, that has not done the fence.
         unsafe { free_below(old) };

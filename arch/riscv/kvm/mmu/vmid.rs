@@ -3,13 +3,18 @@
 //! VMIDs: identifiers of VMs that TLB entries are tagged with. There are fewer of them than there may
 //! be VMs, so they are handed out for a generation, and all anew in the next.
 
-#![deny(unsafe_code)]
+#![allow(unsafe_code)]
 
+use crate::hart::{
+    fence,
+    smp, //
+};
 use kernel::{
     kvm::{
         atomic::Once,
         PreemptOff, //
     },
+    prelude::*,
     sync::{
         atomic::{
             ordering::{
@@ -89,7 +94,7 @@ impl VmVmid {
 
     #[cold]
     fn renew(&self) {
-        let mut next = crate::VMID_NEXT.lock();
+        let mut next = NEXT.lock();
         if self.current().is_some() {
             // Another vCPU of the VM has been faster.
             return;
@@ -100,7 +105,7 @@ impl VmVmid {
             *next = 1;
             // VMs that run leave the guest for this, and find that they need a VMID before they
             // enter it again. Nothing is left of what harts have cached by the old VMIDs.
-            crate::mmu::tlb::flush_all_harts();
+            smp::on_each(fence::hfence_gvma_all);
         }
         // Without VMIDs in the hart all VMs have the same, 0; each entry of another VM flushes.
         let vmid = Vmid::new(GENERATION.load(Relaxed), if count > 1 { *next } else { 0 });
@@ -109,6 +114,11 @@ impl VmVmid {
             *next += 1;
         }
     }
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: `init()` initializes it before there is a VM.
+    unsafe(uninit) static NEXT: Mutex<u64> = 1;
 }
 
 /// The generation that counts. Changes under the lock.
@@ -127,6 +137,8 @@ pub(crate) fn in_use() -> bool {
 ///
 /// There have to be enough for all CPUs to run a VM each, and one to spare, since 0 is not used.
 pub(crate) fn init(bits: u32, cpus: u32) {
+    // SAFETY: Called once, when the module is loaded, before there is a VM that takes the lock.
+    unsafe { NEXT.init() };
     let count = 1 << bits.min(Vmid::MAX_BITS);
     let _ = COUNT.populate(if count > u64::from(cpus) { count } else { 1 });
 }

@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exits that are over before the kernel takes notice of them, or before it enables interrupts.
+//! Which exit is handled where, at each stage of [`Handle`].
 //!
-//! Both are a part of what [`exit`](crate::exits) would do, in functions beside those that do all of
-//! it. They are counted, but not traced: while somebody traces, all exits take the long way.
+//! | exit | inside the world switch | interrupts off | handled by |
+//! | --- | --- | --- | --- |
+//! | interrupt of the host | | | nothing: it has been taken |
+//! | ECALL from VS-mode | IPI to itself, timer, most of base | IPI, RFENCE | [`sbi::Ecall`] |
+//! | guest page fault | | device | [`GuestPageFault`] |
+//! | virtual instruction | WFI with an interrupt pending | CSR, WRS | [`VirtualInstruction`] |
+//! | breakpoint | | | [`Breakpoint`] |
+//! | exception that is not delegated | | | [`GuestException`] |
 //!
-//! # On the hart
-//!
-//! What a guest does most often takes nothing but its own registers and those of the hart. That is
-//! done inside of the world switch ([`handle_on_hart`]): for the rest of the kernel the guest has run
-//! on. RCU does not watch there: only what is inlined, and takes no lock.
-//!
-//! # At once
-//!
-//! What takes no wait is done when the kernel knows again that it runs, with interrupts disabled
-//! ([`handle_at_once`]): accesses to devices and CSRs, WRS with nobody to yield to, and what other
-//! vCPUs that are not in the guest need not be interrupted for. All locks that are taken are
-//! spinlocks, under which nobody waits for another hart: `mmu_lock` is not among them, whose holder
-//! may wait for this one to leave the guest.
-//!
-//! # Why the guest may go on
-//!
-//! The vCPU is in guest mode all the time: the first who wants something of it sends an interrupt, by
-//! which the guest stops as soon as it is entered. On the hart, no interrupt is taken, and nothing
-//! makes a request, gives the thread work to do, or takes the VMID away, so what was looked at before
-//! the guest was entered holds. All else may: ahead of it, interrupts are enabled for a moment, and
-//! what this hart does itself comes without one. So after it all is looked at again, and whether
-//! somebody has sent that first interrupt.
-
-#![deny(unsafe_code)]
+//! [`GuestPageFault`]: crate::hart::trap::GuestPageFault
 
 use crate::{
     exits::{
-        instruction,
-        page_fault,
+        exception::{
+            Breakpoint,
+            GuestException, //
+        },
+        instruction::VirtualInstruction,
+        Handle,
         Next, //
     },
     hart::{
@@ -45,6 +32,7 @@ use crate::{
         },
     },
     sbi,
+    switch::regs::Regs,
     trace,
     Riscv, //
 };
@@ -52,27 +40,30 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
         stats::vcpu_counter,
+        ExitReason,
         LoadedVcpu,
         PreemptOff, //
     },
+    prelude::*, //
 };
 
-/// Handles an exit if it takes nothing but this hart and the state of the vCPU itself. Returns whether
-/// it was one, so that the guest can go on.
+/// Handles an exit inside the world switch, if it can be: see [`Handle::in_switch`].
+///
+/// While an exit may be traced, none is handled here.
 #[inline(always)]
-pub(crate) fn handle_on_hart(
+pub(crate) fn in_switch(
     vcpu: &LoadedVcpu<'_, Riscv>,
-    hart: &LocalInterruptDisabled,
+    irq: &LocalInterruptDisabled,
     scause: u64,
     stval: u64,
 ) -> bool {
-    // Where shared memory would have to be synchronized before the SRET, that takes a call.
+    // Without SYNC_SRET, shared memory has to be synchronized before the SRET, by a call.
     if trace::is_on() || nacl::sync_csr() && !nacl::sync_sret() {
         return false;
     }
     let handled = match scause {
-        cause::ECALL_VS => sbi::handle_on_hart(vcpu, hart),
-        cause::VIRTUAL_INST => instruction::handle_on_hart(vcpu, hart, stval),
+        cause::ECALL_VS => sbi::Ecall.in_switch(vcpu, irq),
+        cause::VIRTUAL_INST => VirtualInstruction { stval }.in_switch(vcpu, irq),
         _ => false,
     };
     if handled {
@@ -81,25 +72,68 @@ pub(crate) fn handle_on_hart(
     handled
 }
 
-/// Handles an exit if it takes no wait, with interrupts disabled, on a hart that was prepared for the
-/// guest. It is [`None`] if it does: then nothing is done that may not be done again.
+/// Handles an exit with interrupts disabled, if it can be: see [`Handle::irqs_off`].
+///
+/// While an exit may be traced, and where spinlocks sleep (PREEMPT_RT), none is handled here.
 #[inline]
-pub(crate) fn handle_at_once(
+pub(crate) fn irqs_off(
     vcpu: &LoadedVcpu<'_, Riscv>,
     preempt: &PreemptOff,
     irq: &LocalInterruptDisabled,
     trap: &Trap,
 ) -> Option<Next> {
-    // With PREEMPT_RT, spinlocks sleep.
     if cfg!(CONFIG_PREEMPT_RT) || trace::is_on() {
         return None;
     }
     let next = match trap.decode() {
-        Exit::GuestPageFault(fault) => page_fault::handle_at_once(vcpu, irq, &fault)?,
-        Exit::VirtualInstruction => instruction::handle_at_once(vcpu, irq, trap.stval)?,
-        Exit::Ecall if sbi::handle_at_once(vcpu, preempt) => Next::Enter,
-        _ => return None,
-    };
+        Exit::Ecall => sbi::Ecall.irqs_off(vcpu, preempt, irq),
+        Exit::GuestPageFault(fault) => fault.irqs_off(vcpu, preempt, irq),
+        Exit::VirtualInstruction => {
+            VirtualInstruction { stval: trap.stval }.irqs_off(vcpu, preempt, irq)
+        }
+        _ => None,
+    }?;
     vcpu.count(vcpu_counter!(exits));
     Some(next)
+}
+
+/// Handles an exit: see [`Handle::handle`].
+pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> {
+    let exit = trap.decode();
+    if !matches!(exit, Exit::Interrupt) {
+        trace::vcpu_exit(vcpu.id(), trap);
+    }
+    let next = match exit {
+        Exit::Interrupt => Ok(Next::Enter),
+        Exit::Ecall => sbi::Ecall.handle(vcpu),
+        Exit::GuestPageFault(fault) => fault.handle(vcpu),
+        Exit::VirtualInstruction => VirtualInstruction { stval: trap.stval }.handle(vcpu),
+        Exit::Breakpoint => Breakpoint.handle(vcpu),
+        Exit::GuestException => GuestException(trap).handle(vcpu),
+        Exit::Unknown => {
+            vcpu.run_area().set_exit_reason(ExitReason::Unknown);
+            Err(EFAULT)
+        }
+    };
+    if let Err(e) = next {
+        if e != EINTR {
+            report(vcpu, trap, e);
+        }
+    }
+    next
+}
+
+/// Logs why a guest cannot go on. At the debug level, because any user of `/dev/kvm` can make as many
+/// of these messages as it likes.
+#[cold]
+fn report(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap, error: Error) {
+    let regs = Regs::of(vcpu);
+    pr_debug!(
+        "vCPU {} stopped with {:?}: {:x?} sstatus={:x} hstatus={:x}\n",
+        vcpu.id().0,
+        error,
+        trap,
+        regs.sstatus().into_raw(),
+        regs.hstatus().into_raw(),
+    );
 }

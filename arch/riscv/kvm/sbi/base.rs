@@ -3,10 +3,15 @@
 //! Base extension (SBI specification, chapter 4).
 
 use super::{
-    find,
-    Answer,
-    Call,
-    Extension, //
+    call::{
+        Answer,
+        Call,
+        Serve, //
+    },
+    extension::{
+        find,
+        Extension, //
+    },
 };
 use crate::{
     abi::sbi::{
@@ -17,11 +22,34 @@ use crate::{
     },
     vcpu::completion::Pending, //
 };
-use kernel::bindings;
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled, //
+};
 
-/// Everything but [`BaseFn::ProbeExtension`].
+pub(super) struct Base;
+
+impl Serve for Base {
+    /// Serves every function except [`BaseFn::ProbeExtension`].
+    #[inline(always)]
+    fn in_switch(call: &Call<'_>, _: &LocalInterruptDisabled) -> Option<u64> {
+        value(call)
+    }
+
+    fn handle(call: &Call<'_>) -> Answer {
+        if let Some(value) = value(call) {
+            return Answer::Return(Ok(value));
+        }
+        match BaseFn::from_raw(call.fid) {
+            Some(BaseFn::ProbeExtension) => probe(call),
+            _ => Answer::error(SbiError::NotSupported),
+        }
+    }
+}
+
+/// Returns the value of a function that needs no more than the vCPU's own state.
 #[inline(always)]
-pub(super) fn on_hart(call: &Call<'_>) -> Option<u64> {
+fn value(call: &Call<'_>) -> Option<u64> {
     let machine = call.vcpu.local().machine.get();
     Some(match BaseFn::from_raw(call.fid)? {
         BaseFn::GetSpecVersion => spec_version(3, 0),
@@ -32,16 +60,6 @@ pub(super) fn on_hart(call: &Call<'_>) -> Option<u64> {
         BaseFn::GetMarchid => machine.marchid,
         BaseFn::GetMimpid => machine.mimpid,
     })
-}
-
-pub(super) fn handle(call: &Call<'_>) -> Answer {
-    if let Some(value) = on_hart(call) {
-        return Answer::Return(Ok(value));
-    }
-    match BaseFn::from_raw(call.fid) {
-        Some(BaseFn::ProbeExtension) => probe(call),
-        _ => Answer::error(SbiError::NotSupported),
-    }
 }
 
 fn probe(call: &Call<'_>) -> Answer {

@@ -2,9 +2,10 @@
 
 //! Hart state management extension (SBI specification, chapter 9).
 
-use super::{
+use super::call::{
     Answer,
-    Call, //
+    Call,
+    Serve, //
 };
 use crate::{
     abi::sbi::{
@@ -13,10 +14,12 @@ use crate::{
         HsmFn,
         SbiError, //
     },
-    exits::instruction,
-    vcpu::power::{
-        self,
-        Start, //
+    vcpu::{
+        power::{
+            self,
+            Start, //
+        },
+        wait::wait_for_interrupt, //
     },
     Riscv, //
 };
@@ -25,24 +28,28 @@ use kernel::kvm::{
     VcpuId, //
 };
 
-pub(super) fn handle(call: &Call<'_>) -> Answer {
-    let Some(function) = HsmFn::from_raw(call.fid) else {
-        return Answer::error(SbiError::NotSupported);
-    };
-    Answer::Return(match function {
-        HsmFn::HartStart => hart(call).and_then(|target| {
-            let start = Start {
-                pc: call.arg(1),
-                opaque: call.arg(2),
-            };
-            power::start(target, start).map(|()| 0)
-        }),
-        // If it works, the guest does not see the answer: the hart begins anew when it is started.
-        HsmFn::HartStop if power::stop(call.vcpu) => Ok(0),
-        HsmFn::HartStop => Err(SbiError::Failed),
-        HsmFn::HartGetStatus => hart(call).map(|target| state(target) as u64),
-        HsmFn::HartSuspend => return suspend(call),
-    })
+pub(super) struct Hsm;
+
+impl Serve for Hsm {
+    fn handle(call: &Call<'_>) -> Answer {
+        let Some(function) = HsmFn::from_raw(call.fid) else {
+            return Answer::error(SbiError::NotSupported);
+        };
+        Answer::Return(match function {
+            HsmFn::HartStart => hart(call).and_then(|target| {
+                let start = Start {
+                    pc: call.arg(1),
+                    opaque: call.arg(2),
+                };
+                power::start(target, start).map(|()| 0)
+            }),
+            // If the hart stops, the guest does not see the answer: the hart starts at another address.
+            HsmFn::HartStop if power::stop(call.vcpu) => Ok(0),
+            HsmFn::HartStop => Err(SbiError::Failed),
+            HsmFn::HartGetStatus => hart(call).map(|target| state(target) as u64),
+            HsmFn::HartSuspend => return suspend(call),
+        })
+    }
 }
 
 /// Returns the hart that the first argument names.
@@ -66,11 +73,11 @@ fn state(vcpu: &Vcpu<Riscv>) -> HartState {
 fn suspend(call: &Call<'_>) -> Answer {
     match HartSuspendType::from_raw(call.arg(0) as u32) {
         Some(HartSuspendType::Retentive) => {
-            instruction::wait_for_interrupt(call.vcpu);
+            wait_for_interrupt(call.vcpu);
             Answer::DONE
         }
         Some(HartSuspendType::NonRetentive) => Answer::error(SbiError::NotSupported),
-        // Reserved, or of a platform that this is not.
+        // Reserved, or specific to a platform.
         _ => Answer::error(SbiError::InvalidParam),
     }
 }

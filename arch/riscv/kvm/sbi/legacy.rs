@@ -6,31 +6,33 @@
 //! the virtual address of a bit vector in the guest's memory; zero names all.
 
 use super::{
+    call::{
+        Answer,
+        Call, //
+    },
+    harts,
     rfence,
-    srst,
-    Answer,
-    Call, //
+    srst, //
 };
 use crate::{
     abi::sbi::{
         HartMask,
         Legacy, //
     },
+    exits::guest_memory::{
+        self,
+        ReadError, //
+    },
     hart::csr::VsInterrupt,
     mmu::{
         fence_queue::Fence,
-        tlb, //
-    },
-    switch::guest_load::{
-        self,
-        ReadError, //
+        remote_fence, //
     },
     vcpu::{
         completion::Pending,
         interrupts,
         timer, //
     },
-    vm, //
 };
 use kernel::{
     bindings,
@@ -44,12 +46,13 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
             Ok(())
         }
         Legacy::ClearIpi => return Answer::Legacy(clear_ipi(call)),
-        Legacy::SendIpi => for_harts(call, |harts| {
-            vm::harts(call.vcpu.vm(), harts)
+        Legacy::SendIpi => for_harts(call, |mask| {
+            harts::harts(call.vcpu.vm(), mask)
                 .for_each(|vcpu| interrupts::set(vcpu, VsInterrupt::Software, true));
         }),
-        Legacy::RemoteFenceI => for_harts(call, |harts| {
-            tlb::request_of(call.vcpu.vm(), harts, tlb::FENCE_I);
+        Legacy::RemoteFenceI => for_harts(call, |mask| {
+            let vm = call.vcpu.vm();
+            remote_fence::fence_i(vm, harts::harts(vm, mask));
         }),
         Legacy::RemoteSfenceVma => fence(call, rfence::sfence(call.arg(1), call.arg(2), None)),
         Legacy::RemoteSfenceVmaAsid => fence(
@@ -74,8 +77,9 @@ fn clear_ipi(call: &Call<'_>) -> u64 {
 }
 
 fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
-    for_harts(call, |harts| {
-        tlb::request_fence_of(call.vcpu.vm(), harts, fence)
+    let vm = call.vcpu.vm();
+    for_harts(call, |mask| {
+        remote_fence::fence(vm, harts::harts(vm, mask), fence)
     })
 }
 
@@ -92,10 +96,10 @@ fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
         return Ok(());
     }
     // As many words as the harts that there are need.
-    let last = call.vcpu.vm().vcpus().map(vm::hartid).max().unwrap_or(0);
+    let last = call.vcpu.vm().vcpus().map(harts::hartid).max().unwrap_or(0);
     for n in 0..=last / BITS {
         let gva = Gva(vector.wrapping_add(n * size_of::<u64>() as u64));
-        f(HartMask::new(guest_load::read(call.vcpu, gva)?, n * BITS));
+        f(HartMask::new(guest_memory::read(call.vcpu, gva)?, n * BITS));
     }
     Ok(())
 }

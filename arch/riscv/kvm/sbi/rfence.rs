@@ -2,12 +2,16 @@
 
 //! RFENCE extension (SBI specification, chapter 8).
 //!
-//! The calls return when no hart that they name can use what they fence any more: it has left the
-//! guest, and does the fence before it enters it again.
+//! A call returns when no hart that it names can use what it fences any more: the hart has left the
+//! guest, and executes the fence before it enters the guest again.
 
 use super::{
-    Answer,
-    Call, //
+    call::{
+        Answer,
+        Call,
+        Serve, //
+    },
+    harts, //
 };
 use crate::{
     abi::sbi::{
@@ -16,17 +20,59 @@ use crate::{
         RfenceFn,
         SbiError, //
     },
+    hart::fence,
     mmu::{
+        activate,
         fence_queue::{
             Fence,
             Span, //
         },
-        tlb, //
+        remote_fence, //
     },
 };
 use kernel::kvm::PreemptOff;
 
-/// What harts are to do.
+pub(super) struct Rfence;
+
+impl Serve for Rfence {
+    /// Executes or requests a fence that waits for no other hart.
+    fn irqs_off(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
+        let (vcpu, mask) = (call.vcpu, mask(call));
+        let wanted = Wanted::by(call)?;
+        if !harts::in_vcpu_table(vcpu.vm(), mask) {
+            return None;
+        }
+        let others = harts::harts(vcpu.vm(), mask).filter(|other| other.index() != vcpu.index());
+        let done = match wanted {
+            Wanted::FenceI => remote_fence::try_fence_i(others),
+            Wanted::Fence(fence) => remote_fence::try_fence(others, fence),
+        };
+        if !done {
+            return None;
+        }
+        if mask.contains(harts::hartid(vcpu)) {
+            match wanted {
+                Wanted::FenceI => fence::fence_i(),
+                Wanted::Fence(fence) => activate::fence_here(vcpu, preempt, fence),
+            }
+        }
+        Some(Ok(0))
+    }
+
+    fn handle(call: &Call<'_>) -> Answer {
+        let vm = call.vcpu.vm();
+        let harts = harts::harts(vm, mask(call));
+        match Wanted::by(call) {
+            Some(Wanted::FenceI) => remote_fence::fence_i(vm, harts),
+            Some(Wanted::Fence(fence)) => remote_fence::fence(vm, harts, fence),
+            None => return Answer::error(SbiError::NotSupported),
+        }
+        Answer::DONE
+    }
+}
+
+/// What the harts have to execute.
+#[derive(Clone, Copy)]
 enum Wanted {
     FenceI,
     Fence(Fence),
@@ -45,33 +91,14 @@ impl Wanted {
     }
 }
 
-fn harts(call: &Call<'_>) -> HartMask {
+fn mask(call: &Call<'_>) -> HartMask {
     HartMask::new(call.arg(0), call.arg(1))
 }
 
-pub(super) fn handle(call: &Call<'_>) -> Answer {
-    let vm = call.vcpu.vm();
-    match Wanted::by(call) {
-        Some(Wanted::FenceI) => tlb::request_of(vm, harts(call), tlb::FENCE_I),
-        Some(Wanted::Fence(fence)) => tlb::request_fence_of(vm, harts(call), fence),
-        None => return Answer::error(SbiError::NotSupported),
-    }
-    Answer::DONE
-}
-
-/// A fence that waits for no other hart.
-pub(super) fn at_once(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
-    let done = match Wanted::by(call)? {
-        Wanted::FenceI => tlb::try_fence_i_of(call.vcpu, harts(call)),
-        Wanted::Fence(fence) => tlb::try_fence_of(call.vcpu, preempt, harts(call), fence),
-    };
-    done.then_some(Ok(0))
-}
-
-/// Returns the fence of `size` bytes from `start` on, by one ASID or by all.
+/// Returns the fence of `size` bytes from `start` on, for one ASID or for all.
 ///
-/// A range that leaves the address space could be refused, but guests have always been served. To
-/// fence too much is never wrong.
+/// A range that leaves the address space could be refused, but KVM has always served it. To fence too
+/// much is never wrong.
 pub(super) fn sfence(start: u64, size: u64, asid: Option<u64>) -> Fence {
     let range = FenceRange::new(start, size).unwrap_or(FenceRange::All);
     match (range, asid) {

@@ -2,33 +2,38 @@
 
 //! Timer extension (SBI specification, chapter 6).
 
-use super::{
+use super::call::{
     Answer,
-    Call, //
+    Call,
+    Serve, //
 };
 use crate::{
     abi::sbi::{
         SbiError,
         TimeFn, //
     },
-    hart::guest_csr::OnHart,
     vcpu::timer, //
 };
+use kernel::interrupt::LocalInterruptDisabled;
 
-/// With Sstc, the timer is a register of the hart.
-#[inline(always)]
-pub(super) fn on_hart(call: &Call<'_>, hart: &impl OnHart) -> Option<u64> {
-    match TimeFn::from_raw(call.fid)? {
-        TimeFn::SetTimer => timer::set_on_hart(hart, call.arg(0)).then_some(0),
-    }
-}
+pub(super) struct Time;
 
-pub(super) fn handle(call: &Call<'_>) -> Answer {
-    match TimeFn::from_raw(call.fid) {
-        Some(TimeFn::SetTimer) => {
-            timer::set(call.vcpu, call.arg(0));
-            Answer::DONE
+impl Serve for Time {
+    /// Sets the timer if it is a register of the hart (Sstc).
+    #[inline(always)]
+    fn in_switch(call: &Call<'_>, irq: &LocalInterruptDisabled) -> Option<u64> {
+        match TimeFn::from_raw(call.fid)? {
+            TimeFn::SetTimer => timer::set_on_hart(irq, call.arg(0)).then_some(0),
         }
-        None => Answer::error(SbiError::NotSupported),
+    }
+
+    fn handle(call: &Call<'_>) -> Answer {
+        match TimeFn::from_raw(call.fid) {
+            Some(TimeFn::SetTimer) => {
+                timer::set(call.vcpu, call.arg(0));
+                Answer::DONE
+            }
+            None => Answer::error(SbiError::NotSupported),
+        }
     }
 }

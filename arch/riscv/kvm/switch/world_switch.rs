@@ -2,14 +2,8 @@
 
 //! The world switch: into the guest, and out of it with its next trap.
 //!
-//! Between the two calls that tell the kernel of a stay in the guest, RCU does not watch, so
-//! everything there is in `.noinstr.text` or inlined into it, and calls nothing that could be
-//! instrumented.
-//!
-//! # HSTATUS
-//!
-//! `world_switch.S` moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH. HSTATUS is swapped here,
-//! around it, on the cheapest path that the platform offers:
+//! `switch_to.S` moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH. HSTATUS is swapped here, around
+//! it, on the cheapest path that the platform offers:
 //!
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
@@ -38,31 +32,16 @@ use crate::{
             self,
             Hstatus, //
         },
-        features,
         nacl::{
             self,
             SharedMemory, //
         },
-        trap::{
-            is_interrupt,
-            Trap, //
-        },
     },
-    run::dispatch,
-    switch::regs::Regs,
-    Riscv, //
+    switch::regs::Regs, //
 };
-use core::cell::Cell;
 use kernel::{
     bindings,
-    interrupt::LocalInterruptDisabled,
-    kvm::{
-        context::{
-            guest_state_enter,
-            guest_state_exit, //
-        },
-        LoadedVcpu, //
-    },
+    interrupt::LocalInterruptDisabled, //
 };
 
 /// Why the guest was not entered, or what it did must not count: an error of the SBI.
@@ -76,59 +55,15 @@ impl From<SbiError> for EntryFailed {
     }
 }
 
-/// Runs the guest until it traps for something that [`fast_exit`] does not handle.
-///
-/// What the trap left in the CSRs is read before interrupts are enabled again: the next trap
-/// overwrites it.
-#[link_section = ".noinstr.text"]
-#[inline(never)]
-pub(crate) fn enter_exit(
-    vcpu: &LoadedVcpu<'_, Riscv>,
-    env: &Cell<Env>,
-    irq: &LocalInterruptDisabled,
-) -> Result<Trap, EntryFailed> {
-    let regs = Regs::of(vcpu);
-
+/// Prepares shared memory for the entry. May be traced, so it runs before RCU stops watching.
+#[inline(always)]
+pub(crate) fn prepare(irq: &LocalInterruptDisabled) -> Result<(), EntryFailed> {
     if nacl::available() {
         prepare_shmem(nacl::this_hart(irq))?;
     }
-    let host_env = swap_env(env.get());
-    // SAFETY: All up to the counterpart is in `.noinstr.text`, or inlined into it, and does without RCU.
-    unsafe { guest_state_enter(irq) };
-
-    let (result, scause, stval) = loop {
-        let result = if nacl::sync_sret() {
-            switch_by_nacl(regs, irq)
-        } else {
-            switch_by_sret(regs, irq)
-        };
-        // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
-        let (scause, stval) = unsafe {
-            (
-                csr::read::<{ csr::SCAUSE }>(),
-                csr::read::<{ csr::STVAL }>(),
-            )
-        };
-        if result.is_err() || !dispatch::handle_on_hart(vcpu, irq, scause, stval) {
-            break (result, scause, stval);
-        }
-    };
-
-    // SAFETY: The counterpart is above.
-    unsafe { guest_state_exit(irq, is_interrupt(scause)) };
-    env.set(swap_env(host_env));
-
-    result.map(|(htval, htinst)| Trap {
-        sepc: regs.sepc(),
-        scause,
-        stval,
-        htval,
-        htinst,
-    })
+    Ok(())
 }
 
-/// Has shared memory as the entry needs it. Calls the SBI, which may be traced, so it comes before
-/// RCU stops watching.
 #[cold]
 #[inline(never)]
 fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
@@ -138,11 +73,32 @@ fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
     if nacl::sync_sret() {
         shmem.sync_undone()?;
     } else {
-        // A plain SRET flushes nothing of what was written to shared memory. Without that, the hart
-        // would go to somebody else's guest, or to nobody's.
+        // A plain SRET flushes nothing of what was written to shared memory, so the hart would enter
+        // whatever guest the CSRs describe without it.
         shmem.sync()?;
     }
     Ok(())
+}
+
+/// Enters the guest on the platform's path, and returns HTVAL and HTINST of the trap that ends the
+/// stay.
+///
+/// The caller reads SCAUSE and STVAL.
+///
+/// # Safety
+///
+/// The vCPU must be loaded, this hart must translate for it, and the kernel must know that a guest
+/// runs. [`prepare`] must have returned [`Ok`] since anything was last written to shared memory.
+#[inline(always)]
+pub(crate) unsafe fn switch(
+    regs: Regs<'_>,
+    irq: &LocalInterruptDisabled,
+) -> Result<(u64, u64), EntryFailed> {
+    if nacl::sync_sret() {
+        switch_by_nacl(regs, irq)
+    } else {
+        switch_by_sret(regs, irq)
+    }
 }
 
 /// Enters by SRET. Returns HTVAL and HTINST.
@@ -231,42 +187,4 @@ fn shared_htval_htinst(shmem: &SharedMemory) -> (u64, u64) {
 fn note_hstatus(regs: Regs<'_>, trapped: u64) {
     let spvp = Hstatus::from_raw(trapped).spvp();
     regs.set_hstatus(regs.hstatus().with_spvp(spvp));
-}
-
-/// The CSRs that VS-mode and HS-mode share under one name, so that they belong to whoever runs.
-#[derive(Clone, Copy)]
-pub(crate) struct Env {
-    /// Counters that U-mode may read.
-    pub(crate) scounteren: u64,
-    /// Features that U-mode may use.
-    pub(crate) senvcfg: u64,
-    /// State that U-mode may use.
-    pub(crate) sstateen0: u64,
-}
-
-impl Env {
-    /// The values after a reset.
-    pub(crate) const RESET: Self = Self {
-        scounteren: 0,
-        senvcfg: 0,
-        sstateen0: 0,
-    };
-}
-
-/// Puts one set of these CSRs in place, and returns the other.
-#[inline(always)]
-fn swap_env(env: Env) -> Env {
-    // SAFETY: They act on U-mode only, of the guest for as long as it runs. The hart has those that
-    // are accessed.
-    unsafe {
-        Env {
-            scounteren: csr::swap::<{ csr::SCOUNTEREN }>(env.scounteren),
-            senvcfg: csr::swap::<{ csr::SENVCFG }>(env.senvcfg),
-            sstateen0: if features::smstateen() {
-                csr::swap::<{ csr::SSTATEEN0 }>(env.sstateen0)
-            } else {
-                env.sstateen0
-            },
-        }
-    }
 }

@@ -2,8 +2,6 @@
 
 //! Ioctls of a vCPU that are the architecture's own.
 
-#![deny(unsafe_code)]
-
 use crate::{
     hart::csr::VsInterrupt,
     user::one_reg,

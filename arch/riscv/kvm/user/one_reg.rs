@@ -4,8 +4,6 @@
 //!
 //! User space does this while the vCPU is not loaded, so the guest's state is in memory.
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::one_reg::{
         ConfigReg,
@@ -38,16 +36,16 @@ use crate::{
         },
         features, //
     },
-    sbi,
     switch::{
         regs::Regs,
         vector, //
     },
     vcpu::{
         self,
+        csrs::Csrs,
         isa,
-        timer,
-        Csrs, //
+        sbi_ext,
+        timer, //
     },
     Riscv, //
 };
@@ -158,7 +156,7 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
         Reg::FpF(_) => isa.has(IsaExtId::F),
         Reg::FpD(_) => isa.has(IsaExtId::D),
         Reg::IsaExt(ExtReg::Single(ext)) => isa::is_known(ext),
-        Reg::SbiExt(ExtReg::Single(ext)) => sbi::default_on(ext).is_some(),
+        Reg::SbiExt(ExtReg::Single(ext)) => sbi_ext::default_on(ext).is_some(),
         Reg::Vector(_) => isa.has(IsaExtId::V),
         Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
     }
@@ -195,7 +193,7 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         Reg::Core(CoreReg::Mode) if regs.sstatus().spp().into_bool() => MODE_S,
         Reg::Core(CoreReg::Mode) => MODE_U,
         Reg::Csr(CsrReg::General(csr)) => read_csr(vcpu, csr),
-        Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.env.get().sstateen0,
+        Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.user_csrs.get().sstateen0,
         Reg::Timer(reg) => read_timer(vcpu, reg),
         Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
         Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
@@ -229,9 +227,9 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
         }
         Reg::Csr(CsrReg::General(csr)) => write_csr(vcpu, csr, value),
         Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => {
-            let mut env = local.env.get();
+            let mut env = local.user_csrs.get();
             env.sstateen0 = value;
-            local.env.set(env);
+            local.user_csrs.set(env);
         }
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
         Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
@@ -325,15 +323,15 @@ fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
             hvip_to_vsip(csrs.hvip)
         }
         GeneralCsr::Satp => csrs.vsatp,
-        GeneralCsr::Scounteren => local.env.get().scounteren,
-        GeneralCsr::Senvcfg => local.env.get().senvcfg,
+        GeneralCsr::Scounteren => local.user_csrs.get().scounteren,
+        GeneralCsr::Senvcfg => local.user_csrs.get().senvcfg,
     }
 }
 
 fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     let local = vcpu.local();
     let mut csrs = local.csrs.get();
-    let mut env = local.env.get();
+    let mut env = local.user_csrs.get();
     match csr {
         GeneralCsr::Sstatus => csrs.vsstatus = value,
         GeneralCsr::Sie => csrs.vsie = value,
@@ -350,7 +348,7 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
         GeneralCsr::Scounteren => env.scounteren = value,
         GeneralCsr::Senvcfg => env.senvcfg = value,
     }
-    local.env.set(env);
+    local.user_csrs.set(env);
     set_csrs(vcpu, csrs);
 }
 
@@ -455,7 +453,7 @@ fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, value: u64) -> Res
 
 fn write_sbi_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: SbiExtId, value: u64) -> Result {
     let on = switch(value)?;
-    if sbi::default_on(ext).is_none() {
+    if sbi_ext::default_on(ext).is_none() {
         return Err(ENOENT);
     }
     let sbi = &vcpu.local().sbi;

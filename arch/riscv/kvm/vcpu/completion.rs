@@ -6,8 +6,6 @@
 //! the value that user space was asked for is taken from there; and by another exit reason there,
 //! user space says that nothing is to be done, say because it has reset the vCPU.
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::{
         insn::{

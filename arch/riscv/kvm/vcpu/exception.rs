@@ -2,8 +2,6 @@
 
 //! Exceptions that the backend raises in the guest.
 
-#![deny(unsafe_code)]
-
 use crate::{
     hart::{
         csr::{

@@ -7,8 +7,6 @@
 //! waits in one atomic word until the vCPU is about to enter the guest, and wins over what the guest
 //! has done meanwhile.
 
-#![deny(unsafe_code)]
-
 use crate::{
     hart::{
         csr::{

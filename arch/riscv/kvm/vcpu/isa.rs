@@ -3,8 +3,6 @@
 //! Extensions of the instruction set: which of the host's a guest may have, and which it may do
 //! without.
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::one_reg::{
         IsaExtId,

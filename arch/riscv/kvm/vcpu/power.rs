@@ -2,8 +2,6 @@
 
 //! Whether a vCPU is started, which the guest decides (SBI HSM) and user space (`KVM_SET_MP_STATE`).
 
-#![deny(unsafe_code)]
-
 use crate::{
     abi::sbi::SbiError,
     Riscv, //

@@ -6,8 +6,6 @@
 //! host stands in for it while the vCPU sleeps in WFI. Without Sstc a timer of the host stands in
 //! for it always, and raises the interrupt.
 
-#![deny(unsafe_code)]
-
 use crate::{
     hart::{
         csr::{

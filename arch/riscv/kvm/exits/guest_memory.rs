@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads of the guest's memory in the guest's place: with its translation, its privilege, and the
+//! faults that it would get itself.
+
+use crate::{
+    abi::insn::TrapInsn,
+    exits::Next,
+    hart::trap::{
+        cause,
+        Access,
+        Exit,
+        Trap, //
+    },
+    mmu::{
+        activate,
+        map, //
+    },
+    switch::{
+        guest_load::{
+            self,
+            GuestLoad, //
+        },
+        regs::Regs, //
+    },
+    vcpu::exception::{
+        inject,
+        Exception, //
+    },
+    Riscv, //
+};
+use kernel::{
+    interrupt::LocalInterruptDisabled,
+    kvm::{
+        Gva,
+        LoadedVcpu,
+        PreemptOff, //
+    },
+    prelude::*, //
+};
+
+/// Why nothing was read.
+pub(crate) enum ReadError {
+    /// The guest itself would have trapped.
+    Trap(Trap),
+    /// A fence or a new VMID has to come first: the guest has to execute its instruction again.
+    Again,
+    /// The host cannot read as the guest would.
+    Failed(Error),
+}
+
+/// Fetches the instruction at the guest's program counter, with execute permission.
+///
+/// # Errors
+///
+/// If the instruction cannot be fetched, the error is what comes next, to be returned by the caller.
+pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
+    match load(vcpu, insn_at_pc(vcpu)) {
+        Ok(raw) => Ok(TrapInsn::fetched(raw as u32)),
+        Err(ReadError::Trap(trap)) => {
+            // If the page has gone from the G-stage meanwhile, the guest faults on it itself, and
+            // gets it back.
+            if trap.scause != cause::LOAD_GUEST_PAGE_FAULT {
+                inject(vcpu, Exception::of_fetch(&trap));
+            }
+            Err(Ok(Next::Enter))
+        }
+        Err(ReadError::Again) => Err(Ok(Next::Enter)),
+        Err(ReadError::Failed(e)) => Err(Err(e)),
+    }
+}
+
+/// Fetches the instruction at the guest's program counter at the stage
+/// [`irqs_off`](crate::exits::Handle::irqs_off).
+///
+/// Returns [`None`] if a fence or a new VMID has to come first, or if the guest would trap.
+pub(crate) fn fetch_irqs_off(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    irq: &LocalInterruptDisabled,
+) -> Option<TrapInsn> {
+    // Between the entry and this stage, interrupts were enabled for a moment.
+    let vmid = vcpu.local().activation.vmid();
+    if vcpu.vm().backend().vmid.current() != Some(vmid) || vcpu.request_pending() {
+        return None;
+    }
+    let raw = guest_load::load(vcpu, irq, insn_at_pc(vcpu)).ok()?.ok()?;
+    Some(TrapInsn::fetched(raw as u32))
+}
+
+/// Reads eight bytes at `gva`.
+pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, ReadError> {
+    load(vcpu, GuestLoad::DoubleWord(gva))
+}
+
+/// Handles the failure of a [`read`]: maps the page, so that the guest finds it when it executes its
+/// instruction again, or raises the exception that the guest would have got.
+pub(crate) fn read_failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError) -> Result<Next> {
+    let trap = match error {
+        ReadError::Trap(trap) => trap,
+        ReadError::Again => return Ok(Next::Enter),
+        ReadError::Failed(e) => return Err(e),
+    };
+    let srcu = vcpu.srcu_read_lock();
+    let exception = match trap.decode() {
+        Exit::GuestPageFault(fault) => match map::memslot(&srcu, &fault) {
+            Some(slot) => return map::map(vcpu, &slot, &fault).map(|()| Next::Enter),
+            None => Exception::access_fault(Access::Load, trap.stval),
+        },
+        _ => Exception::of_trap(&trap),
+    };
+    inject(vcpu, exception);
+    Ok(Next::Enter)
+}
+
+fn insn_at_pc(vcpu: &LoadedVcpu<'_, Riscv>) -> GuestLoad {
+    GuestLoad::Insn(Gva(Regs::of(vcpu).sepc()))
+}
+
+/// Loads from the guest's memory, with the guest's translation in place.
+///
+/// Whoever unmaps guest memory waits until this has finished.
+fn load(vcpu: &LoadedVcpu<'_, Riscv>, from: GuestLoad) -> Result<u64, ReadError> {
+    let vm_vmid = &vcpu.vm().backend().vmid;
+    activate::run_queued_fences(vcpu);
+    vm_vmid.ensure();
+    vcpu.while_reading(|irq| {
+        let vmid = activate::prepare(vcpu, PreemptOff::from_irq_off(irq));
+        if vm_vmid.current() != Some(vmid) || activate::must_fence_first(vcpu) {
+            return Err(ReadError::Again);
+        }
+        guest_load::load(vcpu, irq, from)
+            .map_err(ReadError::Failed)?
+            .map_err(ReadError::Trap)
+    })
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes the hart that a vCPU is loaded on translate for that vCPU.
+//!
+//! A vCPU that is loaded may be preempted, and then finds the `hgatp` of another VM, or comes to
+//! another hart. So ahead of each entry, and of each read of the guest's memory, [`prepare`] compares
+//! what the hart has with what the vCPU needs:
+//!
+//! | event | `hgatp` of the hart | entries that must not be used |
+//! | --- | --- | --- |
+//! | the vCPU is loaded where it still owns the CSRs | unchanged | by [`TlbOwners`] |
+//! | the vCPU is loaded otherwise | unknown | by [`TlbOwners`] |
+//! | the VM has another VMID than at the last entry | the new VMID, from [`prepare`] on | all |
+//! | the platform has no VMIDs, and `hgatp` was unknown | VMID 0, from [`prepare`] on | all |
+//! | [`prepare`] has returned | the VM's root and VMID | none |
+//! | the vCPU is reset | unchanged | all |
+//!
+//! [`TlbOwners`]: crate::mmu::tlb::TlbOwners
+
+use crate::{
+    hart::fence,
+    mmu::{
+        fence_queue::{
+            Fence,
+            FenceQueue,
+            Queued, //
+        },
+        remote_fence::{
+            FENCES,
+            FENCE_I, //
+        },
+        tlb::{
+            self,
+            Stale,
+            TlbOwners, //
+        },
+        vmid::{
+            self,
+            Vmid, //
+        },
+    },
+    Riscv, //
+};
+use core::cell::Cell;
+use kernel::{
+    cpu::CpuId,
+    kvm::{
+        LoadedVcpu,
+        PreemptOff,
+        Request, //
+    },
+};
+
+/// How far the hart that a vCPU is loaded on translates for it.
+pub(crate) struct Activation {
+    /// The VMID in `hgatp`, [`Vmid::NONE`] if unknown.
+    hgatp: Cell<Vmid>,
+    /// The VMID that `stale` speaks of: that of the last entry.
+    fenced: Cell<Vmid>,
+    /// What the hart's TLB may hold that the vCPU must not use.
+    stale: Cell<Stale>,
+    /// The CPU that the vCPU has last entered the guest on.
+    tlb_on: Cell<Option<u32>>,
+}
+
+impl Activation {
+    /// Returns the state of a vCPU that has never run.
+    pub(crate) fn new() -> Self {
+        Self {
+            hgatp: Cell::new(Vmid::NONE),
+            fenced: Cell::new(Vmid::NONE),
+            stale: Cell::new(Stale::Everything),
+            tlb_on: Cell::new(None),
+        }
+    }
+
+    /// Notes that the vCPU with index `vcpu` is loaded on CPU `cpu`.
+    #[inline]
+    pub(crate) fn loaded(&self, owners: &TlbOwners, cpu: u32, vcpu: i32) {
+        self.stale
+            .set(owners.stale_on(cpu, vcpu, self.tlb_on.get()));
+    }
+
+    /// Notes that `hgatp` of the hart may be that of another VM.
+    #[inline]
+    pub(crate) fn forget_hgatp(&self) {
+        self.hgatp.set(Vmid::NONE);
+    }
+
+    /// Makes the next entry fence everything, whatever hart it is on.
+    pub(crate) fn reset(&self) {
+        self.tlb_on.set(None);
+        self.stale.set(Stale::Everything);
+    }
+
+    /// Returns the VMID that [`prepare`] has put in `hgatp`, for a vCPU that has not been preempted
+    /// since.
+    #[inline]
+    pub(crate) fn vmid(&self) -> Vmid {
+        self.hgatp.get()
+    }
+}
+
+/// Loads `hgatp` and drops stale translations. Returns the VMID loaded, which may be of an older
+/// generation.
+///
+/// The VM must have had a VMID ([`VmVmid::ensure`](vmid::VmVmid::ensure)).
+#[inline]
+pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
+    let vm = vcpu.vm().backend();
+    let local = &vcpu.local().activation;
+    let vmid = vm.vmid.last(preempt);
+    if local.hgatp.get() != vmid {
+        vm.gstage.load_hgatp(preempt, vmid);
+        local.hgatp.set(vmid);
+        // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence everything.
+        if local.fenced.replace(vmid) != vmid || !vmid::in_use() {
+            local.stale.set(Stale::Everything);
+        }
+    }
+    if local.stale.get() != Stale::Nothing {
+        if local.stale.get() == Stale::Everything {
+            tlb::fence_all_gpas(preempt, vmid);
+            // The guest's own FENCE.I acted on another hart.
+            fence::fence_i();
+        }
+        tlb::fence_all_gvas(preempt, vmid);
+        let cpu = CpuId::current().as_u32();
+        vm.tlb_owners.set(cpu, vcpu.index());
+        local.tlb_on.set(Some(cpu));
+        local.stale.set(Stale::Nothing);
+    }
+    if vcpu.request_pending() {
+        if vcpu.take_request(FENCE_I) {
+            fence::fence_i();
+        }
+        // The core makes this request when pages of the guest's memory go.
+        if vcpu.take_request(Request::TLB_FLUSH) {
+            tlb::fence_all_gpas(preempt, vmid);
+        }
+    }
+    vmid
+}
+
+/// Executes a fence for the calling vCPU, whose hart is prepared.
+pub(crate) fn fence_here(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, fence: Fence) {
+    tlb::execute(preempt, vcpu.local().activation.vmid(), fence);
+}
+
+/// Executes the fences in the vCPU's queue.
+pub(crate) fn run_queued_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
+    if !vcpu.take_request(FENCES) {
+        return;
+    }
+    // Others may queue fences as fast as this executes them, so it takes one queue's worth at a time.
+    for _ in 0..FenceQueue::CAPACITY {
+        let (queued, is_last) = {
+            let mut fences = vcpu.shared().fences.lock();
+            (fences.pop(), fences.is_empty())
+        };
+        let Some(queued) = queued else {
+            return;
+        };
+        vcpu.vm().backend().vmid.ensure();
+        // If the vCPU has come to another hart or to another VMID since the request, this drops
+        // everything.
+        let preempt = PreemptOff::new();
+        let vmid = prepare(vcpu, &preempt);
+        match queued {
+            Queued::Fence(fence) => tlb::execute(&preempt, vmid, fence),
+            Queued::Everything => {
+                tlb::fence_all_gpas(&preempt, vmid);
+                tlb::fence_all_gvas(&preempt, vmid);
+            }
+        }
+        if is_last {
+            // A fence that is queued after this makes a request of its own.
+            return;
+        }
+    }
+    vcpu.request(FENCES);
+}
+
+/// Returns whether the vCPU must not use the guest's translation before [`run_queued_fences`] and
+/// [`prepare`] have run.
+pub(crate) fn must_fence_first(vcpu: &LoadedVcpu<'_, Riscv>) -> bool {
+    vcpu.request_pending() && (vcpu.is_requested(FENCES) || vcpu.is_requested(Request::TLB_FLUSH))
+}

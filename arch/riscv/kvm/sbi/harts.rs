@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which vCPUs a hart mask of the guest names (SBI specification, "Hart list parameter").
+
+use crate::{
+    abi::sbi::HartMask,
+    Riscv, //
+};
+use kernel::kvm::{
+    Vcpu,
+    VcpuId,
+    Vm, //
+};
+
+/// Returns the hart ID of a vCPU.
+#[inline]
+pub(crate) fn hartid(vcpu: &Vcpu<Riscv>) -> u64 {
+    u64::from(vcpu.id().0)
+}
+
+/// Returns the vCPUs whose harts a mask names. A hart that does not exist is left out.
+#[inline]
+pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcpu<Riscv>> + Clone {
+    let all = if mask.is_all() { vm.online_vcpus() } else { 0 };
+    let named = mask
+        .iter()
+        .filter_map(|hartid| vm.vcpu_by_id(VcpuId(u32::try_from(hartid).ok()?)));
+    let all = (0..all).filter_map(|index| vm.vcpu(index));
+    Iterator::chain(all, named)
+}
+
+/// Returns whether every hart of the mask is in the vCPU table, so that the walk is bounded.
+#[inline]
+pub(crate) fn in_vcpu_table(vm: &Vm<Riscv>, mask: HartMask) -> bool {
+    if mask.is_all() {
+        return vm.has_few_vcpus();
+    }
+    mask.iter()
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.near_vcpu(VcpuId(id)).is_some()))
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which SBI extensions a vCPU has.
+
+use crate::abi::one_reg::{
+    Numbered,
+    SbiExtId, //
+};
+
+/// Which extensions a guest's SBI has.
+#[derive(Clone, Copy)]
+pub(crate) struct SbiExtensions(u32);
+
+impl SbiExtensions {
+    /// Returns the extensions that a guest has if user space says nothing else.
+    pub(crate) fn new() -> Self {
+        SbiExtId::all()
+            .filter(|ext| default_on(*ext) == Some(true))
+            .fold(Self(0), |set, ext| set.with(ext, true))
+    }
+
+    /// Returns whether the guest has `ext`.
+    #[inline(always)]
+    pub(crate) const fn has(self, ext: SbiExtId) -> bool {
+        self.0 & 1 << ext as u32 != 0
+    }
+
+    /// Returns the set with `ext`, or without it.
+    pub(crate) const fn with(self, ext: SbiExtId, on: bool) -> Self {
+        let bit = 1 << ext as u32;
+        if on {
+            Self(self.0 | bit)
+        } else {
+            Self(self.0 & !bit)
+        }
+    }
+}
+
+/// Returns whether a guest has an extension if user space says nothing else, or [`None`] if it
+/// cannot have it.
+pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
+    match ext {
+        SbiExtId::Time
+        | SbiExtId::Ipi
+        | SbiExtId::Rfence
+        | SbiExtId::Srst
+        | SbiExtId::Hsm
+        | SbiExtId::Experimental
+        | SbiExtId::Vendor => Some(true),
+        // The register is part of the ABI, whether this kernel serves the calls or not.
+        SbiExtId::V01 => Some(true),
+        // They are of no use before user space is ready to serve them.
+        SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
+        SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
+    }
+}
