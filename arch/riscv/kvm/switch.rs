@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod fp;
 pub(crate) mod guest_load;
 pub(crate) mod regs;
 pub(crate) mod user_csrs;

@@ -173,7 +173,7 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     let sstatus = regs.sstatus();
     regs.set_sstatus(
         sstatus
-            .with_fs(initial(isa.fp_double().is_some()))
+            .with_fs(initial(isa.fp().is_some()))
             .with_vs(initial(isa.has(IsaExtId::V))),
     );
 }
@@ -243,7 +243,7 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
     }
     shared.timer.load(preempt, &vm.time);
     local.activation.loaded(&vm.tlb_owners, cpu, vcpu.index());
-    Regs::of(vcpu).load_fp(preempt, local.isa.get().fp_double());
+    Regs::of(vcpu).load_fp(preempt, local.isa.get().fp());
 }
 
 /// Takes the guest's state off this hart.
@@ -253,7 +253,7 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     let regs = Regs::of(vcpu);
 
     let dirty = regs.sstatus().fs() == ExtState::Dirty;
-    regs.put_fp(preempt, local.isa.get().fp_double().filter(|_| dirty));
+    regs.put_fp(preempt, local.isa.get().fp().filter(|_| dirty));
     if dirty {
         regs.set_sstatus(regs.sstatus().with_fs(ExtState::Clean));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's registers in memory: those that the world switch moves, and the floating-point ones.
+//! The guest's registers in memory: those that the world switch moves.
 //!
 //! They are part of `struct kvm_vcpu_arch`, where the assembly finds them. The hooks for load and
 //! put may run on top of code that uses them, so every access is one volatile access.
@@ -10,12 +10,9 @@ use crate::{
         Gpr,
         InsnLen, //
     },
-    hart::{
-        csr::{
-            Hstatus,
-            Sstatus, //
-        },
-        features, //
+    hart::csr::{
+        Hstatus,
+        Sstatus, //
     },
     Riscv, //
 };
@@ -26,7 +23,6 @@ use kernel::{
         backend::VcpuOps,
         Gva,
         LockedVcpu,
-        PreemptOff,
         Vcpu, //
     },
 };
@@ -54,13 +50,13 @@ impl<'a> Regs<'a> {
     }
 
     #[inline(always)]
-    fn guest(self) -> *mut bindings::kvm_cpu_context {
+    pub(super) fn guest(self) -> *mut bindings::kvm_cpu_context {
         // SAFETY: The vCPU is valid for `'a`.
         unsafe { &raw mut (*self.arch).guest_context }
     }
 
     #[inline(always)]
-    fn host(self) -> *mut bindings::kvm_cpu_context {
+    pub(super) fn host(self) -> *mut bindings::kvm_cpu_context {
         // SAFETY: The vCPU is valid for `'a`.
         unsafe { &raw mut (*self.arch).host_context }
     }
@@ -144,90 +140,6 @@ impl<'a> Regs<'a> {
     pub(crate) fn clear(self) {
         // SAFETY: The context is valid, and zeroes are valid values of all its fields.
         unsafe { core::ptr::write_bytes(self.guest(), 0, 1) };
-    }
-
-    /// Returns the bits of `f<n>` in double precision, `n` below 32.
-    pub(crate) fn fp_d(self, n: usize) -> u64 {
-        // SAFETY: The context is valid, and any bits are a value.
-        unsafe { (&raw const (*self.guest()).fp.d.f[n & 31]).read_volatile() }
-    }
-
-    /// Sets the bits of `f<n>` in double precision, `n` below 32.
-    pub(crate) fn set_fp_d(self, n: usize, value: u64) {
-        // SAFETY: The context is valid.
-        unsafe { (&raw mut (*self.guest()).fp.d.f[n & 31]).write_volatile(value) };
-    }
-
-    /// Returns the bits of `f<n>` in single precision, `n` below 32.
-    pub(crate) fn fp_f(self, n: usize) -> u32 {
-        // SAFETY: The context is valid, and any bits are a value.
-        unsafe { (&raw const (*self.guest()).fp.f.f[n & 31]).read_volatile() }
-    }
-
-    /// Sets the bits of `f<n>` in single precision, `n` below 32.
-    pub(crate) fn set_fp_f(self, n: usize, value: u32) {
-        // SAFETY: The context is valid.
-        unsafe { (&raw mut (*self.guest()).fp.f.f[n & 31]).write_volatile(value) };
-    }
-
-    /// Returns `fcsr`, of the registers in double or in single precision.
-    pub(crate) fn fcsr(self, double: bool) -> u32 {
-        // SAFETY: The context is valid, and any bits are a value.
-        unsafe { self.fcsr_ptr(double).read_volatile() }
-    }
-
-    /// Sets `fcsr`, of the registers in double or in single precision.
-    pub(crate) fn set_fcsr(self, double: bool, value: u32) {
-        // SAFETY: The context is valid.
-        unsafe { self.fcsr_ptr(double).write_volatile(value) };
-    }
-
-    fn fcsr_ptr(self, double: bool) -> *mut u32 {
-        // SAFETY: The context is valid.
-        unsafe {
-            if double {
-                &raw mut (*self.guest()).fp.d.fcsr
-            } else {
-                &raw mut (*self.guest()).fp.f.fcsr
-            }
-        }
-    }
-
-    /// Puts the guest's floating-point registers on this hart, and keeps the host's.
-    ///
-    /// `double` tells which the guest has, if it has any.
-    pub(crate) fn load_fp(self, _: &PreemptOff, double: Option<bool>) {
-        // SAFETY: The contexts are valid, and the hart has the registers.
-        unsafe {
-            if features::fpu_d() {
-                bindings::__kvm_riscv_rust_fp_d_save(self.host());
-            } else if features::fpu_f() {
-                bindings::__kvm_riscv_rust_fp_f_save(self.host());
-            }
-            match double {
-                Some(true) => bindings::__kvm_riscv_rust_fp_d_restore(self.guest()),
-                Some(false) => bindings::__kvm_riscv_rust_fp_f_restore(self.guest()),
-                None => {}
-            }
-        }
-    }
-
-    /// Puts the host's floating-point registers back on this hart, and keeps the guest's if the
-    /// guest has written them: `dirty` tells which it has, if so.
-    pub(crate) fn put_fp(self, _: &PreemptOff, dirty: Option<bool>) {
-        // SAFETY: As in `load_fp()`.
-        unsafe {
-            match dirty {
-                Some(true) => bindings::__kvm_riscv_rust_fp_d_save(self.guest()),
-                Some(false) => bindings::__kvm_riscv_rust_fp_f_save(self.guest()),
-                None => {}
-            }
-            if features::fpu_d() {
-                bindings::__kvm_riscv_rust_fp_d_restore(self.host());
-            } else if features::fpu_f() {
-                bindings::__kvm_riscv_rust_fp_f_restore(self.host());
-            }
-        }
     }
 }
 

@@ -37,6 +37,7 @@ use crate::{
         features, //
     },
     switch::{
+        fp::FpFormat,
         regs::Regs,
         vector, //
     },
@@ -197,8 +198,8 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         Reg::Timer(reg) => read_timer(vcpu, reg),
         Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
         Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
-        Reg::FpF(FpReg::Fcsr) => u64::from(regs.fcsr(false)),
-        Reg::FpD(FpReg::Fcsr) => u64::from(regs.fcsr(true)),
+        Reg::FpF(FpReg::Fcsr) => u64::from(regs.fcsr(FpFormat::Single)),
+        Reg::FpD(FpReg::Fcsr) => u64::from(regs.fcsr(FpFormat::Double)),
         Reg::IsaExt(ext) => {
             let isa = local.isa.get();
             read_ext(ext, |ext| isa::is_known(ext) && isa.has(ext))
@@ -234,8 +235,8 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
         Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
         Reg::FpD(FpReg::F(n)) => regs.set_fp_d(n.index(), value),
-        Reg::FpF(FpReg::Fcsr) => regs.set_fcsr(false, value as u32),
-        Reg::FpD(FpReg::Fcsr) => regs.set_fcsr(true, value as u32),
+        Reg::FpF(FpReg::Fcsr) => regs.set_fcsr(FpFormat::Single, value as u32),
+        Reg::FpD(FpReg::Fcsr) => regs.set_fcsr(FpFormat::Double, value as u32),
         Reg::IsaExt(ext) => {
             return write_ext(ext, value, |ext, value| write_isa_ext(vcpu, ext, value));
         }

@@ -15,7 +15,10 @@ use crate::{
         },
         features, //
     },
-    switch::vector, //
+    switch::{
+        fp::FpFormat,
+        vector, //
+    },
 };
 use kernel::bindings;
 
@@ -74,13 +77,13 @@ impl IsaSet {
             })
     }
 
-    /// Returns which floating-point registers there are: with double precision, without, or none.
+    /// Returns the floating-point registers that there are, if any.
     #[inline]
-    pub(crate) const fn fp_double(self) -> Option<bool> {
+    pub(crate) const fn fp(self) -> Option<FpFormat> {
         if self.has(IsaExtId::D) {
-            Some(true)
+            Some(FpFormat::Double)
         } else if self.has(IsaExtId::F) {
-            Some(false)
+            Some(FpFormat::Single)
         } else {
             None
         }
