@@ -41,12 +41,12 @@ use kernel::{
 fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     let gstage = &vm.backend().gstage;
     let gfns = slot.gfns();
-    let pages = Level::of_leaf(1).pages();
+    let pages = Level::MEGAPAGE.pages();
 
     let mut mmu = vm.mmu_write_lock();
     for start in (gfns.start.0.next_multiple_of(pages)..gfns.end.0).step_by(pages as usize) {
         let gfn = Gfn(start);
-        if gstage.is_small(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
+        if gstage.has_page_table_below(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
             gstage.unmap(&mut mmu, gfn..Gfn(start + pages), false);
         }
         mmu.yield_if_needed(|_| ());

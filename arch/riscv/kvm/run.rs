@@ -74,10 +74,10 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         }
     }
     if vcpu.take_request(power::RESET) {
-        let start = power.start();
-        let args = [hartid(vcpu), start.opaque];
+        let entry = power.entry_point();
+        let args = [hartid(vcpu), entry.opaque];
         vcpu::forget_requests(vcpu);
-        vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, start.pc, args));
+        vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, entry.pc, args));
     }
     activate::run_queued_fences(vcpu);
     if vcpu.dirty_ring_full() {

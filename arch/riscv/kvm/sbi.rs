@@ -46,7 +46,7 @@ use crate::{
     switch::regs::Regs,
     vcpu::completion::{
         self,
-        Pending, //
+        Completion, //
     },
     Riscv, //
 };
@@ -117,7 +117,7 @@ impl Handle for Ecall {
             Some(Extension::Rfence) => Rfence::handle(&call),
             Some(Extension::Hsm) => Hsm::handle(&call),
             Some(Extension::Srst) => Srst::handle(&call),
-            Some(Extension::User | Extension::UserRange) => Answer::AskUser(Pending::Sbi),
+            Some(Extension::User | Extension::UserRange) => Answer::AskUser(Completion::Sbi),
             None => Answer::error(SbiError::NotSupported),
         };
         match answer {

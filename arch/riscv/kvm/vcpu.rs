@@ -23,7 +23,7 @@ use crate::{
         },
         features,
         firmware::MachineIds,
-        guest_config::Config,
+        guest_config::GuestConfig,
         guest_csr,
         state, //
     },
@@ -40,7 +40,7 @@ use crate::{
         },
     },
     vcpu::{
-        completion::Pending,
+        completion::Completion,
         csrs::Csrs,
         interrupts::Interrupts,
         isa::IsaSet,
@@ -106,7 +106,7 @@ pub(crate) struct Local {
     /// The vCPU has been in `KVM_RUN`: what it is cannot be changed any more.
     pub(crate) has_run: Cell<bool>,
     /// What is to be completed when user space comes back.
-    pub(crate) pending: Cell<Pending>,
+    pub(crate) completion: Cell<Completion>,
     /// Pages for page tables.
     pub(crate) cache: RefCell<MemoryCache>,
     /// The guest's CSRs while the vCPU is not loaded.
@@ -114,7 +114,7 @@ pub(crate) struct Local {
     /// CSRs that are swapped at each entry: the guest's while the host runs.
     pub(crate) user_csrs: Cell<UserCsrs>,
     /// What the guest's traps do.
-    pub(crate) config: Cell<Config>,
+    pub(crate) config: Cell<GuestConfig>,
     /// The CSRs in memory differ from those that the vCPU has last left on a hart.
     pub(crate) csrs_changed: Cell<bool>,
     /// How far the hart that the vCPU is loaded on translates for it.
@@ -122,7 +122,7 @@ pub(crate) struct Local {
     /// The guest's vector registers.
     pub(crate) vector: GuestVector,
     /// The CPU that the vCPU has last been loaded on.
-    loaded_on: Cell<Option<u32>>,
+    csrs_on: Cell<Option<u32>>,
 }
 
 impl Local {
@@ -133,15 +133,15 @@ impl Local {
             sbi: Cell::new(SbiExtensions::new()),
             machine: Cell::new(MachineIds::of_host()),
             has_run: Cell::new(false),
-            pending: Cell::new(Pending::None),
+            completion: Cell::new(Completion::None),
             cache: RefCell::new(MemoryCache::new()),
             csrs: Cell::new(Csrs::default()),
             user_csrs: Cell::new(UserCsrs::RESET),
-            config: Cell::new(Config::new(isa.henvcfg(), isa.hstateen0(), false)),
+            config: Cell::new(GuestConfig::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
             activation: Activation::new(),
             vector: GuestVector::new()?,
-            loaded_on: Cell::new(None),
+            csrs_on: Cell::new(None),
         })
     }
 }
@@ -150,7 +150,7 @@ impl Local {
 pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     let local = vcpu.local();
     let isa = local.isa.get();
-    local.config.set(Config::new(
+    local.config.set(GuestConfig::new(
         isa.henvcfg(),
         isa.hstateen0(),
         vcpu.guest_debug(),
@@ -214,7 +214,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.csrs.set(Csrs::default());
     local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
-    local.pending.set(Pending::None);
+    local.completion.set(Completion::None);
     shared.interrupts.reset();
     shared.timer.set_deadline(timer::NEVER);
     local.activation.reset();
@@ -229,9 +229,9 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
     // If this vCPU was the last here, and has been nowhere else since, the hart still has what it
     // has left.
     let cpu = cpu.as_u32();
-    let stayed = local.loaded_on.replace(Some(cpu)) == Some(cpu);
-    if !stayed || !state::was_last(preempt, vcpu) || local.csrs_changed.get() {
-        state::set_last(preempt, vcpu);
+    let stayed = local.csrs_on.replace(Some(cpu)) == Some(cpu);
+    if !stayed || !state::owns_csrs(preempt, vcpu) || local.csrs_changed.get() {
+        state::set_csr_owner(preempt, vcpu);
         local.csrs_changed.set(false);
         local.config.get().load(preempt);
         local.csrs.get().load(preempt);

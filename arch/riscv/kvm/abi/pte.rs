@@ -91,14 +91,20 @@ impl Level {
     /// Pages of 4K.
     pub const PAGE: Self = Self(0);
 
+    /// Pages of 2M, which the specification calls megapages.
+    pub const MEGAPAGE: Self = Self(1);
+
+    /// Pages of 1G, which the specification calls gigapages.
+    pub const GIGAPAGE: Self = Self(2);
+
     /// Returns the level with this number, 1G at the most: a leaf that is larger than what the host
     /// has a page of is of no use.
     #[inline]
     pub const fn of_leaf(number: usize) -> Self {
         match number {
-            0 => Self(0),
-            1 => Self(1),
-            _ => Self(2),
+            0 => Self::PAGE,
+            1 => Self::MEGAPAGE,
+            _ => Self::GIGAPAGE,
         }
     }
 
@@ -151,7 +157,7 @@ impl Level {
 
 /// What the guest may do with a page. Reading is always allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum Rights {
     /// Read and execute: the host does not allow more.
     ReadOnly,
     /// Read and execute, until a write has been logged: the host allows it.
@@ -198,11 +204,11 @@ impl Pte {
     /// All G-stage accesses count as those of U-mode. A and D are set from the start: a hart may
     /// set them itself or fault, and dirty pages are logged by the write permission.
     #[inline]
-    pub const fn leaf(pfn: u64, access: Access) -> Self {
-        let write = match access {
-            Access::ReadOnly => 0,
-            Access::Logged => Self::HOST_WRITABLE,
-            Access::Writable => Self::HOST_WRITABLE | Self::WRITE,
+    pub const fn leaf(pfn: u64, rights: Rights) -> Self {
+        let write = match rights {
+            Rights::ReadOnly => 0,
+            Rights::Logged => Self::HOST_WRITABLE,
+            Rights::Writable => Self::HOST_WRITABLE | Self::WRITE,
         };
         let flags = Self::VALID | Self::READ | Self::EXEC | Self::USER | Self::ACCESSED;
         Self(((pfn << Self::PPN_SHIFT) & Self::PPN_MASK) | flags | Self::DIRTY | write)

@@ -55,7 +55,7 @@ impl Handle for VirtualInstruction {
         let regs = Regs::of(vcpu);
         if !TrapInsn::is_wfi_in_stval(self.stval)
             || !regs.sstatus().spp().into_bool()
-            || !vcpu.shared().interrupts.pending_on_hart(irq)
+            || !vcpu.shared().interrupts.pending_loaded(irq)
         {
             return false;
         }

@@ -16,7 +16,7 @@ use kernel::kvm::PreemptOff;
 
 /// What the guest's traps do, and which of the hart's features it may use.
 #[derive(Clone, Copy)]
-pub(crate) struct Config {
+pub(crate) struct GuestConfig {
     /// Exceptions that the guest handles itself.
     pub(crate) hedeleg: u64,
     /// Features.
@@ -25,7 +25,7 @@ pub(crate) struct Config {
     pub(crate) hstateen0: Hstateen0,
 }
 
-impl Config {
+impl GuestConfig {
     /// Exceptions that are the guest's own affair, whatever it is and however it is debugged.
     const HEDELEG: u64 = 1 << cause::INST_MISALIGNED
         | 1 << cause::INST_ILLEGAL

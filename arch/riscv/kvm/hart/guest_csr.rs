@@ -26,27 +26,27 @@ use kernel::{
 
 /// A token of code that may access this hart's guest CSRs: preemption is disabled, or a vCPU is
 /// loaded, whose values follow the thread.
-pub(crate) trait OnHart {
+pub(crate) trait GuestCsrAccess {
     /// Calls `f` with the hart's shared memory, if it is [in use](SharedMemory::is_set). Only where
     /// there is some.
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R>;
 }
 
-impl OnHart for PreemptOff {
+impl GuestCsrAccess for PreemptOff {
     #[inline(always)]
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
         nacl::this_hart_preempt(self).if_set(f)
     }
 }
 
-impl OnHart for LocalInterruptDisabled {
+impl GuestCsrAccess for LocalInterruptDisabled {
     #[inline(always)]
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
         nacl::this_hart(self).if_set(f)
     }
 }
 
-impl<B: VcpuOps> OnHart for LoadedVcpu<'_, B> {
+impl<B: VcpuOps> GuestCsrAccess for LoadedVcpu<'_, B> {
     #[inline(always)]
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
         nacl::this_hart_preempt(&PreemptOff::new()).if_set(f)
@@ -79,7 +79,7 @@ const fn is_guest_csr(csr: u16) -> bool {
 
 /// Reads a CSR of the guest.
 #[inline(always)]
-pub(crate) fn read<const CSR: u16>(hart: &impl OnHart) -> u64 {
+pub(crate) fn read<const CSR: u16>(hart: &impl GuestCsrAccess) -> u64 {
     const { assert!(is_guest_csr(CSR)) };
     if nacl::available() {
         if let Some(value) = hart.with_shmem(|shmem| shmem.read_csr::<CSR>()) {
@@ -92,7 +92,7 @@ pub(crate) fn read<const CSR: u16>(hart: &impl OnHart) -> u64 {
 
 /// Writes a CSR of the guest.
 #[inline(always)]
-pub(crate) fn write<const CSR: u16>(hart: &impl OnHart, value: u64) {
+pub(crate) fn write<const CSR: u16>(hart: &impl GuestCsrAccess, value: u64) {
     const { assert!(is_guest_csr(CSR)) };
     // SAFETY: A CSR of the guest holds what the guest or its user space wants it to.
     unsafe { write_any::<CSR>(hart, value) };
@@ -102,7 +102,7 @@ pub(crate) fn write<const CSR: u16>(hart: &impl OnHart, value: u64) {
 ///
 /// The kernel must stay sound with this value in the CSR.
 #[inline(always)]
-pub(super) unsafe fn write_any<const CSR: u16>(hart: &impl OnHart, value: u64) {
+pub(super) unsafe fn write_any<const CSR: u16>(hart: &impl GuestCsrAccess, value: u64) {
     if nacl::sync_csr() {
         let written = hart.with_shmem(|shmem| shmem.write_csr::<CSR>(value));
         if written.is_some() {
@@ -120,7 +120,7 @@ pub(super) unsafe fn write_any<const CSR: u16>(hart: &impl OnHart, value: u64) {
 /// `hgatp` must name the root of a page table that maps nothing but memory that is the guest's to
 /// access, and that outlives its use by this hart.
 #[inline(always)]
-pub(crate) unsafe fn write_hgatp(hart: &impl OnHart, hgatp: Hgatp) {
+pub(crate) unsafe fn write_hgatp(hart: &impl GuestCsrAccess, hgatp: Hgatp) {
     // SAFETY: By the requirement.
     unsafe { write_any::<{ csr::HGATP }>(hart, hgatp.into_raw()) };
     if nacl::sync_csr() {

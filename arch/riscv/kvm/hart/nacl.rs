@@ -217,7 +217,7 @@ impl SharedMemory {
 
     /// Ends the swapping, and returns the guest's HSTATUS.
     #[inline(always)]
-    pub(crate) fn take_autoswap(&self) -> u64 {
+    pub(crate) fn end_autoswap(&self) -> u64 {
         self.write_word(AUTOSWAP_FLAGS, 0);
         self.read_word(AUTOSWAP_HSTATUS)
     }
@@ -261,7 +261,7 @@ impl SharedMemory {
     /// Notes that the call that enters the guest has made the SBI look at everything. Fails if it has
     /// left fences undone.
     #[inline(always)]
-    pub(crate) fn synced_by_sret(&self) -> Result<(), SbiError> {
+    pub(crate) fn note_sret_sync(&self) -> Result<(), SbiError> {
         self.csr_dirty.set(false);
         self.note_hfences()
     }
@@ -279,7 +279,7 @@ impl SharedMemory {
     /// Has those fences done that an earlier call has left undone, ahead of an entry by SYNC_SRET: what
     /// that one has left undone, it tells too late.
     #[inline]
-    pub(crate) fn sync_undone(&self) -> Result<(), SbiError> {
+    pub(crate) fn retry_undone_hfences(&self) -> Result<(), SbiError> {
         if self.undone.get() {
             self.sync_hfences()?;
         }

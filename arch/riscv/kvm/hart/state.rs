@@ -17,13 +17,13 @@ use kernel::{
 };
 
 /// The vCPU whose CSRs a hart still has. Only compared, never followed.
-struct Last(Cell<*const bindings::kvm_vcpu>);
+struct CsrOwner(Cell<*const bindings::kvm_vcpu>);
 
 // SAFETY: The pointer is not followed.
-unsafe impl Send for Last {}
+unsafe impl Send for CsrOwner {}
 
 percpu_static! {
-    static LAST: Last = Last(Cell::new(ptr::null()));
+    static CSR_OWNER: CsrOwner = CsrOwner(Cell::new(ptr::null()));
 }
 
 percpu_static! {
@@ -42,18 +42,18 @@ pub(crate) fn set_enabled(preempt: &PreemptOff, enabled: bool) {
 
 /// Returns whether this hart still has the CSRs of `vcpu`, as it has left them there.
 #[inline]
-pub(crate) fn was_last<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) -> bool {
-    ptr::eq(LAST.get_preempt(preempt).0.get(), vcpu.as_raw())
+pub(crate) fn owns_csrs<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) -> bool {
+    ptr::eq(CSR_OWNER.get_preempt(preempt).0.get(), vcpu.as_raw())
 }
 
 /// Notes that this hart has the CSRs of `vcpu` now.
 #[inline]
-pub(crate) fn set_last<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) {
-    LAST.get_preempt(preempt).0.set(vcpu.as_raw());
+pub(crate) fn set_csr_owner<B: Backend>(preempt: &PreemptOff, vcpu: &Vcpu<B>) {
+    CSR_OWNER.get_preempt(preempt).0.set(vcpu.as_raw());
 }
 
 /// Notes that this hart has no vCPU's CSRs any more.
 #[inline]
-pub(crate) fn forget(preempt: &PreemptOff) {
-    LAST.get_preempt(preempt).0.set(ptr::null());
+pub(crate) fn clear_csr_owner(preempt: &PreemptOff) {
+    CSR_OWNER.get_preempt(preempt).0.set(ptr::null());
 }

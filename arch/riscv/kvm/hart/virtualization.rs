@@ -70,7 +70,7 @@ pub(crate) fn wake(preempt: &PreemptOff) {
 fn forget_guests(preempt: &PreemptOff) {
     with_irqs_saved(nacl::flush_cpu);
     clear_csrs();
-    state::forget(preempt);
+    state::clear_csr_owner(preempt);
 }
 
 /// Sets the CSRs of virtualization to a known state when it is switched on for this hart. By the

@@ -4,10 +4,10 @@
 
 use crate::{
     abi::pte::{
-        Access,
         Level,
         Mode,
         Pte,
+        Rights,
         PAGE_SHIFT, //
     },
     mmu::{
@@ -59,7 +59,7 @@ pub(crate) struct Mapping {
     /// Where the host has it.
     pub(crate) pfn: Pfn,
     /// What the guest may do.
-    pub(crate) access: Access,
+    pub(crate) rights: Rights,
     /// How large a leaf may be that maps it together with its neighbours: host memory and memslot
     /// are contiguous and aligned to that.
     pub(crate) max_level: Level,
@@ -230,7 +230,7 @@ impl GStage {
     }
 
     /// Returns whether `gfn` is, or has been, mapped by a page of 4K.
-    pub(crate) fn is_small(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
+    pub(crate) fn has_page_table_below(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
         self.walk(gfn.gpa(), mmu).0.level() == Level::PAGE
     }
 
@@ -282,7 +282,7 @@ impl GStage {
 /// Returns the leaf of `level` that maps the page of `mapping`.
 #[inline]
 fn leaf(mapping: &Mapping, level: Level) -> Pte {
-    Pte::leaf(level.first(mapping.pfn.0), mapping.access)
+    Pte::leaf(level.first(mapping.pfn.0), mapping.rights)
 }
 
 /// Puts `wanted` in the place of the leaf `old`.

@@ -99,22 +99,22 @@ pub(crate) fn map(
         return Ok(());
     }
     // While pages are logged, a page becomes writable only when the guest has been seen to write it.
-    let access = match (page.writable(), write || !logged) {
-        (true, true) => pte::Access::Writable,
-        (true, false) => pte::Access::Logged,
-        (false, _) => pte::Access::ReadOnly,
+    let rights = match (page.writable(), write || !logged) {
+        (true, true) => pte::Rights::Writable,
+        (true, false) => pte::Rights::Logged,
+        (false, _) => pte::Rights::ReadOnly,
     };
     let mapping = Mapping {
         gfn,
         pfn: page.pfn(),
-        access,
+        rights,
         max_level: if logged {
             Level::PAGE
         } else {
             max_level(&mmu, slot, gfn)
         },
     };
-    if access == pte::Access::Writable {
+    if rights == pte::Rights::Writable {
         vm.mark_page_dirty(slot, gfn);
     }
     let flush = match gstage.map(&mmu, &mut cache, mapping) {
@@ -130,7 +130,7 @@ pub(crate) fn map(
         Flush::Local => fence_page(vcpu, gfn),
         Flush::Remote => {
             // The largest leaf there is, so that the fence covers the leaf that was split.
-            let level = Level::of_leaf(2);
+            let level = Level::GIGAPAGE;
             let start = level.first(gfn.0);
             vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
         }
@@ -170,13 +170,13 @@ pub(crate) fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn:
             && first >= gfns.start.0
             && first + level.pages() <= gfns.end.0
     };
-    if !fits(Level::of_leaf(1)) {
+    if !fits(Level::MEGAPAGE) {
         return Level::PAGE;
     }
     let host = Level::of_leaf(mmu.host_leaf_level(slot.hva(gfn)));
     if fits(host) {
         host
     } else {
-        Level::of_leaf(1).min(host)
+        Level::MEGAPAGE.min(host)
     }
 }

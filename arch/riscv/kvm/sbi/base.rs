@@ -20,7 +20,7 @@ use crate::{
         SbiError,
         IMPL_ID_KVM, //
     },
-    vcpu::completion::Pending, //
+    vcpu::completion::Completion, //
 };
 use kernel::{
     bindings,
@@ -65,7 +65,7 @@ fn value(call: &Call<'_>) -> Option<u64> {
 fn probe(call: &Call<'_>) -> Answer {
     let found = find(call.vcpu.local().sbi.get(), call.arg(0));
     if found == Some(Extension::UserRange) {
-        return Answer::AskUser(Pending::Sbi);
+        return Answer::AskUser(Completion::Sbi);
     }
     Answer::Return(Ok(u64::from(found.is_some())))
 }

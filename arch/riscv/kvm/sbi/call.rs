@@ -9,7 +9,7 @@ use crate::{
     },
     exits::guest_memory::ReadError,
     switch::regs::Regs,
-    vcpu::completion::Pending,
+    vcpu::completion::Completion,
     Riscv, //
 };
 use kernel::{
@@ -30,7 +30,7 @@ pub(super) enum Answer {
     /// Not yet: it cannot read what it needs in the guest's memory.
     ReadFailed(ReadError),
     /// Not itself: user space serves the call, and its answer gets to the guest in this way.
-    AskUser(Pending),
+    AskUser(Completion),
     /// Not at all: `KVM_RUN` returns, and the run area says why.
     Leave,
 }

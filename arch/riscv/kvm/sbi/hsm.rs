@@ -17,7 +17,7 @@ use crate::{
     vcpu::{
         power::{
             self,
-            Start, //
+            EntryPoint, //
         },
         wait::wait_for_interrupt, //
     },
@@ -37,11 +37,11 @@ impl Serve for Hsm {
         };
         Answer::Return(match function {
             HsmFn::HartStart => hart(call).and_then(|target| {
-                let start = Start {
+                let entry = EntryPoint {
                     pc: call.arg(1),
                     opaque: call.arg(2),
                 };
-                power::start(target, start).map(|()| 0)
+                power::start(target, entry).map(|()| 0)
             }),
             // If the hart stops, the guest does not see the answer: the hart starts at another address.
             HsmFn::HartStop if power::stop(call.vcpu) => Ok(0),

@@ -34,7 +34,7 @@ impl Serve for Ipi {
         if !mask(call).is_only(harts::hartid(call.vcpu)) {
             return None;
         }
-        interrupts::raise_on_hart(irq, VsInterrupt::Software);
+        interrupts::raise_loaded(irq, VsInterrupt::Software);
         Some(0)
     }
 

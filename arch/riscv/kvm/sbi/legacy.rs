@@ -29,7 +29,7 @@ use crate::{
         remote_fence, //
     },
     vcpu::{
-        completion::Pending,
+        completion::Completion,
         interrupts,
         timer, //
     },
@@ -62,7 +62,7 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
         Legacy::Shutdown => return srst::end(call, bindings::KVM_SYSTEM_EVENT_SHUTDOWN, 0),
         // Only user space has a console.
         Legacy::ConsolePutchar | Legacy::ConsoleGetchar => {
-            return Answer::AskUser(Pending::LegacySbi)
+            return Answer::AskUser(Completion::LegacySbi)
         }
     };
     match done {
@@ -73,7 +73,7 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
 
 /// Takes the software interrupt of the calling hart back. Returns whether it was pending.
 fn clear_ipi(call: &Call<'_>) -> u64 {
-    u64::from(interrupts::take(call.vcpu, VsInterrupt::Software))
+    u64::from(interrupts::clear(call.vcpu, VsInterrupt::Software))
 }
 
 fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {

@@ -23,7 +23,7 @@ impl Serve for Time {
     #[inline(always)]
     fn in_switch(call: &Call<'_>, irq: &LocalInterruptDisabled) -> Option<u64> {
         match TimeFn::from_raw(call.fid)? {
-            TimeFn::SetTimer => timer::set_on_hart(irq, call.arg(0)).then_some(0),
+            TimeFn::SetTimer => timer::set_loaded(irq, call.arg(0)).then_some(0),
         }
     }
 

@@ -59,7 +59,7 @@ pub(crate) struct GuestVector {
     /// vectors. Memory that the assembly writes, hence cells.
     memory: KVec<Cell<u64>>,
     /// The registers are those of the hart that the vCPU is loaded on.
-    on_hart: Cell<bool>,
+    live: Cell<bool>,
 }
 
 impl GuestVector {
@@ -72,7 +72,7 @@ impl GuestVector {
         }
         Ok(Self {
             memory,
-            on_hart: Cell::new(false),
+            live: Cell::new(false),
         })
     }
 
@@ -131,14 +131,14 @@ fn state(vcpu: &LockedVcpu<'_, Riscv>) -> *mut bindings::__riscv_v_ext_state {
 /// Puts the guest's registers on this hart, if the guest has any and they are not there.
 #[inline]
 pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
-    if !vcpu.local().vector.on_hart.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
-        take(vcpu, irq);
+    if !vcpu.local().vector.live.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
+        claim(vcpu, irq);
     }
 }
 
 /// Takes the hart's registers from whoever has them.
 #[inline(never)]
-fn take(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
+fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     let regs = Regs::of(vcpu);
     // SAFETY: Interrupts are disabled, and this is the vCPU's thread. The vCPU has vectors, so the
     // hart does, and `reset()` has made the state point to memory for all registers.
@@ -147,13 +147,13 @@ fn take(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
         bindings::__kvm_riscv_rust_vector_restore(state(vcpu));
     }
     regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
-    vcpu.local().vector.on_hart.set(true);
+    vcpu.local().vector.live.set(true);
 }
 
 /// Takes the guest's registers off this hart.
 #[inline]
 pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
-    if vcpu.local().vector.on_hart.get() {
+    if vcpu.local().vector.live.get() {
         with_irqs_saved(|irq| give_back(vcpu, irq));
     }
 }
@@ -161,12 +161,12 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
 /// Leaves the hart's registers to whoever wants them.
 fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     // An interrupt may have come first.
-    if !vcpu.local().vector.on_hart.replace(false) {
+    if !vcpu.local().vector.live.replace(false) {
         return;
     }
     let regs = Regs::of(vcpu);
     if regs.sstatus().vs() == ExtState::Dirty {
-        // SAFETY: As in `take()`.
+        // SAFETY: As in `claim()`.
         unsafe { bindings::__kvm_riscv_rust_vector_save(state(vcpu)) };
         regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
     }

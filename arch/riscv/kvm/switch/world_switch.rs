@@ -71,7 +71,7 @@ fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
         return Err(EntryFailed::from(SbiError::NoShmem));
     }
     if nacl::sync_sret() {
-        shmem.sync_undone()?;
+        shmem.retry_undone_hfences()?;
     } else {
         // A plain SRET flushes nothing of what was written to shared memory, so the hart would enter
         // whatever guest the CSRs describe without it.
@@ -139,12 +139,12 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
     // SAFETY: The SRET context holds the guest's registers; the rest is as in `switch_by_sret()`.
     let error = unsafe { bindings::__kvm_riscv_rust_nacl_switch_to(regs.arch()) };
     if error != 0 {
-        take_back_hstatus(shmem);
+        restore_hstatus(shmem);
         return Err(EntryFailed(error as i64));
     }
 
     let guest = if nacl::autoswap_csr() {
-        shmem.take_autoswap()
+        shmem.end_autoswap()
     } else if nacl::sync_csr() {
         let guest = shmem.read_csr::<{ csr::HSTATUS }>();
         shmem.defer_host_hstatus();
@@ -156,16 +156,16 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
     note_hstatus(regs, guest);
     // If fences were left undone, then the guest has not run as it should have. It does what it has
     // trapped for once more when it is entered again.
-    shmem.synced_by_sret()?;
+    shmem.note_sret_sync()?;
     Ok(shared_htval_htinst(shmem))
 }
 
 /// However far the SBI has got with an entry that has failed: HSTATUS is the host's again.
 #[inline(always)]
-fn take_back_hstatus(shmem: &SharedMemory) {
+fn restore_hstatus(shmem: &SharedMemory) {
     let host = shmem.host_hstatus();
     if nacl::autoswap_csr() {
-        shmem.take_autoswap();
+        shmem.end_autoswap();
     } else if nacl::sync_csr() {
         shmem.write_csr::<{ csr::HSTATUS }>(host);
     }

@@ -319,7 +319,7 @@ fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
         GeneralCsr::Stval => csrs.vstval,
         GeneralCsr::Sip => {
             // Interrupts that have come in since the vCPU ran.
-            csrs.hvip = vcpu.shared().interrupts.take_changes(csrs.hvip);
+            csrs.hvip = vcpu.shared().interrupts.apply_changes(csrs.hvip);
             set_csrs(vcpu, csrs);
             hvip_to_vsip(csrs.hvip)
         }

@@ -32,7 +32,7 @@ use kernel::{
 
 /// What is to be completed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pending {
+pub(crate) enum Completion {
     /// Nothing.
     None,
     /// A load from a device of user space.
@@ -53,7 +53,7 @@ const CSR_RET_VALUE: usize = 3;
 /// two results.
 const SBI_RET: usize = 8;
 
-impl Pending {
+impl Completion {
     /// Returns the exit reason that user space has been given.
     fn exit_reason(self) -> ExitReason {
         match self {
@@ -69,17 +69,17 @@ impl Pending {
 pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let run = vcpu.run_area();
-    let pending = vcpu.local().pending.replace(Pending::None);
+    let pending = vcpu.local().completion.replace(Completion::None);
     if !run.is_exit_reason(pending.exit_reason()) {
         return;
     }
     match pending {
-        Pending::None => {}
-        Pending::Load(load) => finish_load(regs, load, run.mmio_data()),
-        Pending::Store(store) => regs.skip(store.len),
-        Pending::Csr(csr) => finish_csr(regs, csr, run.arch_word::<CSR_RET_VALUE>()),
-        Pending::LegacySbi => finish_legacy_sbi(regs, run.arch_word::<SBI_RET>()),
-        Pending::Sbi => finish_sbi(
+        Completion::None => {}
+        Completion::Load(load) => finish_load(regs, load, run.mmio_data()),
+        Completion::Store(store) => regs.skip(store.len),
+        Completion::Csr(csr) => finish_csr(regs, csr, run.arch_word::<CSR_RET_VALUE>()),
+        Completion::LegacySbi => finish_legacy_sbi(regs, run.arch_word::<SBI_RET>()),
+        Completion::Sbi => finish_sbi(
             regs,
             run.arch_word::<SBI_RET>(),
             run.arch_word::<{ SBI_RET + 1 }>(),
@@ -117,13 +117,13 @@ pub(crate) fn finish_legacy_sbi(regs: Regs<'_>, value: u64) {
 /// Asks user space for a load.
 pub(crate) fn ask_load(vcpu: &LockedVcpu<'_, Riscv>, load: Load, addr: Gpa) {
     vcpu.run_area().exit_mmio_load(addr, load.width.bytes());
-    vcpu.local().pending.set(Pending::Load(load));
+    vcpu.local().completion.set(Completion::Load(load));
 }
 
 /// Asks user space for a store.
 pub(crate) fn ask_store(vcpu: &LockedVcpu<'_, Riscv>, store: Store, addr: Gpa, data: &[u8]) {
     vcpu.run_area().exit_mmio_store(addr, data);
-    vcpu.local().pending.set(Pending::Store(store));
+    vcpu.local().completion.set(Completion::Store(store));
 }
 
 /// Asks user space for an access to a CSR.
@@ -134,12 +134,12 @@ pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
         bindings::KVM_EXIT_RISCV_CSR,
         [u64::from(insn.csr), write.value, write.mask, 0],
     );
-    vcpu.local().pending.set(Pending::Csr(insn));
+    vcpu.local().completion.set(Completion::Csr(insn));
 }
 
 /// Asks user space to serve an SBI call, and answers it with "not supported" if user space does not.
-/// `pending` is [`Pending::Sbi`] or [`Pending::LegacySbi`].
-pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Pending) {
+/// `pending` is [`Completion::Sbi`] or [`Completion::LegacySbi`].
+pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Completion) {
     let regs = Regs::of(vcpu);
     let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));
     let error = SbiError::NotSupported.raw();
@@ -147,5 +147,5 @@ pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Pending) {
         bindings::KVM_EXIT_RISCV_SBI,
         [a7, a6, a0, a1, a2, a3, a4, a5, error, 0],
     );
-    vcpu.local().pending.set(pending);
+    vcpu.local().completion.set(pending);
 }

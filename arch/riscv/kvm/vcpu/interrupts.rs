@@ -16,7 +16,7 @@ use crate::{
         },
         guest_csr::{
             self,
-            OnHart, //
+            GuestCsrAccess, //
         },
     },
     trace,
@@ -113,7 +113,7 @@ impl Interrupts {
 
     /// Applies the changes that wait to `hvip`, a copy of the register.
     #[inline]
-    pub(crate) fn take_changes(&self, hvip: u64) -> u64 {
+    pub(crate) fn apply_changes(&self, hvip: u64) -> u64 {
         if self.changes.read_once() == Changes::NONE.0 {
             return hvip;
         }
@@ -122,12 +122,12 @@ impl Interrupts {
 
     /// Applies the changes that wait to this hart's `hvip`.
     #[inline]
-    pub(crate) fn flush(&self, hart: &impl OnHart) {
+    pub(crate) fn flush(&self, hart: &impl GuestCsrAccess) {
         if self.changes.read_once() == Changes::NONE.0 {
             return;
         }
         let old = guest_csr::read::<{ csr::HVIP }>(hart);
-        let new = self.take_changes(old);
+        let new = self.apply_changes(old);
         if new != old {
             guest_csr::write::<{ csr::HVIP }>(hart, new);
         }
@@ -151,7 +151,7 @@ impl Interrupts {
 
     /// Returns the same of the vCPU that is loaded on this hart.
     #[inline(always)]
-    pub(crate) fn pending_on_hart(&self, hart: &impl OnHart) -> bool {
+    pub(crate) fn pending_loaded(&self, hart: &impl GuestCsrAccess) -> bool {
         let hvip = Changes(self.changes.read_once()).apply(guest_csr::read::<{ csr::HVIP }>(hart));
         hvip & vsip_to_hvip(guest_csr::read::<{ csr::VSIE }>(hart)) != 0
     }
@@ -165,7 +165,7 @@ impl Interrupts {
 
 /// Raises an interrupt of the vCPU that is loaded on this hart and about to go on.
 #[inline(always)]
-pub(crate) fn raise_on_hart(hart: &impl OnHart, irq: VsInterrupt) {
+pub(crate) fn raise_loaded(hart: &impl GuestCsrAccess, irq: VsInterrupt) {
     let hvip = guest_csr::read::<{ csr::HVIP }>(hart);
     guest_csr::write::<{ csr::HVIP }>(hart, hvip | irq.bit());
 }
@@ -181,7 +181,7 @@ pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
 
 /// Lowers an interrupt of a loaded vCPU. Returns whether it was pending; one that is raised at the
 /// same time stays.
-pub(crate) fn take(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
+pub(crate) fn clear(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
     vcpu.shared().interrupts.flush(vcpu);
     let hvip = guest_csr::read::<{ csr::HVIP }>(vcpu);
     guest_csr::write::<{ csr::HVIP }>(vcpu, hvip & !irq.bit());

@@ -34,7 +34,7 @@ pub(crate) const RESET: Request = Request::arch(1);
 
 /// Where a hart begins when it is started.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Start {
+pub(crate) struct EntryPoint {
     /// The address of the first instruction.
     pub(crate) pc: u64,
     /// The value of `a1`.
@@ -44,11 +44,11 @@ pub(crate) struct Start {
 /// The power state of a vCPU.
 #[pin_data]
 pub(crate) struct Power {
-    /// Written under the lock.
+    /// Whether the hart is stopped. Written under `lock`, read by any thread.
     stopped: Atomic<bool>,
     /// Where the hart was started last.
     #[pin]
-    start: SpinLock<Start>,
+    lock: SpinLock<EntryPoint>,
 }
 
 impl Power {
@@ -56,7 +56,7 @@ impl Power {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             stopped: Atomic::new(false),
-            start <- new_spinlock!(Start::default()),
+            lock <- new_spinlock!(EntryPoint::default()),
         })
     }
 
@@ -67,19 +67,19 @@ impl Power {
     }
 
     /// Returns where the hart was started last.
-    pub(crate) fn start(&self) -> Start {
-        *self.start.lock()
+    pub(crate) fn entry_point(&self) -> EntryPoint {
+        *self.lock.lock()
     }
 }
 
-/// Starts the hart of a vCPU at `start`, unless it is started already.
-pub(crate) fn start(vcpu: &Vcpu<Riscv>, start: Start) -> Result<(), SbiError> {
+/// Starts the hart of a vCPU at `entry`, unless it is started already.
+pub(crate) fn start(vcpu: &Vcpu<Riscv>, entry: EntryPoint) -> Result<(), SbiError> {
     let power = &vcpu.shared().power;
-    let mut place = power.start.lock();
+    let mut place = power.lock.lock();
     if !power.is_stopped() {
         return Err(SbiError::AlreadyAvailable);
     }
-    *place = start;
+    *place = entry;
     // The vCPU sees the request when it sees that it is started.
     vcpu.request(RESET);
     power.stopped.store(false, Release);
@@ -90,14 +90,14 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, start: Start) -> Result<(), SbiError> {
 
 /// Forgets that the hart of a vCPU was to begin somewhere, if it has not begun yet.
 pub(crate) fn forget_start(vcpu: &LockedVcpu<'_, Riscv>) {
-    let _guard = vcpu.shared().power.start.lock();
+    let _guard = vcpu.shared().power.lock.lock();
     let _ = vcpu.take_request(RESET);
 }
 
 /// Has a vCPU go on where it is.
 pub(crate) fn resume(vcpu: &Vcpu<Riscv>) {
     let power = &vcpu.shared().power;
-    let guard = power.start.lock();
+    let guard = power.lock.lock();
     power.stopped.store(false, Release);
     drop(guard);
     vcpu.wake_up();
@@ -106,7 +106,7 @@ pub(crate) fn resume(vcpu: &Vcpu<Riscv>) {
 /// Stops a vCPU. Returns `false` if it is stopped already.
 pub(crate) fn stop(vcpu: &Vcpu<Riscv>) -> bool {
     let power = &vcpu.shared().power;
-    let guard = power.start.lock();
+    let guard = power.lock.lock();
     let was_stopped = power.is_stopped();
     power.stopped.store(true, Release);
     vcpu.request(SLEEP);
@@ -119,7 +119,7 @@ pub(crate) fn stop(vcpu: &Vcpu<Riscv>) -> bool {
 pub(crate) fn stop_all(vm: &Vm<Riscv>) {
     for vcpu in vm.vcpus() {
         let power = &vcpu.shared().power;
-        let _guard = power.start.lock();
+        let _guard = power.lock.lock();
         power.stopped.store(true, Release);
     }
     vm.request_all(SLEEP);

@@ -15,7 +15,7 @@ use crate::{
         features,
         guest_csr::{
             self,
-            OnHart, //
+            GuestCsrAccess, //
         },
         time_base::TimeBase, //
     },
@@ -132,7 +132,7 @@ impl GuestTimer {
 
     /// Puts the timer on this hart.
     #[inline]
-    pub(crate) fn load(&self, hart: &impl OnHart, time: &GuestTime) {
+    pub(crate) fn load(&self, hart: &impl GuestCsrAccess, time: &GuestTime) {
         guest_csr::write::<{ csr::HTIMEDELTA }>(hart, time.delta());
         if features::sstc() {
             guest_csr::write::<{ csr::VSTIMECMP }>(hart, self.deadline());
@@ -144,7 +144,7 @@ impl GuestTimer {
     /// If it expired now, the pending interrupt would end every WFI of the host on this hart, so it
     /// is set to never expire. Returns whether that had to be done.
     #[inline]
-    pub(crate) fn put(&self, hart: &impl OnHart) -> bool {
+    pub(crate) fn put(&self, hart: &impl GuestCsrAccess) -> bool {
         if !features::sstc() {
             return false;
         }
@@ -166,7 +166,7 @@ impl GuestTimer {
 /// Sets the timer of the vCPU that is loaded on this hart, if that is all that it takes. Returns
 /// whether it is.
 #[inline(always)]
-pub(crate) fn set_on_hart(hart: &impl OnHart, deadline: u64) -> bool {
+pub(crate) fn set_loaded(hart: &impl GuestCsrAccess, deadline: u64) -> bool {
     if features::sstc() {
         // The interrupt follows the comparison from now on.
         guest_csr::write::<{ csr::VSTIMECMP }>(hart, deadline);
@@ -178,7 +178,7 @@ pub(crate) fn set_on_hart(hart: &impl OnHart, deadline: u64) -> bool {
 
 /// Sets the timer of a vCPU: the guest's SBI call.
 pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
-    if !set_on_hart(vcpu, deadline) {
+    if !set_loaded(vcpu, deadline) {
         start(vcpu, deadline);
     }
 }

@@ -5,7 +5,7 @@
 //! Bit positions are those of the privileged specification, "Sv39 Page Table Entry", written out.
 
 use kvm_riscv_logic::abi::pte::{
-            Access,
+            Rights,
             Level,
             Mode,
             Pte,
@@ -100,9 +100,9 @@ fn a_leaf_has_all_that_a_hart_needs() {
     let pfn = 0xfff_ffff_ffff;
     let common = V | R | X | U | A | D;
     for (access, write) in [
-        (Access::ReadOnly, 0),
-        (Access::Logged, 0),
-        (Access::Writable, W),
+        (Rights::ReadOnly, 0),
+        (Rights::Logged, 0),
+        (Rights::Writable, W),
     ] {
         let pte = Pte::leaf(pfn, access);
         assert_eq!(pte.into_raw() & !RSW, pfn << 10 | common | write);
@@ -111,7 +111,7 @@ fn a_leaf_has_all_that_a_hart_needs() {
         assert_eq!(pte.is_writable(), write != 0);
     }
     // What does not fit stays out of the reserved bits.
-    assert_eq!(Pte::leaf(u64::MAX, Access::ReadOnly).into_raw() >> 54, 0);
+    assert_eq!(Pte::leaf(u64::MAX, Rights::ReadOnly).into_raw() >> 54, 0);
 }
 
 #[test]
@@ -126,16 +126,16 @@ fn a_table_is_no_leaf() {
 #[test]
 fn only_what_the_host_allows_is_made_writable() {
     // The page of zeros, say: every process of the host has it.
-    assert_eq!(Pte::leaf(1, Access::ReadOnly).made_writable(), None);
+    assert_eq!(Pte::leaf(1, Rights::ReadOnly).made_writable(), None);
 
-    let logged = Pte::leaf(1, Access::Logged);
-    let writable = Pte::leaf(1, Access::Writable);
+    let logged = Pte::leaf(1, Rights::Logged);
+    let writable = Pte::leaf(1, Rights::Writable);
     assert_eq!(logged.made_writable(), Some(writable));
     assert_eq!(writable.write_protected(), logged);
     assert_eq!(writable.write_protected().made_writable(), Some(writable));
     assert_eq!(logged.aged().made_writable(), Some(writable));
     assert_eq!(
-        Pte::leaf(1, Access::ReadOnly)
+        Pte::leaf(1, Rights::ReadOnly)
             .write_protected()
             .made_writable(),
         None
@@ -144,7 +144,7 @@ fn only_what_the_host_allows_is_made_writable() {
 
 #[test]
 fn aging_changes_nothing_else() {
-    let pte = Pte::leaf(7, Access::Writable);
+    let pte = Pte::leaf(7, Rights::Writable);
     assert!(!pte.aged().is_young());
     assert_eq!(pte.aged().into_raw(), pte.into_raw() & !A);
     assert_eq!(pte.aged().union(pte), pte);
@@ -155,7 +155,7 @@ fn the_parts_of_a_leaf_map_what_it_maps() {
     for number in 1..3 {
         let level = Level::of_leaf(number);
         let below = level.below().unwrap();
-        let large = Pte::leaf(0x4_0000, Access::Writable);
+        let large = Pte::leaf(0x4_0000, Rights::Writable);
         for index in [0, 1, 511] {
             let part = large.part(index, below);
             assert_eq!(part.pfn(), 0x4_0000 + index as u64 * below.pages());
