@@ -262,7 +262,7 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     let csrs = Csrs::read(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     local.csrs.set(csrs);
-    guest_csr::settle(preempt, timer);
+    guest_csr::leave_guest(preempt, timer);
 }
 
 /// Leaves nothing in the CSRs of the AIA that another guest could read: it is not offered to guests,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CPUs that lose their state while they idle.
+//! Harts that lose their state when they idle deeply or when the system is suspended.
 
 use crate::hart::virtualization;
 use kernel::{
@@ -10,7 +10,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Switches virtualization off ahead of such a sleep, and on again after it.
+/// Clears the guest CSRs before a hart loses its state, and sets them up again after it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct CpuPmNotifier {
     #[pin]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Extensions of the host's harts that the backend itself makes use of.
+//! Extensions of the host's harts that the backend itself uses.
 //!
 //! Each is a static key, set once when the module is loaded.
 
@@ -30,7 +30,7 @@ pub(crate) const fn letter(letter: u8) -> u32 {
     (letter - b'a') as u32
 }
 
-/// Looks what the harts have.
+/// Enables the static keys of the extensions that all harts have.
 pub(crate) fn init() {
     for (ext, key) in [
         (bindings::RISCV_ISA_EXT_SMSTATEEN, &SMSTATEEN),
@@ -46,37 +46,37 @@ pub(crate) fn init() {
     }
 }
 
-/// State enable bits: `hstateen0` and `sstateen0` exist.
+/// Returns whether `hstateen0` and `sstateen0` exist.
 #[inline(always)]
 pub(crate) fn smstateen() -> bool {
     static_key_enabled!(SMSTATEEN)
 }
 
-/// `vstimecmp` exists.
+/// Returns whether `vstimecmp` exists.
 #[inline(always)]
 pub(crate) fn sstc() -> bool {
     static_key_enabled!(SSTC)
 }
 
-/// The guest can reach CSRs of the AIA.
+/// Returns whether the guest could reach CSRs of the AIA.
 #[inline(always)]
 pub(crate) fn ssaia() -> bool {
     static_key_enabled!(SSAIA)
 }
 
-/// Registers of double precision.
+/// Returns whether there are floating-point registers of 64 bits.
 #[inline(always)]
 pub(crate) fn fpu_d() -> bool {
     static_key_enabled!(FPU_D)
 }
 
-/// Registers of single precision.
+/// Returns whether there are floating-point registers.
 #[inline(always)]
 pub(crate) fn fpu_f() -> bool {
     static_key_enabled!(FPU_F)
 }
 
-/// Fences of several pages can be split into invalidations and what orders them.
+/// Returns whether fences can be split into invalidations and their ordering (Svinval).
 #[inline(always)]
 pub(crate) fn svinval() -> bool {
     static_key_enabled!(SVINVAL)
@@ -99,15 +99,15 @@ pub(crate) fn cache_block_size(ext: u32) -> u64 {
     u64::from(size)
 }
 
-/// Returns the widest mode that the host's `satp` takes, as its MODE field has it.
+/// Returns the widest translation scheme that the host uses, as the MODE field of `satp` encodes it.
 pub(crate) fn satp_mode() -> u64 {
     // SAFETY: Written only at boot.
     let satp = unsafe { bindings::satp_mode };
     satp >> 60
 }
 
-/// Returns whether the host lets its harts update A and D in page tables by themselves, so that a
-/// guest may be allowed to.
+/// Returns whether the host's harts set A and D in page tables themselves, so that a guest may use
+/// that.
 pub(crate) fn hardware_updates_ad() -> bool {
     host_has(bindings::RISCV_ISA_EXT_SVADU)
 }

@@ -14,19 +14,19 @@ use crate::hart::{
 };
 use kernel::kvm::PreemptOff;
 
-/// What the guest's traps do, and which of the hart's features it may use.
+/// The CSRs that configure what a guest may do by itself.
 #[derive(Clone, Copy)]
 pub(crate) struct GuestConfig {
     /// Exceptions that the guest handles itself.
     pub(crate) hedeleg: u64,
-    /// Features.
+    /// The features that the guest may use.
     pub(crate) henvcfg: Henvcfg,
-    /// State.
+    /// The state that the guest may access.
     pub(crate) hstateen0: Hstateen0,
 }
 
 impl GuestConfig {
-    /// Exceptions that are the guest's own affair, whatever it is and however it is debugged.
+    /// The exceptions that every guest handles itself, whether user space debugs it or not.
     const HEDELEG: u64 = 1 << cause::INST_MISALIGNED
         | 1 << cause::INST_ILLEGAL
         | 1 << cause::ECALL_U
@@ -34,7 +34,8 @@ impl GuestConfig {
         | 1 << cause::LOAD_PAGE_FAULT
         | 1 << cause::STORE_PAGE_FAULT;
 
-    /// Returns the configuration of a guest with these features, debugged by user space or not.
+    /// Returns the configuration of a guest with these features. If user space debugs the guest, its
+    /// breakpoints trap to the host.
     pub(crate) fn new(henvcfg: Henvcfg, hstateen0: Hstateen0, debugged: bool) -> Self {
         let breakpoint = if debugged { 0 } else { 1 << cause::BREAKPOINT };
         Self {
@@ -44,8 +45,8 @@ impl GuestConfig {
         }
     }
 
-    /// Puts the configuration in place. To be done ahead of the guest's CSRs, whose behaviour it
-    /// decides about.
+    /// Writes the configuration to the hart. This must come before the guest's CSRs are written,
+    /// because it decides how they behave.
     #[inline]
     pub(crate) fn load(&self, hart: &PreemptOff) {
         // SAFETY: Only exceptions that arise in the guest are delegated, and they can be because

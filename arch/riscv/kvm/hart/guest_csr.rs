@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one way to the H CSRs outside of the world switch: through NACL shared memory where the
-//! platform has it, by the CSR instructions elsewhere.
+//! The one way to the H CSRs outside the world switch: NACL shared memory where the platform has it,
+//! the CSR instructions elsewhere.
 //!
-//! The choice is a static key, so that a platform without NACL pays nothing for it.
+//! The choice is a static key, so a platform without NACL pays nothing for it.
 
 use crate::hart::{
     csr::{
@@ -24,11 +24,11 @@ use kernel::{
     },
 };
 
-/// A token of code that may access this hart's guest CSRs: preemption is disabled, or a vCPU is
-/// loaded, whose values follow the thread.
+/// Permission to access the guest CSRs of this hart: preemption is disabled, or a vCPU is loaded, whose
+/// CSRs follow the thread from hart to hart.
 pub(crate) trait GuestCsrAccess {
-    /// Calls `f` with the hart's shared memory, if it is [in use](SharedMemory::is_set). Only where
-    /// there is some.
+    /// Calls `f` with the hart's shared memory if that is [in use](SharedMemory::is_set). The platform
+    /// must have shared memory ([`nacl::available`]).
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R>;
 }
 
@@ -53,8 +53,8 @@ impl<B: VcpuOps> GuestCsrAccess for LoadedVcpu<'_, B> {
     }
 }
 
-/// Returns whether a CSR is one of those of the guest that any value may be written to: they act on
-/// V=1 only, and there on nothing but the guest's own state.
+/// Returns whether a CSR may hold any value as far as the host is concerned: it acts only while V=1,
+/// and only on the guest's own state.
 const fn is_guest_csr(csr: u16) -> bool {
     matches!(
         csr,
@@ -128,8 +128,8 @@ pub(crate) unsafe fn write_hgatp(hart: &impl GuestCsrAccess, hgatp: Hgatp) {
     }
 }
 
-/// Makes `hgatp` what has been written to it last: HFENCE.VVMA, as an instruction, acts on the VMID
-/// that the hart has there.
+/// Puts the `hgatp` that was last written on the hart: the instruction HFENCE.VVMA acts on the VMID that
+/// the hart has there.
 #[inline]
 pub(crate) fn commit_hgatp(hart: &PreemptOff) {
     if !nacl::sync_csr() {
@@ -138,16 +138,16 @@ pub(crate) fn commit_hgatp(hart: &PreemptOff) {
     let shmem = nacl::this_hart_preempt(hart);
     if let Err(e) = shmem.sync_csrs() {
         nacl::warn_once(e);
-        // SAFETY: This is what `write_hgatp()` has written last.
+        // SAFETY: `write_hgatp()` has written this value last.
         unsafe { csr::write::<{ csr::HGATP }>(shmem.hgatp().into_raw()) };
     }
 }
 
-/// Puts the hart in a state that the host can do anything in, after a vCPU has been taken off it.
-/// `timer` tells that the guest's timer has been switched off.
+/// Puts the hart in a state in which the host can do anything, after a vCPU has been taken off it.
+/// `timer` says that the guest's timer has been switched off.
 #[inline]
-pub(crate) fn settle(hart: &PreemptOff, timer: bool) {
+pub(crate) fn leave_guest(hart: &PreemptOff, timer: bool) {
     if nacl::sync_csr() {
-        nacl::this_hart_preempt(hart).settle(timer);
+        nacl::this_hart_preempt(hart).leave_guest(timer);
     }
 }

@@ -7,8 +7,9 @@
 //! each HFENCE. Through the shared memory it reads CSRs without a trap, and hands over its writes
 //! and fences in batches, at best together with the SRET that enters its guest.
 //!
-//! The other side is trusted as firmware is, but not to be free of bugs: what it writes to the
-//! shared memory is only ever used as a value, and a call that fails is reported and worked around.
+//! The other side is trusted as firmware is, but may have bugs: a word that it writes to the shared
+//! memory is used as a value and never as an address, and a call that fails is reported and worked
+//! around.
 
 use crate::{
     abi::{
@@ -66,15 +67,15 @@ use kernel::{
     prelude::*, //
 };
 
-/// Shared memory is in use.
+/// On if the SBI has shared memory.
 static AVAILABLE: StaticKey = StaticKey::new();
-/// CSRs are written through shared memory.
+/// On if CSRs are written through shared memory.
 static SYNC_CSR: StaticKey = StaticKey::new();
-/// Fences are queued in shared memory.
+/// On if fences are queued in shared memory.
 static SYNC_HFENCE: StaticKey = StaticKey::new();
-/// The guest is entered by a call.
+/// On if a call to the SBI enters the guest.
 static SYNC_SRET: StaticKey = StaticKey::new();
-/// That call, and the trap out of the guest, swap HSTATUS.
+/// On if that call, and the trap out of the guest, swap HSTATUS.
 static AUTOSWAP_CSR: StaticKey = StaticKey::new();
 
 /// Returns whether there is shared memory, so that H CSRs can be read without a trap.
@@ -114,23 +115,23 @@ pub(crate) fn autoswap_csr() -> bool {
 /// `base` is null, or points to `SHMEM_SIZE` bytes that only this hart and its SBI access.
 pub(crate) struct SharedMemory {
     base: Cell<*mut u8>,
-    /// The SBI knows the memory, and it is in use.
+    /// Whether the memory is in use: the SBI has accepted it.
     set: Cell<bool>,
-    /// The SBI may access the memory: it has been told of it, and not yet to forget it.
+    /// Whether the SBI may access the memory, because it has not been told to forget it.
     known: Cell<bool>,
-    /// A CSR has been written there that the SBI has not been told to look at.
+    /// Whether a CSR has been written there since the SBI last synchronized.
     csr_dirty: Cell<bool>,
-    /// Slots of fences that have been queued there, and that the SBI has not been seen to do: a bit
-    /// each.
+    /// The slots of fences that have been queued, and that the SBI has not been seen to execute: one
+    /// bit for each slot.
     queued: Cell<u64>,
-    /// Some of them have been left undone by a call that was to do them.
+    /// Whether a call that should have executed them has left some pending.
     undone: Cell<bool>,
-    /// What has been written to HGATP last.
+    /// The value that was last written to HGATP.
     hgatp: Cell<Hgatp>,
-    /// The HSTATUS by which the host runs, which nobody but KVM changes.
+    /// The HSTATUS that the host runs with. Only KVM changes the register.
     host_hstatus: Cell<u64>,
-    /// The host's HSTATUS is in the CSR space, and what the trap out of the guest has left is on the
-    /// hart still.
+    /// Whether the host's HSTATUS is in the CSR space alone, while the hart still has the value that
+    /// the trap out of the guest has left.
     host_hstatus_due: Cell<bool>,
 }
 
@@ -151,13 +152,13 @@ percpu_static! {
     };
 }
 
-/// Returns this hart's shared memory. Only where [`available`] says that there is some.
+/// Returns this hart's shared memory, which exists only if [`available`].
 #[inline(always)]
 pub(crate) fn this_hart<'a>(irq: &'a LocalInterruptDisabled) -> &'a SharedMemory {
     SHARED_MEMORY.get(irq)
 }
 
-/// Returns this hart's shared memory. Only where [`available`] says that there is some.
+/// Returns this hart's shared memory, which exists only if [`available`].
 #[inline(always)]
 pub(crate) fn this_hart_preempt<'a>(preempt: &'a PreemptOff) -> &'a SharedMemory {
     SHARED_MEMORY.get_preempt(preempt)
@@ -183,32 +184,32 @@ impl SharedMemory {
         unsafe { self.word(offset).write_volatile(value.to_le()) };
     }
 
-    /// Reads an H CSR. Always what the hart would read: the SBI keeps the CSR space up to date.
+    /// Reads an H CSR. The SBI keeps the CSR space up to date, so this is what the hart would read.
     #[inline(always)]
     pub(crate) fn read_csr<const CSR: u16>(&self) -> u64 {
         self.read_word(const { slot(CSR) }.offset())
     }
 
-    /// Writes an H CSR, to take effect when the SBI synchronizes.
+    /// Writes an H CSR. The value takes effect when the SBI synchronizes.
     #[inline(always)]
     pub(crate) fn write_csr<const CSR: u16>(&self, value: u64) {
         let slot = const { slot(CSR) };
         let byte = self.base.get().wrapping_add(slot.dirty_byte());
-        // The mark comes first: the SBI may refresh a word without one whenever the hart traps.
+        // The mark comes first: whenever the hart traps, the SBI may refresh a word without a mark.
         // SAFETY: The byte lies in the shared memory.
         unsafe { byte.write_volatile(byte.read_volatile() | slot.dirty_mask()) };
         self.write_word(slot.offset(), value);
         self.csr_dirty.set(true);
     }
 
-    /// Returns the HSTATUS by which the host runs. Not what is in shared memory: were that wrong, the
-    /// host would return to anywhere.
+    /// Returns the HSTATUS that the host runs with. It is not read from shared memory: a wrong value
+    /// there would make the host return to anywhere.
     #[inline(always)]
     pub(crate) fn host_hstatus(&self) -> u64 {
         self.host_hstatus.get()
     }
 
-    /// Has HSTATUS swapped with `guest` when the guest is entered, and back when it traps.
+    /// Makes the SBI swap HSTATUS with `guest` when the guest is entered, and back when it traps.
     #[inline(always)]
     pub(crate) fn set_autoswap(&self, guest: u64) {
         self.write_word(AUTOSWAP_HSTATUS, guest);
@@ -222,7 +223,7 @@ impl SharedMemory {
         self.read_word(AUTOSWAP_HSTATUS)
     }
 
-    /// Writes the guest's `x1` to `x31`, which are `gprs[1..=31]`, for the call that enters it.
+    /// Writes the guest's `x1` to `x31`, for the call that enters it. `gprs` returns `x<n>` for `n`.
     #[inline(always)]
     pub(crate) fn write_sret_context(&self, gprs: impl Fn(usize) -> u64) {
         let mut x = 1;
@@ -232,21 +233,23 @@ impl SharedMemory {
         }
     }
 
-    /// Remembers what has been written to HGATP.
+    /// Remembers the value that has been written to HGATP.
     #[inline(always)]
     pub(crate) fn remember_hgatp(&self, hgatp: Hgatp) {
         self.hgatp.set(hgatp);
     }
 
-    /// Returns what has been written to HGATP last. Not what is in shared memory: were that wrong, the
-    /// guest would be in memory of anybody.
+    /// Returns the value that was last written to HGATP. It is not read from shared memory: a wrong
+    /// value there would give the guest the memory of somebody else.
     #[inline]
     pub(crate) fn hgatp(&self) -> Hgatp {
         self.hgatp.get()
     }
 
-    /// Returns whether the memory is in use. Where it is not, because the SBI has refused it when the
-    /// hart came back, no guest may run, and CSRs are accessed by the instructions.
+    /// Returns whether the memory is in use.
+    ///
+    /// If the SBI has refused it when the hart came online or woke up, no guest may run on the hart,
+    /// and CSRs are accessed by the instructions.
     #[inline(always)]
     pub(crate) fn is_set(&self) -> bool {
         self.set.get()
@@ -258,8 +261,7 @@ impl SharedMemory {
         self.is_set().then(|| f(self))
     }
 
-    /// Notes that the call that enters the guest has made the SBI look at everything. Fails if it has
-    /// left fences undone.
+    /// Records that SYNC_SRET has synchronized all CSRs and fences. Fails if a fence is still pending.
     #[inline(always)]
     pub(crate) fn note_sret_sync(&self) -> Result<(), SbiError> {
         self.csr_dirty.set(false);
@@ -268,16 +270,16 @@ impl SharedMemory {
 
     /// Makes CSRs that were written, and fences that were queued, take effect now.
     ///
-    /// For an entry by a plain SRET, and for whatever else depends on them: shared memory is
-    /// flushed by its own calls and by SYNC_SRET only.
+    /// An entry by a plain SRET depends on them, as does a load from the guest's memory: only the
+    /// calls of the extension and SYNC_SRET flush shared memory.
     #[inline]
     pub(crate) fn sync(&self) -> Result<(), SbiError> {
         self.sync_csrs()?;
         self.sync_hfences()
     }
 
-    /// Has those fences done that an earlier call has left undone, ahead of an entry by SYNC_SRET: what
-    /// that one has left undone, it tells too late.
+    /// Before SYNC_SRET: retries fences that an earlier call left pending, because SYNC_SRET reports a
+    /// failure only after the guest has run.
     #[inline]
     pub(crate) fn retry_undone_hfences(&self) -> Result<(), SbiError> {
         if self.undone.get() {
@@ -308,8 +310,8 @@ impl SharedMemory {
         self.note_hfences()
     }
 
-    /// Forgets the fences that the SBI has done. Fails if there are others: they stay queued, and no
-    /// guest is to run before they are done.
+    /// Removes the fences that the SBI has executed from `queued`. Fails if others are left: they stay
+    /// queued, and no guest may run before they are executed.
     #[inline(always)]
     fn note_hfences(&self) -> Result<(), SbiError> {
         if self.queued.get() == 0 {
@@ -338,28 +340,29 @@ impl SharedMemory {
         self.read_word(slot.config()) & HFENCE_PENDING != 0
     }
 
-    /// Leaves the host's HSTATUS in the CSR space, after a trap out of the guest. It has to be
-    /// [settled](Self::settle) before the host executes an SRET that does not end a trap: the hart has
-    /// HSTATUS.SPV set, and would go to the guest.
+    /// After a trap out of the guest: puts the host's HSTATUS in the CSR space, and leaves the hart
+    /// with HSTATUS.SPV set.
+    ///
+    /// [`leave_guest`](Self::leave_guest) must come before the host executes an SRET that does not end
+    /// a trap, since that SRET would enter the guest.
     #[inline(always)]
     pub(crate) fn defer_host_hstatus(&self) {
         self.write_csr::<{ csr::HSTATUS }>(self.host_hstatus());
         self.host_hstatus_due.set(true);
     }
 
-    /// Returns the host's HSTATUS for a caller that puts it on the hart, which may not have it: it may
-    /// have been [left](Self::defer_host_hstatus) in the CSR space.
+    /// Returns the host's HSTATUS. The caller writes it to the hart, so nothing is
+    /// [deferred](Self::defer_host_hstatus) any more.
     #[inline(always)]
-    pub(crate) fn settled_host_hstatus(&self) -> u64 {
+    pub(crate) fn host_hstatus_to_write(&self) -> u64 {
         self.host_hstatus_due.set(false);
         self.host_hstatus()
     }
 
-    /// Ahead of whatever else this hart may do than run the guest: makes what has been written take
-    /// effect if the host depends on it, that is its HSTATUS and, if `timer` says so, the guest's timer,
-    /// whose interrupt would not let the hart sleep.
+    /// Before this hart does anything but run the guest: puts the host's HSTATUS back on the hart;
+    /// with `timer`, also flushes the guest's timer, so that the hart can sleep.
     #[inline]
-    pub(crate) fn settle(&self, timer: bool) {
+    pub(crate) fn leave_guest(&self, timer: bool) {
         if timer {
             if let Err(e) = self.sync_csrs() {
                 warn_once(e);
@@ -371,9 +374,9 @@ impl SharedMemory {
         }
     }
 
-    /// Queues a fence. Returns `false` if it cannot be queued, so that the caller has to fence.
+    /// Queues a fence. Returns `false` if it cannot be queued; then the caller executes it.
     ///
-    /// Never in an interrupt, which could come while another fence is being queued.
+    /// Must not be called in an interrupt, which could come while another fence is being queued.
     pub(crate) fn queue_hfence(&self, fence: Hfence) -> bool {
         if !self.is_set() {
             return false;
@@ -383,8 +386,8 @@ impl SharedMemory {
         };
         let mut free = self.free_slot();
         if free.is_none() {
-            // All are in use: have the SBI work them off, and look again. If it does not, then this
-            // fence is done by the caller, and the others fail the next entry.
+            // All slots are in use, so make the SBI execute the fences, and look again. If it does
+            // not, the caller executes this fence, and the others make the next entry fail.
             if let Err(e) = self.sync_hfences() {
                 warn_once(e);
             }
@@ -409,9 +412,9 @@ impl SharedMemory {
             .find(|(_, slot)| !self.is_pending(*slot))
     }
 
-    /// Makes the memory what it is when nothing has been written to it.
+    /// Clears the memory, and everything recorded about it.
     fn clear(&self) {
-        // SAFETY: By the invariants; the SBI does not know the memory yet, or does not look at it
+        // SAFETY: By the invariants. The SBI does not know the memory yet, or does not access it
         // before it is called.
         unsafe { ptr::write_bytes(self.base.get(), 0, SHMEM_SIZE) };
         self.csr_dirty.set(false);
@@ -424,13 +427,13 @@ impl SharedMemory {
 // A bit for each slot.
 const _: () = assert!(HFENCE_COUNT <= u64::BITS as usize);
 
-/// Reports an error of the SBI, the first time that there is one: it may come with every entry.
+/// Reports the first error of the SBI; every entry could report one.
 #[cold]
 pub(crate) fn warn_once(error: SbiError) {
     kernel::pr_err_once!("NACL: synchronization failed: {:?}\n", error);
 }
 
-/// Returns the place of an H CSR; not compiled for another one.
+/// Returns the place of an H CSR in the CSR space. Fails to compile for any other CSR.
 const fn slot(csr: u16) -> CsrSlot {
     match CsrSlot::new(csr) {
         Some(slot) => slot,
@@ -442,7 +445,7 @@ const fn slot(csr: u16) -> CsrSlot {
 const ORDER: u32 = 2;
 const _: () = assert!(SHMEM_SIZE <= kernel::page::PAGE_SIZE << ORDER);
 
-/// Features in use, for the log.
+/// The features in use, as the log names them.
 pub(crate) struct Features;
 
 impl kernel::fmt::Display for Features {
@@ -467,11 +470,11 @@ impl kernel::fmt::Display for Features {
     }
 }
 
-/// Proof that the shared memories have been allocated. Frees them when dropped.
+/// Owns the shared memories of all harts, which are allocated as long as this exists.
 pub(crate) struct Nacl(());
 
 impl Nacl {
-    /// Looks for the extension, and allocates shared memory for all harts if it is there.
+    /// Allocates shared memory for all harts if the SBI has the extension, and enables its features.
     pub(crate) fn probe() -> Result<Option<Self>> {
         if !firmware::version_at_least(1, 0) || !firmware::has_extension(nacl::EID) {
             return Ok(None);
@@ -482,7 +485,7 @@ impl Nacl {
             let r = unsafe { firmware::call(nacl::EID, NaclFn::ProbeFeature as u64, args) };
             matches!(r, Ok(1))
         };
-        // Frees what has been allocated when that fails half-way.
+        // If an allocation fails, dropping this frees those before it.
         let nacl = Self(());
         for_each_possible_cpu(|cpu| {
             let gfp = bindings::GFP_KERNEL | bindings::__GFP_ZERO;
@@ -505,7 +508,7 @@ impl Nacl {
                 key.enable();
             }
         }
-        // Swapping happens on SYNC_SRET only, so it is of no use without.
+        // Only SYNC_SRET swaps, so without it the feature is useless.
         if sync_sret() && has(Feature::AutoswapCsr) {
             AUTOSWAP_CSR.enable();
         }
@@ -521,7 +524,7 @@ impl Drop for Nacl {
             let shmem = unsafe { &*SHARED_MEMORY.get_on(cpu) };
             let base = shmem.base.replace(ptr::null_mut());
             if shmem.known.get() {
-                // Memory that the SBI may write to must not be given to anybody else.
+                // The SBI may still write to this memory, so it must not be used for anything else.
                 pr_err!(
                     "CPU {}: shared memory could not be disabled, it is leaked\n",
                     cpu.as_u32()
@@ -548,7 +551,7 @@ fn for_each_possible_cpu(
     Ok(())
 }
 
-/// Tells the SBI of this hart's shared memory.
+/// Gives this hart's shared memory to the SBI.
 pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result<(), SbiError> {
     if !available() {
         return Ok(());
@@ -571,19 +574,21 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result<(), SbiError> {
     Ok(())
 }
 
-/// Makes what has been written to this hart's shared memory take effect: before it is forgotten, and
-/// before what takes another way can be undone by it.
+/// Makes everything written to this hart's shared memory take effect.
+///
+/// This comes before the memory is given up, and before CSRs are written by the instructions, which a
+/// later synchronization would overwrite.
 pub(crate) fn flush_cpu(irq: &LocalInterruptDisabled) {
     if !available() {
         return;
     }
     if let Err(e) = this_hart(irq).sync() {
-        // Whenever a hart idles deeply: not each time.
+        // This happens whenever a hart idles deeply, so report it once.
         kernel::pr_err_once!("NACL: last synchronization failed: {:?}\n", e);
     }
 }
 
-/// Tells the SBI to forget this hart's shared memory.
+/// Takes this hart's shared memory back from the SBI.
 pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
     if !available() {
         return;

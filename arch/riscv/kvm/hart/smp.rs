@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work on other harts.
+//! Calls of functions on other harts.
 
 use kernel::{
     bindings,
     prelude::*, //
 };
 
-/// Runs `f` on all harts that are online, in interrupt context, and waits for it.
+/// Runs `f` on all online harts, in interrupt context, and waits until it has returned on each.
 pub(crate) fn on_each(f: fn()) {
     /// # Safety
     ///

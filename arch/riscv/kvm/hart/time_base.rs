@@ -4,17 +4,17 @@
 
 use kernel::bindings;
 
-/// Ticks of the `time` CSR in a second, and how to turn them into nanoseconds.
+/// The frequency of the `time` CSR, and its conversion to nanoseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct TimeBase {
-    /// Ticks in a second.
+    /// The frequency in Hz.
     pub(crate) frequency: u64,
     mult: u32,
     shift: u32,
 }
 
 impl TimeBase {
-    /// Asks the host.
+    /// Returns the host's time base.
     pub(crate) fn of_host() -> Self {
         let (mut mult, mut shift) = (0, 0);
         // SAFETY: The pointers are valid; the frequency is written only at boot.
@@ -29,7 +29,7 @@ impl TimeBase {
         }
     }
 
-    /// Returns how many nanoseconds so many ticks are; as many as there can be if they are more.
+    /// Converts ticks to nanoseconds. A duration beyond 64 bits becomes [`u64::MAX`].
     #[inline]
     pub(crate) fn to_ns(self, ticks: u64) -> u64 {
         let ns = (u128::from(ticks) * u128::from(self.mult)) >> self.shift;

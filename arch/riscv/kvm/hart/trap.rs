@@ -41,20 +41,20 @@ pub(crate) mod cause {
 /// What a trap out of the guest left in the CSRs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trap {
-    /// Where the guest was.
+    /// The guest's program counter.
     pub(crate) sepc: u64,
-    /// The cause.
+    /// The cause of the trap.
     pub(crate) scause: u64,
-    /// An address or an instruction.
+    /// An address or an instruction, depending on the cause.
     pub(crate) stval: u64,
     /// A guest physical address, shifted right by two bits.
     pub(crate) htval: u64,
-    /// The instruction, transformed.
+    /// The instruction in its transformed form, or 0.
     pub(crate) htinst: u64,
 }
 
 impl Trap {
-    /// Takes the trap from where the assembly has put it.
+    /// Converts the trap that the assembly has recorded.
     pub(crate) fn from_raw(raw: &bindings::kvm_cpu_trap) -> Self {
         Self {
             sepc: raw.sepc as u64,
@@ -65,7 +65,7 @@ impl Trap {
         }
     }
 
-    /// Returns the trap as C code knows it.
+    /// Converts the trap for the trace events, which are written in C.
     #[inline]
     pub(crate) fn into_raw(self) -> bindings::kvm_cpu_trap {
         bindings::kvm_cpu_trap {
@@ -79,8 +79,8 @@ impl Trap {
 
     /// Returns the guest physical address of a guest page fault.
     ///
-    /// `htval` has it but for the two lowest bits, which are those of the virtual address in
-    /// `stval` ("Hypervisor Trap Value Register").
+    /// `htval` lacks the two lowest bits, which are those of the virtual address in `stval`
+    /// ("Hypervisor Trap Value Register").
     #[inline]
     fn gpa(&self) -> Gpa {
         Gpa(self.htval << 2 | self.stval & 3)
@@ -138,13 +138,13 @@ pub(crate) struct GuestPageFault {
     pub(crate) gpa: Gpa,
     /// The guest virtual address.
     pub(crate) gva: Gva,
-    /// What the hart tells of the instruction.
+    /// The value of the hart's `htinst`.
     pub(crate) htinst: u64,
 }
 
 impl GuestPageFault {
-    /// Returns whether the guest's memory was to be written: by a store, or by the walk of a page
-    /// table of the guest's on behalf of any access, to set an accessed or dirty bit.
+    /// Returns whether the hart has tried to write memory: for a store, or, on behalf of any access, to
+    /// set an accessed or dirty bit in the guest's page table.
     #[inline]
     pub(crate) fn writes(&self) -> bool {
         self.access == Access::Store
@@ -155,21 +155,21 @@ impl GuestPageFault {
     }
 }
 
-/// Why the guest stopped.
+/// A trap, decoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Exit {
-    /// An interrupt of the host, which has been taken already.
+    /// An interrupt of the host, which the kernel has already handled.
     Interrupt,
-    /// A call of the guest's kernel to its SBI.
+    /// An ECALL of the guest's kernel, a call to its SBI.
     Ecall,
     /// An access that the G-stage page table does not allow.
     GuestPageFault(GuestPageFault),
-    /// An instruction that VS-mode may use in HS-mode only, or not now.
+    /// A virtual-instruction exception: legal in HS-mode, not permitted to this guest now.
     VirtualInstruction,
-    /// A breakpoint of user space.
+    /// A breakpoint that user space has set.
     Breakpoint,
-    /// An exception that is the guest's own, but is not delegated: the host counts it.
+    /// An exception that belongs to the guest, and is not delegated so that the host can count it.
     GuestException,
-    /// None that the guest can raise.
+    /// A cause that the guest cannot raise: delegated, or reserved.
     Unknown,
 }

@@ -47,38 +47,38 @@ pub(crate) fn disable_cpu() {
     with_irqs_saved(nacl::disable_cpu);
 }
 
-/// This CPU is about to lose its state.
+/// Prepares this hart for losing its state.
 pub(crate) fn sleep(preempt: &PreemptOff) {
     if state::enabled(preempt) {
         forget_guests(preempt);
     }
 }
 
-/// This CPU has lost its state, or not after all.
+/// Restores this hart, which may have lost its state.
 pub(crate) fn wake(preempt: &PreemptOff) {
     if state::enabled(preempt) {
-        // Whether the SBI still knows of the shared memory is not said anywhere. Where it refuses it,
-        // no guest can be entered.
+        // No specification says whether the SBI still knows the shared memory. If it refuses the
+        // memory, no guest can be entered on this hart.
         if let Err(e) = with_irqs_saved(nacl::enable_cpu) {
-            // Whenever a hart idles deeply: not each time.
+            // This happens whenever a hart idles deeply, so report it once.
             kernel::pr_err_once!("NACL: shared memory was refused: {:?}\n", e);
         }
         init_csrs();
     }
 }
 
+/// Leaves no CSR of a guest on this hart.
 fn forget_guests(preempt: &PreemptOff) {
     with_irqs_saved(nacl::flush_cpu);
     clear_csrs();
     state::clear_csr_owner(preempt);
 }
 
-/// Sets the CSRs of virtualization to a known state when it is switched on for this hart. By the
-/// CSR instructions: this is not a path to be fast on.
+/// Sets the H CSRs to a known state, by the CSR instructions, because speed does not matter here.
 fn init_csrs() {
-    // Other harts may have been told to forget guests while this one was not there to hear it.
+    // A new generation of VMIDs may have begun while this hart was offline.
     fence::hfence_gvma_all();
-    // SAFETY: No guest runs; nothing is delegated; all counters but `time` trap.
+    // SAFETY: No guest runs. Nothing is delegated, and all counters but `time` trap.
     unsafe {
         csr::write::<{ csr::HEDELEG }>(0);
         csr::write::<{ csr::HIDELEG }>(0);
@@ -87,15 +87,15 @@ fn init_csrs() {
     }
 }
 
-/// Leaves nothing of a guest behind when virtualization is switched off for this hart.
+/// Clears the CSRs of a guest.
 ///
-/// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would be the
-/// host's, which does not know it. So both are cleared first.
+/// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would interrupt the
+/// host, which does not know it. So both are cleared first.
 ///
-/// `hgatp` stays: when the host reboots, this comes as an interrupt, maybe in the middle of a stay in
-/// a guest, which must not go on in the host's memory.
+/// `hgatp` stays: when the host reboots, this runs in an interrupt, maybe in the middle of a stay in a
+/// guest, and the guest must not go on in host-physical memory.
 fn clear_csrs() {
-    // SAFETY: Nothing is delegated any more: whatever a guest does that goes on traps to the host.
+    // SAFETY: Nothing is delegated any more, so a guest that goes on traps to the host.
     unsafe {
         csr::write::<{ csr::VSIE }>(0);
         csr::write::<{ csr::HVIP }>(0);
@@ -107,7 +107,8 @@ fn clear_csrs() {
 /// `hcounteren.TM`: VS-mode reads `time` without a trap.
 const HCOUNTEREN_TM: u64 = 1 << 1;
 
-/// Finds out the widest translation scheme, and the number of VMID bits, that `hgatp` takes.
+/// Returns the widest translation scheme and the number of VMID bits that `hgatp` of this hart has.
+/// There is no scheme if the hart has no G-stage translation.
 pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<Mode>, u32) {
     let try_hgatp = |hgatp: Hgatp| {
         // SAFETY: No guest runs, and without one `hgatp` has no effect.
@@ -132,7 +133,7 @@ pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<Mode>, u32) {
 
     // SAFETY: As above.
     unsafe { csr::write::<{ csr::HGATP }>(0) };
-    // Whatever the hart has cached of these translations is of no guest.
+    // Drop what the hart may have cached of these translations, which belong to no guest.
     fence::hfence_gvma_all();
     (mode, vmid_bits)
 }

@@ -15,7 +15,7 @@
 //! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory before
 //! the host's next SRET, which would go to the guest. So where the host's value is in the CSR space
 //! alone, it is put on the hart when the vCPU is put, which comes before each return to user space
-//! and each switch of threads ([`SharedMemory::settle`]). Exits that are handled in the kernel need
+//! and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled in the kernel need
 //! no access to the CSR at all.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
