@@ -67,18 +67,18 @@ use kernel::{
     sync::SpinLock, //
 };
 
-/// State of a vCPU that any thread may use.
+/// The part of a vCPU's state that any thread may use.
 #[pin_data]
 pub(crate) struct Shared {
-    /// Interrupts.
+    /// The guest's interrupts.
     pub(crate) interrupts: Interrupts,
-    /// The timer.
+    /// The guest's timer.
     #[pin]
     pub(crate) timer: GuestTimer,
-    /// Fences that other vCPUs ask for.
+    /// Fences that this vCPU has to execute for others.
     #[pin]
     pub(crate) fences: SpinLock<FenceQueue>,
-    /// Whether the hart is started, and where.
+    /// Whether the guest's hart is started, and where it starts.
     #[pin]
     pub(crate) power: Power,
 }
@@ -95,33 +95,33 @@ impl Shared {
     }
 }
 
-/// State of a vCPU that only the holder of its mutex may use.
+/// The part of a vCPU's state that only the holder of its mutex may use.
 pub(crate) struct Local {
-    /// What the guest has of the host's extensions.
+    /// The extensions of the instruction set that the guest has.
     pub(crate) isa: Cell<IsaSet>,
-    /// What the guest's SBI has.
+    /// The extensions that the guest's SBI has.
     pub(crate) sbi: Cell<SbiExtensions>,
-    /// What the guest's SBI tells of the hart.
+    /// The identity of the machine that the guest's SBI reports.
     pub(crate) machine: Cell<MachineIds>,
-    /// The vCPU has been in `KVM_RUN`: what it is cannot be changed any more.
+    /// Whether the vCPU has been in `KVM_RUN`. From then on, its extensions cannot be changed.
     pub(crate) has_run: Cell<bool>,
-    /// What is to be completed when user space comes back.
+    /// What the next `KVM_RUN` completes.
     pub(crate) completion: Cell<Completion>,
-    /// Pages for page tables.
+    /// Spare pages for page tables.
     pub(crate) cache: RefCell<MemoryCache>,
     /// The guest's CSRs while the vCPU is not loaded.
     pub(crate) csrs: Cell<Csrs>,
-    /// CSRs that are swapped at each entry: the guest's while the host runs.
+    /// The guest's values of the CSRs that are swapped at each entry and exit.
     pub(crate) user_csrs: Cell<UserCsrs>,
-    /// What the guest's traps do.
+    /// What the guest may do by itself.
     pub(crate) config: Cell<GuestConfig>,
-    /// The CSRs in memory differ from those that the vCPU has last left on a hart.
+    /// Whether `csrs` or `config` differ from what the vCPU has last left on a hart.
     pub(crate) csrs_changed: Cell<bool>,
     /// How far the hart that the vCPU is loaded on translates for it.
     pub(crate) activation: Activation,
     /// The guest's vector registers.
     pub(crate) vector: GuestVector,
-    /// The CPU that the vCPU has last been loaded on.
+    /// The CPU that the vCPU has last been loaded on, which may still have its CSRs.
     csrs_on: Cell<Option<u32>>,
 }
 
@@ -146,7 +146,7 @@ impl Local {
     }
 }
 
-/// Computes what the guest's traps do from what it is.
+/// Recomputes `hedeleg`, `henvcfg` and `hstateen0` from the guest's ISA and from guest debug.
 pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     let local = vcpu.local();
     let isa = local.isa.get();
@@ -158,8 +158,8 @@ pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     local.csrs_changed.set(true);
 }
 
-/// Switches the guest's floating-point and vector registers on or off, as it has them or not, in the
-/// state that a reset leaves.
+/// Sets the guest's floating-point and vector units to their state after a reset: initial if the guest
+/// has the unit, off if not.
 pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let isa = vcpu.local().isa.get();
@@ -178,16 +178,16 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     );
 }
 
-/// Takes back what others have asked of a vCPU that is about to be [`reset`]. May sleep.
+/// Drops what others have requested from a vCPU that is about to be [`reset`]. May sleep.
 pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
     let shared = vcpu.shared();
     shared.timer.switch_off();
-    // What the queue holds, and more, is done before the vCPU runs: see `reset()`.
+    // `reset()` makes the next entry fence everything, including what the queue holds.
     shared.fences.lock().clear();
 }
 
-/// Sets a vCPU that is not loaded to the state after a reset, in S-mode at address `pc`. After
-/// [`forget_requests`].
+/// Sets a vCPU that is not loaded to its state after a reset, in S-mode at address `pc`.
+/// [`forget_requests`] must have come first.
 ///
 /// `args` are the values of `a0` and `a1` that a started hart finds (SBI, "Function: HART start").
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
@@ -200,7 +200,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     for (n, value) in (10..).zip(args) {
         regs.set_gpr(crate::abi::insn::Gpr::new(n), value);
     }
-    // SRET goes to S-mode with V=1, interrupts of the host enabled. WFI traps.
+    // SRET enters VS-mode, with the host's interrupts enabled. WFI traps.
     regs.set_sstatus(Sstatus::from_raw(0).with_spp(true).with_spie(true));
     regs.set_hstatus(
         Hstatus::from_raw(0)
@@ -220,14 +220,13 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.activation.reset();
 }
 
-/// Puts the guest's state on this hart.
+/// Loads the guest's state on this hart.
 pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOff) {
     let local = vcpu.local();
     let shared = vcpu.shared();
     let vm = vcpu.vm().backend();
 
-    // If this vCPU was the last here, and has been nowhere else since, the hart still has what it
-    // has left.
+    // The CSRs need no load if this vCPU was loaded here last, and has been nowhere else since.
     let cpu = cpu.as_u32();
     let stayed = local.csrs_on.replace(Some(cpu)) == Some(cpu);
     if !stayed || !state::owns_csrs(preempt, vcpu) || local.csrs_changed.get() {
@@ -238,7 +237,7 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
         if features::ssaia() {
             clear_aia(preempt);
         }
-        // `hgatp` is written at the entry, when the VM has a VMID for sure.
+        // `activate::prepare()` writes `hgatp`, because the VM may have no VMID before the entry.
         local.activation.forget_hgatp();
     }
     shared.timer.load(preempt, &vm.time);
@@ -265,8 +264,8 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     guest_csr::leave_guest(preempt, timer);
 }
 
-/// Leaves nothing in the CSRs of the AIA that another guest could read: it is not offered to guests,
-/// but a hart without Smstateen cannot keep them from it.
+/// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot keep
+/// a guest from reading what another has left in them.
 fn clear_aia(preempt: &PreemptOff) {
     guest_csr::write::<{ csr::HVIEN }>(preempt, 0);
     guest_csr::write::<{ csr::HVICTL }>(preempt, 0);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an exit to user space leaves to be completed by the next `KVM_RUN`.
+//! The part of an exit to user space that the next `KVM_RUN` completes.
 //!
-//! What is to be done is kept here and not in the run area, where user space could change it. Only
-//! the value that user space was asked for is taken from there; and by another exit reason there,
-//! user space says that nothing is to be done, say because it has reset the vCPU.
+//! It is kept here and not in the run area, where user space could change it. Only the value that user
+//! space was asked for is read from there. User space cancels the completion by another exit reason in
+//! the run area, for example because it has reset the vCPU.
 
 use crate::{
     abi::{
@@ -30,7 +30,7 @@ use kernel::{
     },
 };
 
-/// What is to be completed.
+/// What the next `KVM_RUN` completes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Completion {
     /// Nothing.
@@ -39,22 +39,22 @@ pub(crate) enum Completion {
     Load(Load),
     /// A store to a device of user space.
     Store(Store),
-    /// An access to a CSR that user space has.
+    /// An access to a CSR that user space emulates.
     Csr(CsrInsn),
     /// An SBI call that user space serves.
     Sbi,
-    /// One of SBI v0.1.
+    /// A call of SBI v0.1 that user space serves.
     LegacySbi,
 }
 
-/// Order of the words of `riscv_csr` in the run area.
+/// The position of `ret_value` among the words of `riscv_csr` in the run area.
 const CSR_RET_VALUE: usize = 3;
-/// Order of the words of `riscv_sbi` in the run area: extension, function, six arguments, and then
-/// two results.
+/// The position of `ret` among the words of `riscv_sbi` in the run area: it follows the extension, the
+/// function and six arguments.
 const SBI_RET: usize = 8;
 
 impl Completion {
-    /// Returns the exit reason that user space has been given.
+    /// Returns the exit reason that goes with the completion.
     fn exit_reason(self) -> ExitReason {
         match self {
             Self::None => ExitReason::Unknown,
@@ -65,7 +65,7 @@ impl Completion {
     }
 }
 
-/// Completes what is pending.
+/// Completes what the last exit to user space has left, unless user space has cancelled it.
 pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let run = vcpu.run_area();
@@ -87,20 +87,20 @@ pub(crate) fn complete(vcpu: &LockedVcpu<'_, Riscv>) {
     }
 }
 
-/// Gives the guest what it has loaded, and moves on. `data` is as memory would hold it.
+/// Completes a load and steps over it. `data` is what memory would hold.
 pub(crate) fn finish_load(regs: Regs<'_>, load: Load, data: [u8; 8]) {
     let value = extend(u64::from_le_bytes(data), load.width, load.sign_extend);
     regs.set_gpr(load.rd, value);
     regs.skip(load.len);
 }
 
-/// Gives the guest what it has read from a CSR, and moves on.
+/// Completes an access to a CSR, which has read `value`, and steps over it.
 pub(crate) fn finish_csr(regs: Regs<'_>, insn: CsrInsn, value: u64) {
     regs.set_gpr(insn.rd, value);
     regs.skip(CsrInsn::LEN);
 }
 
-/// Gives the guest the answer to its SBI call, and moves on.
+/// Returns from an SBI call with `error` in `a0` and `value` in `a1`.
 #[inline(always)]
 pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
     regs.set_gpr(Gpr::new(10), error);
@@ -108,7 +108,7 @@ pub(crate) fn finish_sbi(regs: Regs<'_>, error: u64, value: u64) {
     regs.skip(InsnLen::Four);
 }
 
-/// Gives the guest the answer to its call of SBI v0.1, and moves on. All registers but one stay.
+/// Returns from a call of SBI v0.1 with `value` in `a0`. All other registers stay.
 pub(crate) fn finish_legacy_sbi(regs: Regs<'_>, value: u64) {
     regs.set_gpr(Gpr::new(10), value);
     regs.skip(InsnLen::Four);
@@ -137,7 +137,7 @@ pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
     vcpu.local().completion.set(Completion::Csr(insn));
 }
 
-/// Asks user space to serve an SBI call, and answers it with "not supported" if user space does not.
+/// Asks user space to serve an SBI call. If user space leaves the result alone, it is "not supported".
 /// `pending` is [`Completion::Sbi`] or [`Completion::LegacySbi`].
 pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Completion) {
     let regs = Regs::of(vcpu);

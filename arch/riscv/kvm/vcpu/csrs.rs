@@ -8,7 +8,7 @@ use crate::hart::{
 };
 use kernel::kvm::PreemptOff;
 
-/// The guest's CSRs, in the order of `struct kvm_riscv_csr`.
+/// The values of the guest's CSRs, in the order of `struct kvm_riscv_csr`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Csrs {
     pub(crate) vsstatus: u64,
@@ -23,6 +23,7 @@ pub(crate) struct Csrs {
 }
 
 impl Csrs {
+    /// Writes the CSRs to this hart.
     #[inline]
     pub(crate) fn load(&self, hart: &PreemptOff) {
         guest_csr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
@@ -36,6 +37,7 @@ impl Csrs {
         guest_csr::write::<{ csr::VSATP }>(hart, self.vsatp);
     }
 
+    /// Reads the CSRs from this hart.
     #[inline]
     pub(crate) fn read(hart: &PreemptOff) -> Self {
         Self {

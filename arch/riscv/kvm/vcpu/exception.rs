@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exceptions that the backend raises in the guest.
+//! Raises exceptions in the guest.
 
 use crate::{
     hart::{
@@ -28,7 +28,7 @@ pub(crate) struct Exception {
 }
 
 impl Exception {
-    /// The exception that the guest has raised and the host got in its place.
+    /// The exception that the guest has caused and the host has received.
     pub(crate) fn of_trap(trap: &Trap) -> Self {
         Self {
             scause: trap.scause,
@@ -36,7 +36,7 @@ impl Exception {
         }
     }
 
-    /// The guest has executed `insn`, which it may not, or which is none.
+    /// An illegal or forbidden instruction.
     pub(crate) fn illegal_instruction(insn: u64) -> Self {
         Self {
             scause: cause::INST_ILLEGAL,
@@ -44,7 +44,7 @@ impl Exception {
         }
     }
 
-    /// The guest has accessed something that is neither memory nor a device.
+    /// An access to something that is neither memory nor a device.
     pub(crate) fn access_fault(access: Access, stval: u64) -> Self {
         Self {
             scause: match access {
@@ -56,9 +56,8 @@ impl Exception {
         }
     }
 
-    /// The backend has got `trap` when it fetched the instruction at the guest's program counter.
-    ///
-    /// The load that fetches reports a load fault where the guest would have had a fetch fault.
+    /// The exception that the guest would have had where the backend has received `trap` for its fetch
+    /// of the guest's instruction: the load that fetches reports a load fault.
     pub(crate) fn of_fetch(trap: &Trap) -> Self {
         Self {
             scause: match trap.scause {
@@ -73,7 +72,7 @@ impl Exception {
 
 /// Raises an exception in the guest, at its program counter.
 ///
-/// What a hart does on a trap to VS-mode ("Trap Entry").
+/// Does what a hart does on a trap to VS-mode ("Trap Entry").
 pub(crate) fn inject(vcpu: &LoadedVcpu<'_, Riscv>, exception: Exception) {
     let regs = Regs::of(vcpu);
     let sstatus = regs.sstatus();

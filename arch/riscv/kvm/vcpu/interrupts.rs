@@ -3,9 +3,9 @@
 //! Interrupts of the guest.
 //!
 //! While a vCPU is loaded, `hvip` of its hart says which interrupts are pending: the guest itself
-//! clears the bit for software interrupts there. Any thread may change the level of one; the change
-//! waits in one atomic word until the vCPU is about to enter the guest, and wins over what the guest
-//! has done meanwhile.
+//! clears the bit for software interrupts there. Any thread may change the level of an interrupt. The
+//! change waits in one atomic word until the vCPU is about to enter the guest, and then overrides what
+//! the guest has done meanwhile.
 
 use crate::{
     hart::{
@@ -38,7 +38,8 @@ use kernel::{
     },
 };
 
-/// Changes of levels: which interrupts change, and to what. Both are bits of `hvip`, below bit 32.
+/// Changes of levels. The upper half says which interrupts change, the lower half to which level. Both
+/// are bits of `hvip`.
 #[derive(Clone, Copy)]
 struct Changes(u64);
 
@@ -70,9 +71,9 @@ impl Changes {
 /// The interrupts of a vCPU.
 pub(crate) struct Interrupts {
     changes: Atomic<u64>,
-    /// `hvip` when the vCPU was last looked at by [`snapshot`](Self::snapshot).
+    /// The value of `hvip` at the last [`snapshot`](Self::snapshot).
     hvip: Atomic<u64>,
-    /// `vsie` at the same time.
+    /// The value of `vsie` at the last snapshot.
     vsie: Atomic<u64>,
 }
 
@@ -86,13 +87,13 @@ impl Interrupts {
         }
     }
 
-    /// Takes all interrupts back.
+    /// Lowers all interrupts.
     pub(crate) fn reset(&self) {
         self.forget_changes();
         self.snapshot(0, 0);
     }
 
-    /// Forgets changes that have not been seen yet: user space sets all levels anew.
+    /// Drops the changes that wait, because user space sets all levels.
     pub(crate) fn forget_changes(&self) {
         self.changes.store(Changes::NONE.0, Relaxed);
     }
@@ -100,7 +101,7 @@ impl Interrupts {
     fn change(&self, irq: VsInterrupt, level: bool) {
         let mut old = self.changes.read_once();
         loop {
-            // Full: whatever the interrupt tells of is visible before it.
+            // Full: what the interrupt announces is visible before the interrupt.
             match self
                 .changes
                 .cmpxchg(old, Changes(old).with(irq, level).0, Full)
@@ -111,7 +112,7 @@ impl Interrupts {
         }
     }
 
-    /// Applies the changes that wait to `hvip`, a copy of the register.
+    /// Removes the changes that wait, and returns `hvip`, a copy of the register, with them applied.
     #[inline]
     pub(crate) fn apply_changes(&self, hvip: u64) -> u64 {
         if self.changes.read_once() == Changes::NONE.0 {
@@ -133,15 +134,15 @@ impl Interrupts {
         }
     }
 
-    /// Keeps what other threads, and this one while it sleeps, need to know to answer
-    /// [`pending`](Self::pending).
+    /// Copies `hvip` and `vsie` to where [`pending`](Self::pending) finds them, which other threads
+    /// call, and this thread while it sleeps.
     #[inline]
     pub(crate) fn snapshot(&self, hvip: u64, vsie: u64) {
         self.hvip.write_once(hvip);
         self.vsie.write_once(vsie);
     }
 
-    /// Returns whether the guest would take an interrupt, or wake up from WFI for it.
+    /// Returns whether the guest has an interrupt that it has enabled, so that WFI ends.
     #[inline]
     pub(crate) fn pending(&self) -> bool {
         // Acquire: pairs with `change()`.
@@ -149,7 +150,7 @@ impl Interrupts {
         hvip & vsip_to_hvip(self.vsie.read_once()) != 0
     }
 
-    /// Returns the same of the vCPU that is loaded on this hart.
+    /// Returns the same as [`pending`](Self::pending) for the vCPU that is loaded on this hart.
     #[inline(always)]
     pub(crate) fn pending_loaded(&self, hart: &impl GuestCsrAccess) -> bool {
         let hvip = Changes(self.changes.read_once()).apply(guest_csr::read::<{ csr::HVIP }>(hart));
@@ -163,14 +164,14 @@ impl Interrupts {
     }
 }
 
-/// Raises an interrupt of the vCPU that is loaded on this hart and about to go on.
+/// Raises an interrupt of the vCPU that is loaded on this hart, and that this hart is about to enter.
 #[inline(always)]
 pub(crate) fn raise_loaded(hart: &impl GuestCsrAccess, irq: VsInterrupt) {
     let hvip = guest_csr::read::<{ csr::HVIP }>(hart);
     guest_csr::write::<{ csr::HVIP }>(hart, hvip | irq.bit());
 }
 
-/// Raises or lowers an interrupt of `vcpu`, which then sees it as soon as it can.
+/// Raises or lowers an interrupt of `vcpu`, and kicks the vCPU if it is raised.
 pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
     vcpu.shared().interrupts.change(irq, level);
     trace::vcpu_irq(vcpu, irq as u32, level);
@@ -179,8 +180,8 @@ pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
     }
 }
 
-/// Lowers an interrupt of a loaded vCPU. Returns whether it was pending; one that is raised at the
-/// same time stays.
+/// Lowers an interrupt of a loaded vCPU. Returns whether it was pending. An interrupt that another
+/// thread raises at the same time stays.
 pub(crate) fn clear(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
     vcpu.shared().interrupts.flush(vcpu);
     let hvip = guest_csr::read::<{ csr::HVIP }>(vcpu);
@@ -188,7 +189,7 @@ pub(crate) fn clear(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
     hvip & irq.bit() != 0
 }
 
-/// Keeps what [`Interrupts::pending`] needs of a vCPU that is about to sleep while it is loaded.
+/// Takes the snapshot that [`Interrupts::pending`] needs, for a vCPU that sleeps while it is loaded.
 pub(crate) fn snapshot_loaded(vcpu: &LoadedVcpu<'_, Riscv>) {
     let interrupts = &vcpu.shared().interrupts;
     interrupts.flush(vcpu);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Extensions of the instruction set: which of the host's a guest may have, and which it may do
-//! without.
+//! Extensions of the instruction set: which of the host's a guest has, and which of them user space
+//! may enable or disable.
 
 use crate::{
     abi::one_reg::{
@@ -51,7 +51,7 @@ impl IsaSet {
         }
     }
 
-    /// Returns all that the host has and that a guest may have.
+    /// Returns the extensions of the host that a guest may have.
     pub(crate) fn of_host() -> Self {
         IsaExtId::all()
             .filter(|ext| is_known(*ext) && may_enable(*ext))
@@ -66,14 +66,15 @@ impl IsaSet {
             .fold(0, |bits, (_, letter)| bits | letter_bit(*letter))
     }
 
-    /// Returns the set with those single-letter extensions of a bitmap that may be changed, changed.
+    /// Returns the set with the single-letter extensions of a bitmap. Those that user space may not
+    /// change stay.
     pub(crate) fn with_letters(self, bits: u64) -> Self {
         LETTERS
             .iter()
             .filter(|(ext, _)| is_known(*ext))
             .fold(self, |set, (ext, letter)| {
                 let wanted = bits & letter_bit(*letter) != 0;
-                set.with(*ext, wanted && may_enable(*ext) || !may_disable(*ext))
+                set.with(*ext, (wanted && may_enable(*ext)) || !may_disable(*ext))
             })
     }
 
@@ -89,7 +90,7 @@ impl IsaSet {
         }
     }
 
-    /// Returns what `henvcfg` has to be for these extensions.
+    /// Returns the `henvcfg` for these extensions.
     pub(crate) fn henvcfg(self) -> Henvcfg {
         const CBIE_INVAL: u64 = 3;
         let cbie = if self.has(IsaExtId::Zicbom) {
@@ -103,11 +104,11 @@ impl IsaSet {
             .with_cbze(self.has(IsaExtId::Zicboz))
             .with_pbmte(self.has(IsaExtId::Svpbmt))
             .with_stce(self.has(IsaExtId::Sstc))
-            // With both, the guest's software does it: that is what Svade says.
+            // With both, software updates A and D, as Svade says.
             .with_adue(self.has(IsaExtId::Svadu) && !self.has(IsaExtId::Svade))
     }
 
-    /// Returns what `hstateen0` has to be for these extensions. Nothing of the AIA is let through.
+    /// Returns the `hstateen0` for these extensions. The guest gets no access to the AIA.
     pub(crate) fn hstateen0(self) -> Hstateen0 {
         Hstateen0::from_raw(0)
             .with_senvcfg(true)
@@ -130,7 +131,7 @@ const fn letter_bit(letter: u8) -> u64 {
     1 << features::letter(letter)
 }
 
-/// Returns whether there is a register for `ext`: the host has it, and so does this backend.
+/// Returns whether user space has a register for `ext`: the host and this backend have the extension.
 pub(crate) fn is_known(ext: IsaExtId) -> bool {
     host_ext(ext).is_some_and(features::host_has)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether a vCPU is started, which the guest decides (SBI HSM) and user space (`KVM_SET_MP_STATE`).
+//! Starts and stops vCPUs, for the guest (SBI HSM) and for user space (`KVM_SET_MP_STATE`).
 
 use crate::{
     abi::sbi::SbiError,
@@ -27,12 +27,12 @@ use kernel::{
     },
 };
 
-/// Wait until started.
+/// Wait until the hart is started.
 pub(crate) const SLEEP: Request = Request::arch(0).wait_no_wakeup();
-/// Begin at where the hart was started.
+/// Reset the vCPU, and go to where the hart was started.
 pub(crate) const RESET: Request = Request::arch(1);
 
-/// Where a hart begins when it is started.
+/// Where a started hart begins.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct EntryPoint {
     /// The address of the first instruction.
@@ -41,7 +41,7 @@ pub(crate) struct EntryPoint {
     pub(crate) opaque: u64,
 }
 
-/// The power state of a vCPU.
+/// Whether the hart of a vCPU is started.
 #[pin_data]
 pub(crate) struct Power {
     /// Whether the hart is stopped. Written under `lock`, read by any thread.
@@ -88,13 +88,13 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, entry: EntryPoint) -> Result<(), SbiErro
     Ok(())
 }
 
-/// Forgets that the hart of a vCPU was to begin somewhere, if it has not begun yet.
+/// Cancels the start of a hart that has not begun to run.
 pub(crate) fn forget_start(vcpu: &LockedVcpu<'_, Riscv>) {
     let _guard = vcpu.shared().power.lock.lock();
     let _ = vcpu.take_request(RESET);
 }
 
-/// Has a vCPU go on where it is.
+/// Lets a stopped vCPU go on at its own program counter.
 pub(crate) fn resume(vcpu: &Vcpu<Riscv>) {
     let power = &vcpu.shared().power;
     let guard = power.lock.lock();
@@ -103,7 +103,7 @@ pub(crate) fn resume(vcpu: &Vcpu<Riscv>) {
     vcpu.wake_up();
 }
 
-/// Stops a vCPU. Returns `false` if it is stopped already.
+/// Stops a vCPU. Returns `false` if it was stopped already.
 pub(crate) fn stop(vcpu: &Vcpu<Riscv>) -> bool {
     let power = &vcpu.shared().power;
     let guard = power.lock.lock();

@@ -7,12 +7,12 @@ use crate::abi::one_reg::{
     SbiExtId, //
 };
 
-/// Which extensions a guest's SBI has.
+/// A set of SBI extensions.
 #[derive(Clone, Copy)]
 pub(crate) struct SbiExtensions(u32);
 
 impl SbiExtensions {
-    /// Returns the extensions that a guest has if user space says nothing else.
+    /// Returns the extensions that a guest has by default.
     pub(crate) fn new() -> Self {
         SbiExtId::all()
             .filter(|ext| default_on(*ext) == Some(true))
@@ -36,8 +36,7 @@ impl SbiExtensions {
     }
 }
 
-/// Returns whether a guest has an extension if user space says nothing else, or [`None`] if it
-/// cannot have it.
+/// Returns whether a guest has an extension by default, or [`None`] if it cannot have the extension.
 pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
     match ext {
         SbiExtId::Time
@@ -47,9 +46,9 @@ pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
         | SbiExtId::Hsm
         | SbiExtId::Experimental
         | SbiExtId::Vendor => Some(true),
-        // The register is part of the ABI, whether this kernel serves the calls or not.
+        // The register is part of the ABI, even if this kernel does not serve the calls.
         SbiExtId::V01 => Some(true),
-        // They are of no use before user space is ready to serve them.
+        // They are useless until user space is ready to serve them.
         SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
         SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
     }

@@ -2,9 +2,9 @@
 
 //! The guest's timer.
 //!
-//! With Sstc the hart compares `time` with `vstimecmp` by itself while the guest runs; a timer of the
-//! host stands in for it while the vCPU sleeps in WFI. Without Sstc a timer of the host stands in
-//! for it always, and raises the interrupt.
+//! With Sstc, the hart compares `time` with `vstimecmp` itself while the guest runs, and a timer of the
+//! host replaces it only while the vCPU sleeps in WFI. Without Sstc, a timer of the host raises the
+//! interrupt, whether the guest runs or not.
 
 use crate::{
     hart::{
@@ -41,9 +41,9 @@ use kernel::{
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// What a VM's guest knows of time.
+/// The time that the guest of a VM sees.
 pub(crate) struct GuestTime {
-    /// The guest's `time` less the host's, modulo 2^64.
+    /// The guest's `time` minus the host's, modulo 2^64.
     delta: Atomic<u64>,
     /// The time base.
     pub(crate) base: TimeBase,
@@ -64,7 +64,7 @@ impl GuestTime {
         csr::time().wrapping_add(self.delta())
     }
 
-    /// Makes it `time` for the guest now.
+    /// Sets the guest's time to `time`, in ticks.
     pub(crate) fn set_now(&self, time: u64) {
         self.delta.store(time.wrapping_sub(csr::time()), Relaxed);
     }
@@ -75,7 +75,7 @@ impl GuestTime {
         self.delta.read_once()
     }
 
-    /// Returns how many nanoseconds there are until `deadline`; 0 if it has passed.
+    /// Returns the nanoseconds until `deadline`, 0 if it has passed.
     fn ns_until(&self, deadline: u64) -> u64 {
         self.base.to_ns(deadline.saturating_sub(self.now()))
     }
@@ -84,13 +84,13 @@ impl GuestTime {
 /// The timer of a vCPU.
 #[pin_data]
 pub(crate) struct GuestTimer {
-    /// Stands in for the hart's timer.
+    /// The timer of the host.
     #[pin]
     host: VcpuTimer<Riscv>,
-    /// When the timer expires, in the guest's time. With Sstc, up to date while the vCPU is not
-    /// loaded, and while it sleeps.
+    /// When the timer expires, in the guest's time. With Sstc, this is valid only while the vCPU is
+    /// not loaded, or sleeps; otherwise, `vstimecmp` of the hart is.
     deadline: Atomic<u64>,
-    /// Without Sstc: whether `host` has been started and has not expired.
+    /// Without Sstc, whether `host` runs.
     armed: Atomic<bool>,
 }
 
@@ -105,23 +105,26 @@ impl GuestTimer {
         })
     }
 
-    /// Stops the timer of the host. With Sstc the guest's stays on: the deadline says it all.
+    /// Stops the timer of the host. With Sstc, the guest's timer stays on, because the deadline is its
+    /// whole state.
     pub(crate) fn switch_off(&self) {
         self.host.cancel();
         self.armed.store(false, Relaxed);
     }
 
-    /// Returns when the timer expires.
+    /// Returns when the timer expires, in the guest's time.
     pub(crate) fn deadline(&self) -> u64 {
         self.deadline.read_once()
     }
 
-    /// Sets when the timer expires, for a vCPU that is not loaded. It has to be switched on after.
+    /// Sets when the timer of a vCPU that is not loaded expires. Without Sstc, [`switch_on`] must
+    /// follow.
     pub(crate) fn set_deadline(&self, deadline: u64) {
         self.deadline.write_once(deadline);
     }
 
-    /// Returns whether the timer is on. With Sstc there is no such state: the deadline says it all.
+    /// Returns whether the timer is on. With Sstc, there is no separate state: the timer is on unless
+    /// the deadline is [`NEVER`].
     pub(crate) fn is_on(&self) -> bool {
         if features::sstc() {
             self.deadline() != NEVER
@@ -130,7 +133,7 @@ impl GuestTimer {
         }
     }
 
-    /// Puts the timer on this hart.
+    /// Loads the timer on this hart.
     #[inline]
     pub(crate) fn load(&self, hart: &impl GuestCsrAccess, time: &GuestTime) {
         guest_csr::write::<{ csr::HTIMEDELTA }>(hart, time.delta());
@@ -141,8 +144,8 @@ impl GuestTimer {
 
     /// Takes the timer off this hart.
     ///
-    /// If it expired now, the pending interrupt would end every WFI of the host on this hart, so it
-    /// is set to never expire. Returns whether that had to be done.
+    /// The hart's timer is set to never expire, since its pending interrupt would end every WFI of the
+    /// host on this hart. Returns whether that needed a write.
     #[inline]
     pub(crate) fn put(&self, hart: &impl GuestCsrAccess) -> bool {
         if !features::sstc() {
@@ -157,14 +160,14 @@ impl GuestTimer {
         is_on
     }
 
-    /// Returns whether the timer has expired with Sstc, which has raised the interrupt then.
+    /// Returns whether Sstc has raised the timer interrupt. Without Sstc, the answer is `false`.
     pub(crate) fn expired(&self, time: &GuestTime) -> bool {
         features::sstc() && time.ns_until(self.deadline()) == 0
     }
 }
 
-/// Sets the timer of the vCPU that is loaded on this hart, if that is all that it takes. Returns
-/// whether it is.
+/// With Sstc, sets the timer of the vCPU that is loaded on this hart. Returns `false` without Sstc, and
+/// then does nothing.
 #[inline(always)]
 pub(crate) fn set_loaded(hart: &impl GuestCsrAccess, deadline: u64) -> bool {
     if features::sstc() {
@@ -176,22 +179,22 @@ pub(crate) fn set_loaded(hart: &impl GuestCsrAccess, deadline: u64) -> bool {
     }
 }
 
-/// Sets the timer of a vCPU: the guest's SBI call.
+/// Sets the timer of a vCPU, in the guest's time.
 pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
     if !set_loaded(vcpu, deadline) {
         start(vcpu, deadline);
     }
 }
 
-/// Switches the timer on, of a vCPU that may not be loaded.
+/// Switches the timer of a vCPU on, whether the vCPU is loaded or not.
 pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
-    // With Sstc it is on already: the deadline is put on the hart when the vCPU is loaded.
+    // With Sstc, the timer is on as soon as the vCPU is loaded with its deadline.
     if !features::sstc() {
         start(vcpu, vcpu.shared().timer.deadline());
     }
 }
 
-/// Without Sstc: has the interrupt raised at `deadline`, and lowers it until then.
+/// Without Sstc, lowers the interrupt, and starts the timer that raises it at `deadline`.
 fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
     let timer = &vcpu.shared().timer;
     // An expiry of the old deadline must not raise the interrupt after it has been lowered here.
@@ -204,11 +207,11 @@ fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
         .start(vcpu.vm().backend().time.ns_until(deadline));
 }
 
-/// Has the vCPU woken when its timer expires, for as long as `f` sleeps.
+/// Runs `f`, which sleeps, and wakes the vCPU when the guest's timer expires.
 pub(crate) fn while_asleep(vcpu: &LoadedVcpu<'_, Riscv>, f: impl FnOnce()) {
     let timer = &vcpu.shared().timer;
     if !features::sstc() {
-        // The host's timer runs anyway.
+        // The host's timer runs already.
         return f();
     }
     let deadline = guest_csr::read::<{ csr::VSTIMECMP }>(vcpu);
@@ -223,7 +226,7 @@ pub(crate) fn while_asleep(vcpu: &LoadedVcpu<'_, Riscv>, f: impl FnOnce()) {
     timer.host.cancel();
 }
 
-/// The timer of the host has expired.
+/// Handles the expiry of the host's timer.
 pub(crate) fn host_timer_expired(vcpu: &Vcpu<Riscv>) -> VcpuTimerRestart {
     let timer = &vcpu.shared().timer;
     let left = vcpu.vm().backend().time.ns_until(timer.deadline());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a vCPU does until there is an interrupt for its guest.
+//! Waiting for an interrupt, in WFI and in a suspended hart.
 
 use crate::{
     vcpu::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use kernel::kvm::LoadedVcpu;
 
-/// Waits for an interrupt of the guest, if there is none.
+/// Sleeps until the guest has an interrupt, or a signal comes. Returns immediately if there is one.
 pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>) {
     interrupts::snapshot_loaded(vcpu);
     let shared = vcpu.shared();
