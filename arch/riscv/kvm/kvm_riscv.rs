@@ -2,7 +2,21 @@
 
 //! The KVM backend for RISC-V.
 //!
-//! Reads best from here to [`run`], and from there to [`enter_exit`] and [`exit`].
+//! A module imports from its own folder and from floors below, never from above:
+//!
+//! | floor | modules | concern |
+//! | --- | --- | --- |
+//! | 8 | this file | the module, and one line for each function that the KVM core calls |
+//! | 7 | [`run`] | `KVM_RUN` |
+//! | 6 | [`sbi`], [`user`] | the firmware that the guest sees; ioctls of user space |
+//! | 5 | [`exits`], [`vm`] | what the guest did; the state of a VM |
+//! | 4 | [`vcpu`] | the state of a vCPU |
+//! | 3 | [`mmu`], [`switch`], [`trace`] | the guest's memory; what moves between host and guest |
+//! | 2 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
+//! | 1 | [`abi`] | formats of specifications and of the uapi |
+//!
+//! The one exception is [`Riscv`]: the lower modules take a vCPU or a VM of this backend, whose state is
+//! made of types from above. That knot is inherent in `Vcpu<B>`, and is tied here, once.
 //!
 //! See [`Documentation/virt/kvm/riscv/`](srctree/Documentation/virt/kvm/riscv/).
 
@@ -66,7 +80,7 @@ module! {
     },
 }
 
-/// The backend.
+/// The backend: the type that the abstractions over the KVM core are generic over.
 pub(crate) struct Riscv;
 
 impl Backend for Riscv {
@@ -138,7 +152,7 @@ impl VcpuOps for Riscv {
     }
 
     fn postcreate(vcpu: &Vcpu<Self>) {
-        // The first one boots, and starts the others.
+        // The first vCPU boots, and starts the others.
         if vcpu.index() != 0 {
             vcpu::power::stop(vcpu);
         }
@@ -238,7 +252,7 @@ impl MmuOps for Riscv {
     }
 }
 
-/// The module, from the moment that `/dev/kvm` is there to the moment that it goes.
+/// The module, which exists as long as `/dev/kvm` does.
 struct KvmRiscv {
     // Dropped in this order, the reverse of that in `init()`.
     _core: kernel::kvm::Registration,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's memory as the KVM core sees it: memslots come, change and go, and the host takes pages
-//! away.
+//! The guest's memory. This file has the hooks that the KVM core calls when memslots come, change and
+//! go, and when the host takes pages away.
 
 pub(crate) mod activate;
 pub mod fence_queue;
@@ -36,8 +36,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// Unmaps what the guest has in pages of 4K and the host has in larger ones, so that the next access
-/// maps it by those.
+/// Unmaps the pages of 4K where the host has a larger page, which the next access then maps.
 fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     let gstage = &vm.backend().gstage;
     let gfns = slot.gfns();
@@ -53,17 +52,25 @@ fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     }
 }
 
+/// Unmaps everything. No vCPU runs any more.
 pub(crate) fn unmap_all(vm: &Vm<Riscv>) {
     let gstage = &vm.backend().gstage;
-    // No vCPU runs any more, and none will. Tables go with the VM.
+    // The tables go with the VM.
     gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
 }
 
+/// Unmaps a memslot that is about to go or to move.
 pub(crate) fn unmap_slot(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
     let gstage = &vm.backend().gstage;
     gstage.unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
 }
 
+/// Says whether a memslot may be changed.
+///
+/// # Errors
+///
+/// [`EFAULT`] if the slot ends beyond the guest's physical addresses, [`EPERM`] if user space may not
+/// write the memory, [`EINVAL`] if the memory is a device's and writes to it are to be logged.
 pub(crate) fn prepare_slot(
     vm: &Vm<Riscv>,
     new: Option<&Memslot<'_>>,
@@ -79,7 +86,7 @@ pub(crate) fn prepare_slot(
         if !new.is_read_only() && vma & flags::WRITE == 0 {
             return Err(EPERM);
         }
-        // Device memory is mapped, but writes to it are not logged.
+        // Writes to the memory of a device cannot be logged.
         if new.logs_dirty_pages() && vma & flags::PFNMAP != 0 {
             return Err(EINVAL);
         }
@@ -87,6 +94,7 @@ pub(crate) fn prepare_slot(
     })
 }
 
+/// Adapts the mapping of a memslot that has been changed.
 pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: MemoryChange) {
     let (Some(new), false) = (new, change == MemoryChange::Delete) else {
         return;
@@ -95,8 +103,8 @@ pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: Mem
         // Logging has ended.
         return unmap_split_pages(vm, new);
     }
-    // From here on, writes are noticed because they fault; unless all pages are dirty to start
-    // with, and user space has each protected when it clears it.
+    // From here on, the first write to a page faults, and is logged. If the log starts with all pages
+    // dirty instead, a page is write-protected when user space clears it.
     if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
         let gfns = new.gfns();
         let changed = vm
@@ -109,24 +117,29 @@ pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: Mem
     }
 }
 
+/// Unmaps a range whose pages the host is about to take away. Returns whether the core has to flush
+/// TLBs for it, which it never has. May release the lock in between if `may_yield`.
 pub(crate) fn unmap_range(
     mmu: &mut MmuWriteGuard<'_, Riscv>,
     gfns: GfnRange,
     may_yield: bool,
 ) -> bool {
     mmu.vm().backend().gstage.unmap(mmu, gfns, may_yield);
-    // It has been flushed, and not more than that.
+    // `unmap()` has flushed exactly what it has unmapped.
     false
 }
 
+/// Returns whether a range has been accessed since the last call, and clears the record of it.
 pub(crate) fn age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
     mmu.vm().backend().gstage.age(mmu, gfns)
 }
 
+/// Returns whether a range has been accessed since the last call of [`age_range`].
 pub(crate) fn test_age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
     mmu.vm().backend().gstage.is_young(mmu, gfns)
 }
 
+/// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.
 pub(crate) fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Riscv>, base: Gfn, mask: u64) {
     let gstage = &mmu.vm().backend().gstage;
     let mut left = mask;
@@ -137,6 +150,7 @@ pub(crate) fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Riscv>, base: Gfn, mask: 
     }
 }
 
+/// Makes all vCPUs fence a range, and waits until none of them is in the guest that has not.
 pub(crate) fn flush_remote_tlbs(vm: &Vm<Riscv>, gfns: GfnRange) {
     let (start, end) = (gfns.start.gpa().0, gfns.end.gpa().0);
     let span = Span::new(start, end.saturating_sub(start));

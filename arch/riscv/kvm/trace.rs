@@ -46,7 +46,7 @@ mod raw {
     }
 }
 
-/// Returns whether somebody wants to know of each exit, and of what it does.
+/// Returns whether a trace event of exits is enabled. Then no exit is handled early.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
     #[cfg(CONFIG_TRACEPOINTS)]
@@ -66,21 +66,21 @@ pub(crate) fn is_on() -> bool {
     false
 }
 
-/// The guest is about to run.
+/// Traces that the guest is about to run.
 #[inline(always)]
 pub(crate) fn entry(vcpu: &Vcpu<Riscv>) {
     // SAFETY: The vCPU is valid.
     unsafe { raw::kvm_entry(vcpu.as_raw()) };
 }
 
-/// The guest has trapped, for whatever reason.
+/// Traces a trap out of the guest.
 #[inline(always)]
 pub(crate) fn exit(trap: &Trap) {
     // SAFETY: The pointer is to a local variable; the callee reads it.
     unsafe { raw::kvm_exit(&mut trap.into_raw()) };
 }
 
-/// The guest has trapped by an exception.
+/// Traces an exception of the guest.
 #[inline(always)]
 pub(crate) fn vcpu_exit(id: VcpuId, trap: &Trap) {
     // SAFETY: All arguments are values.
@@ -96,7 +96,7 @@ pub(crate) fn vcpu_exit(id: VcpuId, trap: &Trap) {
     };
 }
 
-/// The guest accesses a device.
+/// Traces an access of the guest to a device.
 #[inline(always)]
 pub(crate) fn mmio_emulate(id: VcpuId, pc: u64, insn: u32, addr: Gpa, write: bool, len: usize) {
     // SAFETY: All arguments are values.
@@ -112,7 +112,7 @@ pub(crate) fn mmio_emulate(id: VcpuId, pc: u64, insn: u32, addr: Gpa, write: boo
     };
 }
 
-/// An interrupt of the guest changes its level.
+/// Traces a change of the level of an interrupt.
 #[inline(always)]
 pub(crate) fn vcpu_irq<B: VcpuOps>(vcpu: &Vcpu<B>, irq: u32, level: bool) {
     // SAFETY: All arguments are values.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space asks for: the ioctls that are the architecture's own.
+//! What user space asks for by ioctls.
 
 pub(crate) mod capability;
 pub(crate) mod ioctl;

@@ -21,22 +21,22 @@ use kernel::{
     },
 };
 
-/// The widest translation scheme of the host's harts.
+/// The widest G-stage translation scheme of the host's harts.
 pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
 
-/// State of a VM.
+/// The state of a VM.
 pub(crate) struct VmState {
     /// The guest's harts.
     pub(crate) vcpus: VcpuTable<Riscv>,
-    /// The guest's memory.
+    /// The guest's page table.
     pub(crate) gstage: GStage,
-    /// The VMID.
+    /// The VMID of the VM.
     pub(crate) vmid: VmVmid,
     /// The guest's time.
     pub(crate) time: GuestTime,
-    /// Whose translations the harts' TLBs hold.
+    /// The vCPUs whose translations the TLBs hold.
     pub(crate) tlb_owners: TlbOwners,
-    /// User space wants `KVM_MP_STATE_INIT_RECEIVED` to reset a vCPU.
+    /// Whether user space has enabled `KVM_MP_STATE_INIT_RECEIVED`, which resets a vCPU.
     pub(crate) mp_state_reset: AtomicFlag,
 }
 

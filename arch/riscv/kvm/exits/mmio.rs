@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses to devices: to guest physical addresses that no memory is behind.
+//! Accesses to devices, that is, to guest physical addresses without memory.
 
 use crate::{
     abi::insn::{
@@ -40,9 +40,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// An access to an address that no memory is behind.
+/// An access to a guest physical address without memory.
 pub(crate) struct DeviceAccess<'a> {
-    /// The section in which no memslot has been found at the address.
+    /// The SRCU section in which no memslot was found at the address.
     pub(crate) srcu: &'a SrcuGuard<'a, Riscv>,
     /// The guest page fault.
     pub(crate) fault: &'a GuestPageFault,

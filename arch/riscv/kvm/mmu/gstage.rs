@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The G-stage page table of a VM: what its guest physical addresses are in the host's memory.
+//! The G-stage page table of a VM, which translates guest physical to host physical addresses.
 
 use crate::{
     abi::pte::{
@@ -40,28 +40,28 @@ use kernel::{
     },
 };
 
-/// What a change to the page table wants of the TLBs.
+/// The fence that a change to the page table requires.
 #[must_use]
 pub(crate) enum Flush {
-    /// Nothing.
+    /// No fence.
     None,
-    /// The vCPU that faulted has cached what was not there, or not allowed, before.
+    /// A fence on the hart that faulted, which may have cached the entry as it was before.
     Local,
-    /// All vCPUs have to forget what was there before.
+    /// A fence on all harts, of what the entry was before.
     Remote,
 }
 
-/// A page to be mapped.
+/// The mapping of one page.
 #[derive(Clone, Copy)]
 pub(crate) struct Mapping {
-    /// Where the guest sees it.
+    /// The guest frame.
     pub(crate) gfn: Gfn,
-    /// Where the host has it.
+    /// The host frame.
     pub(crate) pfn: Pfn,
-    /// What the guest may do.
+    /// What the guest may do with the page.
     pub(crate) rights: Rights,
-    /// How large a leaf may be that maps it together with its neighbours: host memory and memslot
-    /// are contiguous and aligned to that.
+    /// The level of the largest leaf that may map the page together with its neighbours: host memory
+    /// and memslot are contiguous and aligned to the leaf's size.
     pub(crate) max_level: Level,
 }
 
@@ -91,29 +91,29 @@ impl GStage {
         }
     }
 
-    /// Changes the translation scheme, of a VM that has neither vCPUs nor memory yet.
+    /// Changes the translation scheme of a VM that has neither vCPUs nor memory yet.
     pub(crate) fn set_mode(&self, mode: Mode) {
         self.mode.store(mode as u32, Relaxed);
     }
 
-    /// Makes this hart translate the guest's physical addresses.
+    /// Writes this page table and `vmid` to `hgatp`.
     #[inline]
     pub(crate) fn load_hgatp(&self, preempt: &PreemptOff, vmid: Vmid) {
         self.root.load_hgatp(preempt, self.mode(), vmid);
     }
 
-    /// Returns the number of tables that a mapping may need, the root not counted.
+    /// Returns the number of tables that one mapping may need besides the root.
     pub(crate) fn max_new_tables(&self) -> usize {
         self.mode().root_level().levels_below()
     }
 
-    /// Returns the first frame behind those that the scheme translates.
+    /// Returns the first frame beyond those that the scheme translates.
     #[inline]
     pub(crate) fn end(&self) -> Gfn {
         Gfn(1 << (self.mode().gpa_bits() - PAGE_SHIFT))
     }
 
-    /// Returns the lowest entry for `gpa`: a leaf, or an empty one.
+    /// Returns the lowest entry that translates `gpa`, which is a leaf or empty.
     #[inline]
     fn walk<'a>(&'a self, gpa: Gpa, mmu: &'a impl MmuLocked) -> (Entry<'a>, Option<Pte>) {
         let mut table = self.root.table(self.mode(), mmu);
@@ -127,10 +127,10 @@ impl GStage {
         }
     }
 
-    /// Returns the lowest entry for the first of `gfns`, as [`walk`](Self::walk) finds it, and takes
-    /// from `gfns` what it translates. [`None`] if there are no more.
+    /// Returns the lowest entry for the first of `gfns`, as [`walk`](Self::walk) does, and removes the
+    /// frames that the entry translates from `gfns`. Returns [`None`] when `gfns` is empty.
     ///
-    /// Each entry is looked up anew, so the tree may change between two.
+    /// Each call walks from the root, so the tree may change between two calls.
     #[inline]
     fn next_entry<'a>(
         &'a self,
@@ -162,8 +162,8 @@ impl GStage {
             let wanted = leaf(&mapping, level);
             table = match entry.read() {
                 Node::Table(below) if level > mapping.max_level => below,
-                // Smaller pages were mapped here: the host did not have the large one yet, or dirty
-                // pages were logged.
+                // Smaller pages were mapped here, because the host had no large page then, or because
+                // dirty pages were logged.
                 Node::Table(_) => {
                     entry.replace_table(wanted, mmu);
                     return Ok(flush);
@@ -183,11 +183,11 @@ impl GStage {
                     return Ok(merge(&entry, old, wanted, flush));
                 }
                 Node::Leaf(old) => {
-                    // The leaf is larger than allowed now: dirty pages are logged one by one.
+                    // The leaf is larger than allowed, because dirty pages are logged one by one now.
                     let page = cache.take(mmu).ok_or(ENOMEM)?;
                     let below = level.below().ok_or(EINVAL)?;
                     let split = entry.link(page, |i| Some(old.part(i, below)), mmu);
-                    // Harts that have cached the large leaf would write without being noticed.
+                    // A hart that has cached the large leaf would write without faulting.
                     flush = Flush::Remote;
                     split.ok_or(EINVAL)?
                 }
@@ -195,21 +195,23 @@ impl GStage {
         }
     }
 
-    /// Takes away what maps `gfns`, and has all vCPUs forget it.
+    /// Removes the leaves that map `gfns`, and makes all vCPUs fence them.
     ///
-    /// May give up the lock in between if `may_yield`. What has been taken away is flushed before:
-    /// who takes a page from the guest after that does not find it mapped, and so does not flush.
+    /// May release the lock in between if `may_yield`. The fence for what has been removed comes before
+    /// that: whoever takes a page away after the lock is released finds nothing mapped, and does not
+    /// fence.
     pub(crate) fn unmap(
         &self,
         mmu: &mut MmuWriteGuard<'_, Riscv>,
         mut gfns: GfnRange,
         may_yield: bool,
     ) {
-        // What has to be flushed still, if anything.
+        // The frames that have been unmapped and not been fenced yet.
         let mut gone: Option<GfnRange> = None;
         while let Some((entry, leaf)) = self.next_entry(&mut gfns, mmu) {
             if let Some(old) = leaf {
-                // A leaf that is mapped in part goes whole: the rest faults in again.
+                // A leaf that is only partly in the range is removed as a whole. The rest of it faults
+                // in again.
                 entry.clear_leaf(old);
                 let level = entry.level();
                 let last = level.first(gfns.start.0 - 1);
@@ -229,19 +231,19 @@ impl GStage {
         }
     }
 
-    /// Returns whether `gfn` is, or has been, mapped by a page of 4K.
+    /// Returns whether a table of the lowest level translates `gfn`, whether `gfn` is mapped or not.
     pub(crate) fn has_page_table_below(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
         self.walk(gfn.gpa(), mmu).0.level() == Level::PAGE
     }
 
-    /// Takes the permission to write away from `gfns`. Returns whether there was any.
+    /// Write-protects `gfns`. Returns whether any of them was writable.
     pub(crate) fn write_protect(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
         self.update(mmu, gfns, |pte| {
             pte.is_writable().then(|| pte.write_protected())
         })
     }
 
-    /// Makes `gfns` as if they had not been accessed. Returns whether they had been.
+    /// Clears the accessed bits of `gfns`. Returns whether one was set.
     pub(crate) fn age(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
         self.update(mmu, gfns, |pte| pte.is_young().then(|| pte.aged()))
     }
@@ -256,14 +258,15 @@ impl GStage {
         false
     }
 
-    /// Gives the permission to write back to a page that has been write-protected to log that it is
-    /// dirty. Returns `false` if there is no such page.
+    /// Makes a page writable that has been write-protected for the dirty log. Returns `false` if there is
+    /// no such page.
     pub(crate) fn make_page_writable(&self, mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
         let (entry, _) = self.walk(gfn.gpa(), mmu);
         entry.level() == Level::PAGE && entry.update_leaf(Pte::made_writable)
     }
 
-    /// Replaces leaves of `gfns` as `f` says. Returns whether any was replaced.
+    /// Replaces each leaf of `gfns` by what `f` returns for it, if anything. Returns whether any was
+    /// replaced.
     #[inline]
     fn update(
         &self,
@@ -285,21 +288,21 @@ fn leaf(mapping: &Mapping, level: Level) -> Pte {
     Pte::leaf(level.first(mapping.pfn.0), mapping.rights)
 }
 
-/// Puts `wanted` in the place of the leaf `old`.
+/// Replaces the leaf `old` by `wanted`, or by the union of both if they map the same frame.
 #[inline]
 fn merge(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush) -> Flush {
     if old.pfn() != wanted.pfn() {
-        // The host has moved the page; its notifier should have come first, but nothing depends on
-        // it.
+        // The host has moved the page. Its notifier should have come first, but nothing here depends
+        // on that.
         let _ = entry.replace_leaf(Some(old), wanted);
         return Flush::Remote;
     }
-    // What is allowed already stays so: another vCPU may have faulted for more than this one.
+    // Keep what is allowed already: another vCPU may have faulted for more than this one.
     let new = old.union(wanted);
     if new != old {
         let _ = entry.replace_leaf(Some(old), new);
     }
-    // With or without a change, the hart has faulted on what it had cached.
+    // Whether the entry changes or not, the hart has faulted on what it had cached.
     match flush {
         Flush::None => Flush::Local,
         other => other,

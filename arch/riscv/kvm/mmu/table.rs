@@ -2,8 +2,8 @@
 
 //! The memory of G-stage page tables: a tree of tables that owns its nodes.
 //!
-//! What an entry is (nothing, a leaf, or a table below) is an enum here, so that the walks in
-//! `gstage.rs` are safe.
+//! An entry is read as an enum (nothing, a leaf, or a table below), so that the walks in `gstage.rs`
+//! are safe code.
 
 #![allow(unsafe_code)]
 
@@ -69,7 +69,7 @@ impl Root {
         self.page.phys()
     }
 
-    /// Makes this hart translate by the tree. `mode` is the scheme that the tree is used with.
+    /// Writes the root and `vmid` to `hgatp`. `mode` is the scheme that the tree is used with.
     #[inline]
     pub(crate) fn load_hgatp(&self, preempt: &PreemptOff, mode: Mode, vmid: Vmid) {
         let hgatp = Hgatp::from_raw(0)
@@ -98,7 +98,7 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         for entry in self.page.entries() {
-            // SAFETY: Nobody uses the tree any more, and the entry goes with it.
+            // SAFETY: Nobody uses the tree any more, and this entry is freed with it.
             unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
         }
     }
@@ -106,12 +106,12 @@ impl Drop for Root {
 
 /// Frees the table that an entry leads to, with all tables below it.
 ///
-/// Recurses as deep as the tree is high, that is four times at the most.
+/// The recursion is at most four levels deep, as the tree is.
 ///
 /// # Safety
 ///
-/// The entry must have been taken out of the tree, or the tree must go, and no hart may walk the
-/// table any more.
+/// The entry must have been removed from the tree, or the whole tree must be about to be freed, and no
+/// hart may walk the table any more.
 unsafe fn free_below(pte: Pte) {
     if pte.is_empty() || pte.is_leaf() {
         return;
@@ -119,7 +119,7 @@ unsafe fn free_below(pte: Pte) {
     // SAFETY: By the invariants of `Root`, the entry owns the table; the rest is the requirement.
     let table = unsafe { TablePage::from_phys(pte.phys()) };
     for entry in table.entries() {
-        // SAFETY: The table is about to go.
+        // SAFETY: The table is about to be freed.
         unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
     }
 }
@@ -131,7 +131,7 @@ pub(crate) struct Table<'a> {
     level: Level,
 }
 
-/// What an entry holds.
+/// The contents of an entry.
 pub(crate) enum Node<'a> {
     /// No translation.
     Empty,
@@ -186,22 +186,22 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Replaces the leaf `old`, or nothing, by the leaf `new`. Returns `false` if the entry is not
-    /// `old` any more: somebody who holds the lock for reading has been faster.
+    /// Replaces the leaf `old`, or an empty entry, by the leaf `new`. Returns `false` if the entry is
+    /// not `old` any more, because a holder of the lock for reading has changed it.
     #[inline]
     pub(crate) fn replace_leaf(&self, old: Option<Pte>, new: Pte) -> bool {
         debug_assert!(new.is_leaf());
         let old = old.unwrap_or(Pte::EMPTY).into_raw();
-        // Release: what the new leaf maps has been written before.
+        // Release: the contents of the page are visible before the leaf that maps it.
         self.pte
             .compare_exchange(old, new.into_raw(), Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// Replaces the leaf as `f` says, if there is one. Returns whether it was replaced.
+    /// Replaces the leaf by what `f` returns for it. Returns `false` if the entry is not a leaf, or if
+    /// `f` returns [`None`].
     ///
-    /// `f` may be called again: the hart, or somebody who holds the lock for reading, may have set
-    /// a bit meanwhile.
+    /// `f` is called again if the hart, or a holder of the lock for reading, sets a bit meanwhile.
     #[inline]
     pub(crate) fn update_leaf(&self, f: impl Fn(Pte) -> Option<Pte>) -> bool {
         self.pte
@@ -212,32 +212,33 @@ impl<'a> Entry<'a> {
             .is_ok()
     }
 
-    /// Takes the leaf `old` away.
+    /// Removes the leaf `old`.
     #[inline]
     pub(crate) fn clear_leaf(&self, old: Pte) {
         debug_assert!(old.is_leaf());
         self.pte.store(Pte::EMPTY.into_raw(), Ordering::Relaxed);
     }
 
-    /// Replaces a table by the leaf `new`, has all vCPUs forget the table, and frees it.
+    /// Replaces a table by the leaf `new`, makes all vCPUs fence the table, and frees it.
     ///
-    /// All of that with the lock held. Until they have forgotten the table, harts may still find the
-    /// leaves in it; who takes one of those pages away from the guest after that finds the new leaf, and
-    /// has its addresses fenced only. That does not tell a hart that a table has gone.
+    /// The lock must not be dropped in between: somebody could unmap a page that the old table still
+    /// maps, see the new leaf, and fence only its addresses, which does not drop cached pointers to the
+    /// old table.
     pub(crate) fn replace_table(&self, new: Pte, mmu: &MmuWriteGuard<'_, Riscv>) {
         debug_assert!(new.is_leaf());
-        // Release: what the new leaf maps has been written before. Nobody else changes an entry that
+        // Release: the contents of the page are visible before the leaf that maps it. Nobody else changes an entry that
         // leads to a table while the lock is held for writing.
         let old = Pte::from_raw(self.pte.swap(new.into_raw(), Ordering::Release));
         remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
-        // SAFETY: The entry has been taken out of the tree of this VM. None of its vCPUs is in the
-        // guest any more, or reads its memory, that has not done the fence.
+        // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is in
+        // the guest, or reads its memory, has executed the fence.
         unsafe { free_below(old) };
     }
 
-    /// Replaces a leaf, or nothing, by an empty or filled table, which the entry then owns.
+    /// Replaces a leaf or an empty entry by a table, which the entry then owns.
     ///
-    /// `fill` gets the number of each entry of the new table, and returns the leaf for it, or none.
+    /// `fill` returns the leaf for the entry of the new table with a number, or [`None`] to leave the
+    /// entry empty.
     #[inline]
     pub(crate) fn link(
         &self,
@@ -252,7 +253,7 @@ impl<'a> Entry<'a> {
             }
         }
         let phys = page.into_phys();
-        // Release: the entries of the table have been written before. INVARIANT: The entry owns the
+        // Release: the entries of the table are visible before the table. INVARIANT: The entry owns the
         // table from now on.
         self.pte
             .store(Pte::table(phys).into_raw(), Ordering::Release);

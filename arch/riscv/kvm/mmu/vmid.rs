@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMIDs: identifiers of VMs that TLB entries are tagged with. There are fewer of them than there may
-//! be VMs, so they are handed out for a generation, and all anew in the next.
+//! VMIDs, which tag the TLB entries of a VM.
+//!
+//! There may be more VMs than VMIDs. So a VMID is valid for one generation: when all are used up, a new
+//! generation begins, in which each VM gets a VMID again.
 
 #![allow(unsafe_code)]
 
@@ -32,10 +34,10 @@ use kernel::{
 pub(crate) struct Vmid(u64);
 
 impl Vmid {
-    /// What `hgatp` has room for.
+    /// The number of bits that `hgatp` has for a VMID.
     pub(crate) const MAX_BITS: u32 = 14;
 
-    /// No VMID: of a generation that never is.
+    /// No VMID. It belongs to a generation that never comes.
     pub(crate) const NONE: Self = Self(0);
 
     #[inline]
@@ -48,43 +50,45 @@ impl Vmid {
         self.0 >> Self::MAX_BITS
     }
 
-    /// Returns the value for `hgatp`.
+    /// Returns the VMID without its generation, as `hgatp` holds it.
     #[inline]
     pub(crate) const fn raw(self) -> u64 {
         self.0 & ((1 << Self::MAX_BITS) - 1)
     }
 }
 
-/// The VMID of a VM, of this generation or of an earlier one.
+/// The VMID of a VM, of this generation or of an older one.
 pub(crate) struct VmVmid(Atomic<u64>);
 
 impl VmVmid {
-    /// Returns the state of a VM that has none yet.
+    /// Returns the state of a VM that has no VMID yet.
     pub(crate) fn new() -> Self {
         Self(Atomic::new(Vmid::NONE.0))
     }
 
-    /// Returns the VMID, if it is of this generation.
+    /// Returns the VMID if it is of this generation.
     ///
-    /// With interrupts disabled, the answer holds until they are enabled: a new generation begins
-    /// with an interrupt to every hart.
+    /// If interrupts are disabled, the answer holds until they are enabled, because a new generation
+    /// begins with an interrupt on every hart.
     #[inline]
     pub(crate) fn current(&self) -> Option<Vmid> {
-        // Whoever sees a VMID of this generation has been interrupted since it began.
+        // A hart that sees a VMID of this generation has been interrupted since the generation began.
         let vmid = Vmid(self.0.read_once());
         (vmid.generation() == GENERATION.read_once()).then_some(vmid)
     }
 
-    /// Returns the VMID that the VM had last.
+    /// Returns the last VMID of the VM, of whatever generation.
     ///
-    /// With preemption disabled, no other vCPU of the VM uses this hart by a newer one.
+    /// While preemption is disabled, no other vCPU of the VM uses a newer one on this hart.
     #[inline]
     pub(crate) fn last(&self, _: &PreemptOff) -> Vmid {
         Vmid(self.0.read_once())
     }
 
-    /// Sees to it that the VM has a VMID of this generation, for now: [`current`](Self::current)
-    /// tells whether it still has. May begin a new generation, and waits for all harts then.
+    /// Gives the VM a VMID of this generation. The generation may end at any time after that, so the
+    /// caller checks [`current`](Self::current).
+    ///
+    /// May begin a new generation, and then waits for all harts.
     #[inline]
     pub(crate) fn ensure(&self) {
         if self.current().is_none() {
@@ -96,18 +100,18 @@ impl VmVmid {
     fn renew(&self) {
         let mut next = NEXT.lock();
         if self.current().is_some() {
-            // Another vCPU of the VM has been faster.
+            // Another vCPU of the VM has got one meanwhile.
             return;
         }
         let count = COUNT.as_ref().copied().unwrap_or(1);
         if count > 1 && *next == count {
             GENERATION.store(GENERATION.load(Relaxed) + 1, Relaxed);
             *next = 1;
-            // VMs that run leave the guest for this, and find that they need a VMID before they
-            // enter it again. Nothing is left of what harts have cached by the old VMIDs.
+            // vCPUs that run leave the guest for this interrupt, and get a new VMID before they enter
+            // the guest again. It drops what the harts have cached under the old VMIDs.
             smp::on_each(fence::hfence_gvma_all);
         }
-        // Without VMIDs in the hart all VMs have the same, 0; each entry of another VM flushes.
+        // Without VMIDs, all VMs share VMID 0, and a hart fences whenever it enters another VM.
         let vmid = Vmid::new(GENERATION.load(Relaxed), if count > 1 { *next } else { 0 });
         self.0.store(vmid.0, Release);
         if count > 1 {
@@ -121,10 +125,10 @@ kernel::sync::global_lock! {
     unsafe(uninit) static NEXT: Mutex<u64> = 1;
 }
 
-/// The generation that counts. Changes under the lock.
+/// The current generation. Changes under the lock.
 static GENERATION: Atomic<u64> = Atomic::new(1);
 
-/// How many VMIDs there are, zero included, which is not handed out; 1 if they are not used.
+/// The number of VMIDs, including 0, which is never given to a VM. It is 1 if VMIDs are not used.
 static COUNT: SetOnce<u64> = SetOnce::new();
 
 /// Returns whether VMIDs are used.
@@ -133,9 +137,9 @@ pub(crate) fn in_use() -> bool {
     COUNT.as_ref().is_some_and(|count| *count > 1)
 }
 
-/// Decides about the use of VMIDs on a hart that has so many bits for them.
+/// Decides whether VMIDs are used, for harts with `bits` bits of VMID.
 ///
-/// There have to be enough for all CPUs to run a VM each, and one to spare, since 0 is not used.
+/// They are used if each of `cpus` CPUs can run a VM of its own. VMID 0 does not count.
 pub(crate) fn init(bits: u32, cpus: u32) {
     // SAFETY: Called once, when the module is loaded, before there is a VM that takes the lock.
     unsafe { NEXT.init() };

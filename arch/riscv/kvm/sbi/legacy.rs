@@ -2,8 +2,8 @@
 
 //! The extensions of SBI v0.1 (SBI specification, chapter 5), each a single function.
 //!
-//! They return a value in `a0` and leave all other registers alone. Where harts are named, it is by
-//! the virtual address of a bit vector in the guest's memory; zero names all.
+//! They return a value in `a0` and leave all other registers alone. A call names harts by the virtual
+//! address of a bit vector in the guest's memory. Address zero names all harts.
 
 use super::{
     call::{
@@ -71,7 +71,7 @@ pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
     }
 }
 
-/// Takes the software interrupt of the calling hart back. Returns whether it was pending.
+/// Clears the software interrupt of the calling hart. Returns whether it was pending.
 fn clear_ipi(call: &Call<'_>) -> u64 {
     u64::from(interrupts::clear(call.vcpu, VsInterrupt::Software))
 }
@@ -85,8 +85,8 @@ fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
 
 /// Calls `f` with the harts that the first argument names, 64 at a time.
 ///
-/// If the vector cannot be read, then the guest may do the call again, from the start: to interrupt or
-/// to fence a hart twice is the same as once.
+/// If the vector cannot be read, the guest makes the call again from its start. To interrupt or fence a
+/// hart twice has the same effect as once.
 fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
     const BITS: u64 = u64::BITS as u64;
 
@@ -95,7 +95,7 @@ fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
         f(HartMask::all());
         return Ok(());
     }
-    // As many words as the harts that there are need.
+    // Read only the words that name harts of the VM.
     let last = call.vcpu.vm().vcpus().map(harts::hartid).max().unwrap_or(0);
     for n in 0..=last / BITS {
         let gva = Gva(vector.wrapping_add(n * size_of::<u64>() as u64));

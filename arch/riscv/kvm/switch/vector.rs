@@ -2,12 +2,14 @@
 
 //! The guest's vector registers.
 //!
-//! They are large, so they move as late as can be: they come to the hart when a guest is entered that
-//! has them, stay there from exit to exit, and are kept only if the guest has written them. What user space has in the registers is kept by the kernel's own means, which put
-//! it back when user space runs again; so there is no second copy of it here.
+//! They are large, so they move as late as possible: they are loaded when a guest that has them is
+//! entered, stay on the hart from exit to exit, and are saved only if the guest has written them. The
+//! registers of user space are saved by the kernel, which loads them when user space runs again, so
+//! there is no copy of them here.
 //!
-//! The kernel itself may want the vector unit while it holds the registers of a vCPU, in the middle
-//! of anything that the vCPU's thread does but the stay in the guest. Then [`flush`] is called.
+//! The kernel may want to use vectors itself while the hart holds the registers of a vCPU. That can
+//! happen at any point of the vCPU's thread outside a stay in the guest. The kernel then calls
+//! [`flush`].
 
 use crate::{
     abi::one_reg::{
@@ -35,10 +37,10 @@ use kernel::{
     prelude::*, //
 };
 
-/// How many vector registers there are.
+/// The number of vector registers.
 const REGISTERS: usize = 32;
 
-/// Returns how many bytes a vector register has, `vlenb`; 0 if the host has none for guests.
+/// Returns `vlenb`, the size of a vector register in bytes. It is 0 if guests cannot have vectors.
 pub(crate) fn vlenb() -> usize {
     if !features::host_has(features::letter(b'v')) {
         return 0;
@@ -47,23 +49,23 @@ pub(crate) fn vlenb() -> usize {
     unsafe { bindings::kvm_riscv_vector_size() / REGISTERS }
 }
 
-/// Returns whether this thread's user space may use vectors, and so its guests.
+/// Returns whether user space of this thread may use vectors. Only then its guests may.
 pub(crate) fn allowed() -> bool {
     // SAFETY: Always safe to call.
     unsafe { bindings::riscv_v_vstate_ctrl_user_allowed() }
 }
 
-/// The vector registers of a guest, and where they are.
+/// The vector registers of a guest, which are in memory or on a hart.
 pub(crate) struct GuestVector {
-    /// The registers while they are not on the hart, one behind the other. Empty if the host has no
-    /// vectors. Memory that the assembly writes, hence cells.
+    /// The registers in order, while they are not on the hart. Empty if guests cannot have vectors. They
+    /// are cells because the assembly writes them.
     memory: KVec<Cell<u64>>,
-    /// The registers are those of the hart that the vCPU is loaded on.
+    /// Whether the registers are on the hart that the vCPU is loaded on.
     live: Cell<bool>,
 }
 
 impl GuestVector {
-    /// Allocates the memory.
+    /// Allocates the registers.
     pub(crate) fn new() -> Result<Self> {
         let words = vlenb() * REGISTERS / size_of::<u64>();
         let mut memory = KVec::with_capacity(words, GFP_KERNEL_ACCOUNT)?;
@@ -76,7 +78,7 @@ impl GuestVector {
         })
     }
 
-    /// Returns the contents of a register, in the order of its bytes, of a vCPU that is not loaded.
+    /// Returns the contents of a register of a vCPU that is not loaded, in memory order.
     pub(crate) fn register(&self, num: RegNum) -> &[Cell<u64>] {
         let words = self.memory.len() / REGISTERS;
         let start = num.index() * words;
@@ -84,7 +86,7 @@ impl GuestVector {
     }
 }
 
-/// Sets the registers to what a reset leaves, of a vCPU that is not loaded.
+/// Resets the registers of a vCPU that is not loaded.
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>) {
     let memory = &vcpu.local().vector.memory;
     memory.iter().for_each(|word| word.set(0));
@@ -102,7 +104,7 @@ pub(crate) fn csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr) -> u64 {
     unsafe { csr_ptr(vcpu, csr).read_volatile() as u64 }
 }
 
-/// Sets a CSR of a vCPU that is not loaded. The hart makes of any value one that it has.
+/// Sets a CSR of a vCPU that is not loaded. The hart makes any value legal.
 pub(crate) fn set_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) {
     // SAFETY: The vCPU is valid.
     unsafe { csr_ptr(vcpu, csr).write_volatile(value as usize) };
@@ -128,7 +130,7 @@ fn state(vcpu: &LockedVcpu<'_, Riscv>) -> *mut bindings::__riscv_v_ext_state {
     unsafe { &raw mut (*vcpu.arch()).guest_context.vector }
 }
 
-/// Puts the guest's registers on this hart, if the guest has any and they are not there.
+/// Loads the guest's registers on this hart, if the guest has vectors and they are not there yet.
 #[inline]
 pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
     if !vcpu.local().vector.live.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
@@ -136,7 +138,7 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) 
     }
 }
 
-/// Takes the hart's registers from whoever has them.
+/// Loads the guest's registers, after the kernel has saved those of whoever uses the unit.
 #[inline(never)]
 fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     let regs = Regs::of(vcpu);
@@ -150,7 +152,7 @@ fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     vcpu.local().vector.live.set(true);
 }
 
-/// Takes the guest's registers off this hart.
+/// Saves the guest's registers, and gives the vector unit back to the kernel.
 #[inline]
 pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
     if vcpu.local().vector.live.get() {
@@ -158,9 +160,9 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
     }
 }
 
-/// Leaves the hart's registers to whoever wants them.
+/// Saves the registers if the guest has written them, and gives the vector unit back.
 fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
-    // An interrupt may have come first.
+    // `flush()` may have been called before interrupts were disabled.
     if !vcpu.local().vector.live.replace(false) {
         return;
     }
@@ -174,11 +176,11 @@ fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     unsafe { bindings::kvm_riscv_release_vector() };
 }
 
-/// Lets the kernel use vectors while a vCPU has registers on the hart, for as long as this exists.
+/// The registration of [`flush`]. Dropping it ends the registration.
 pub(crate) struct FlushCallback(());
 
 impl FlushCallback {
-    /// Registers the callback, on a host that has vectors for guests.
+    /// Registers the callback if guests can have vectors.
     pub(crate) fn register() -> Option<Self> {
         if vlenb() == 0 {
             return None;
@@ -191,12 +193,13 @@ impl FlushCallback {
 
 impl Drop for FlushCallback {
     fn drop(&mut self) {
-        // SAFETY: Always safe to call. Returns when nobody is in the function any more.
+        // SAFETY: Always safe to call. Returns when no hart executes the function any more.
         unsafe { bindings::kvm_riscv_set_vector_callback(None) };
     }
 }
 
-/// Takes the registers of the vCPU that is loaded here off the hart.
+/// Saves the vector registers of the vCPU that is loaded on this hart, so that the kernel can use the
+/// unit.
 ///
 /// # Safety
 ///

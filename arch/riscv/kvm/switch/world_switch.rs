@@ -8,20 +8,20 @@
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
 //! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
-//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's, and settle that later |
+//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's, and defer the host's |
 //! | NACL sync_sret alone | `csrw` | `csrrw` |
 //! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
 //!
 //! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory before
-//! the host's next SRET, which would go to the guest. So where the host's value is in the CSR space
-//! alone, it is put on the hart when the vCPU is put, which comes before each return to user space
-//! and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled in the kernel need
-//! no access to the CSR at all.
+//! the host's next SRET, which would enter the guest. So where the host's value is in the CSR space
+//! alone, it is written to the hart when the vCPU is put, which comes before each return to user space
+//! and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled in the kernel do
+//! not access the CSR at all.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
 //!
-//! Of the guest's HSTATUS, all that the hardware changes for KVM is SPVP: nothing else is taken from
-//! what is read.
+//! SPVP is the only field of the guest's HSTATUS that the hardware changes and KVM keeps. All others are
+//! ignored when the register is read.
 //!
 //! The choice is a set of static keys, patched once when the module is loaded.
 
@@ -44,7 +44,7 @@ use kernel::{
     interrupt::LocalInterruptDisabled, //
 };
 
-/// Why the guest was not entered, or what it did must not count: an error of the SBI.
+/// The error of an SBI that has not entered the guest, or has entered it without executing a fence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryFailed(pub(crate) i64);
 
@@ -104,8 +104,8 @@ pub(crate) unsafe fn switch(
 /// Enters by SRET. Returns HTVAL and HTINST.
 #[inline(always)]
 fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
-    // SAFETY: The guest's HSTATUS has been made by `reset_regs()`, or by the hardware when the
-    // guest trapped, and the host's is put back. The vCPU is loaded, and interrupts are disabled.
+    // SAFETY: `vcpu::reset()` has made the guest's HSTATUS, in which only SPVP changes, and the host's
+    // is restored. The vCPU is loaded, and interrupts are disabled.
     unsafe {
         let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
         bindings::__kvm_riscv_rust_switch_to(regs.arch());
@@ -154,13 +154,13 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
         unsafe { csr::swap::<{ csr::HSTATUS }>(shmem.host_hstatus()) }
     };
     note_hstatus(regs, guest);
-    // If fences were left undone, then the guest has not run as it should have. It does what it has
-    // trapped for once more when it is entered again.
+    // If a fence was left pending, the guest has run with stale translations. The trap is dropped, and
+    // the guest executes the trapping instruction again.
     shmem.note_sret_sync()?;
     Ok(shared_htval_htinst(shmem))
 }
 
-/// However far the SBI has got with an entry that has failed: HSTATUS is the host's again.
+/// Restores the host's HSTATUS after a failed SYNC_SRET, at whatever point it failed.
 #[inline(always)]
 fn restore_hstatus(shmem: &SharedMemory) {
     let host = shmem.host_hstatus();
@@ -182,7 +182,7 @@ fn shared_htval_htinst(shmem: &SharedMemory) -> (u64, u64) {
     )
 }
 
-/// Notes what the trap has left in HSTATUS.
+/// Takes over the field that the trap has changed in the guest's HSTATUS.
 #[inline(always)]
 fn note_hstatus(regs: Regs<'_>, trapped: u64) {
     let spvp = Hstatus::from_raw(trapped).spvp();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ioctls of a vCPU that are the architecture's own.
+//! The ioctls of a vCPU that the KVM core leaves to the architecture.
 
 use crate::{
     hart::csr::VsInterrupt,
@@ -41,7 +41,7 @@ const KVM_SET_ONE_REG: u32 = _IOW::<bindings::kvm_one_reg>(KVMIO, 0xac);
 // The structure ends in an array without elements.
 const KVM_GET_REG_LIST: u32 = _IOWR::<u64>(KVMIO, 0xb0);
 
-/// Handles an ioctl under the vCPU's mutex.
+/// Handles an ioctl with the vCPU's mutex held.
 pub(crate) fn ioctl(vcpu: &LockedVcpu<'_, Riscv>, cmd: u32, arg: UserPtr) -> IoctlResult {
     match cmd {
         KVM_GET_ONE_REG | KVM_SET_ONE_REG => {

@@ -2,7 +2,7 @@
 
 //! Registers of a vCPU, one at a time: `KVM_GET_ONE_REG`, `KVM_SET_ONE_REG`, `KVM_GET_REG_LIST`.
 //!
-//! User space does this while the vCPU is not loaded, so the guest's state is in memory.
+//! The vCPU is not loaded during these ioctls, so the guest's state is in memory.
 
 use crate::{
     abi::one_reg::{
@@ -60,7 +60,7 @@ use kernel::{
     },
 };
 
-/// Handles `KVM_GET_ONE_REG`: `value` is where user space wants the value.
+/// Handles `KVM_GET_ONE_REG`. `value` is where user space wants the value.
 pub(crate) fn get(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Result {
     let reg = decode(vcpu, id)?;
     if let Reg::Vector(VectorReg::V { num, size }) = reg {
@@ -75,7 +75,7 @@ pub(crate) fn get(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Resu
         .write_slice(bytes.get(..size).ok_or(EINVAL)?)
 }
 
-/// Handles `KVM_SET_ONE_REG`: `value` is where user space has the value.
+/// Handles `KVM_SET_ONE_REG`. `value` is where user space has the value.
 pub(crate) fn set(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Result {
     let reg = decode(vcpu, id)?;
     if let (Reg::SbiExt(_), true) = (reg, vcpu.local().has_run.get()) {
@@ -94,7 +94,7 @@ pub(crate) fn set(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Resu
     write(vcpu, reg, u64::from_le_bytes(bytes))
 }
 
-/// Handles `KVM_GET_REG_LIST`: `list` is a count, followed by room for so many identifiers.
+/// Handles `KVM_GET_REG_LIST`. `list` is a count, followed by space for that number of identifiers.
 pub(crate) fn list(vcpu: &LockedVcpu<'_, Riscv>, list: UserPtr) -> Result {
     const COUNT_SIZE: usize = size_of::<u64>();
     let mut count = 0;
@@ -167,7 +167,7 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
 fn decode(vcpu: &LockedVcpu<'_, Riscv>, id: u64) -> Result<Reg> {
     let isa = vcpu.local().isa.get();
     let reg = Reg::decode(id).map_err(|e| match e {
-        // A type that the vCPU does not have at all has no right size either.
+        // If the vCPU has no register of the type at all, the size does not matter.
         IdError::InvalidSize(RegType::FpF) if !isa.has(IsaExtId::F) => ENOENT,
         IdError::InvalidSize(RegType::FpD) if !isa.has(IsaExtId::D) => ENOENT,
         IdError::InvalidSize(RegType::Vector) if !isa.has(IsaExtId::V) => ENOENT,
@@ -209,7 +209,7 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
             read_ext(ext, |ext| sbi.has(ext))
         }
         Reg::Vector(VectorReg::Csr(csr)) => vector::csr(vcpu, csr),
-        // The registers themselves are larger than what this can return.
+        // The vector registers are larger than what this returns; `get()` reads them.
         Reg::Vector(VectorReg::V { .. })
         | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
         | Reg::SbiState(_) => return Err(ENOENT),
@@ -255,7 +255,7 @@ fn read_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg) -> u64 {
     let local = vcpu.local();
     match reg {
         ConfigReg::Isa => local.isa.get().letters(),
-        // These are the host's, and cannot be others for a guest.
+        // Guests have the block sizes of the host.
         ConfigReg::ZicbomBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM),
         ConfigReg::ZicbozBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOZ),
         ConfigReg::ZicbopBlockSize => features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOP),
@@ -269,7 +269,7 @@ fn read_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg) -> u64 {
 fn write_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg, value: u64) -> Result {
     let local = vcpu.local();
     if let ConfigReg::Isa = reg {
-        // The register has no bit for what is not a letter, and none for Z.
+        // The register has a bit for each letter from A to Y.
         const LETTERS: u64 = (1 << 25) - 1;
         if value & !LETTERS != 0 {
             return Err(EINVAL);
@@ -279,7 +279,7 @@ fn write_config(vcpu: &LockedVcpu<'_, Riscv>, reg: ConfigReg, value: u64) -> Res
         return Ok(());
     }
     match reg {
-        // Zero says that the guest does without the extension, which has a register of its own.
+        // Zero means that the guest has no such extension, which another register decides.
         ConfigReg::ZicbomBlockSize | ConfigReg::ZicbozBlockSize | ConfigReg::ZicbopBlockSize
             if value == 0 =>
         {
@@ -318,7 +318,7 @@ fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
         GeneralCsr::Scause => csrs.vscause,
         GeneralCsr::Stval => csrs.vstval,
         GeneralCsr::Sip => {
-            // Interrupts that have come in since the vCPU ran.
+            // Other threads may have changed levels since the vCPU ran.
             csrs.hvip = vcpu.shared().interrupts.apply_changes(csrs.hvip);
             set_csrs(vcpu, csrs);
             hvip_to_vsip(csrs.hvip)
@@ -363,7 +363,7 @@ fn set_csrs(vcpu: &LockedVcpu<'_, Riscv>, csrs: Csrs) {
 
 fn write_vector_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) -> Result {
     match csr {
-        // It is the hart's.
+        // The hart decides it.
         VectorCsr::Vlenb if value != vector::csr(vcpu, csr) => return Err(EINVAL),
         VectorCsr::Vlenb => {}
         _ => vector::set_csr(vcpu, csr, value),
@@ -409,8 +409,8 @@ fn read_ext<E: Numbered>(reg: ExtReg<E>, enabled: impl Fn(E) -> bool) -> u64 {
     }
 }
 
-/// Enables or disables extensions, with 1 or 0 for one that has a register of its own. Of several at a
-/// time, those that cannot be are left as they are.
+/// Enables or disables extensions, by 1 or 0 in the register of one extension, or by a bit for each in a
+/// register of several. In the latter, an extension that cannot be changed stays as it is.
 fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, u64) -> Result) -> Result {
     let (exts, on) = match reg {
         ExtReg::Single(ext) => return set(ext, value),
@@ -434,7 +434,7 @@ fn write_isa_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: IsaExtId, value: u64) -> Res
     if u64::from(set.has(ext)) == value {
         return Ok(());
     }
-    // Whatever the value is: it would be a change.
+    // Any other value would be a change.
     if local.has_run.get() {
         return Err(EBUSY);
     }
@@ -462,7 +462,7 @@ fn write_sbi_ext(vcpu: &LockedVcpu<'_, Riscv>, ext: SbiExtId, value: u64) -> Res
     Ok(())
 }
 
-/// Returns what the register of one extension is to make of it.
+/// Returns whether the register of one extension enables it.
 fn switch(value: u64) -> Result<bool> {
     match value {
         0 => Ok(false),
