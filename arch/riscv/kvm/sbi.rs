@@ -86,6 +86,7 @@ impl Handle for Ecall {
         true
     }
 
+    #[inline(always)]
     fn irqs_off(
         &self,
         vcpu: &LoadedVcpu<'_, Riscv>,

@@ -65,6 +65,7 @@ impl Handle for VirtualInstruction {
     }
 
     /// Handles accesses to CSRs, and WRS if there is no other vCPU to yield to.
+    #[inline(always)]
     fn irqs_off(
         &self,
         vcpu: &LoadedVcpu<'_, Riscv>,

@@ -50,6 +50,7 @@ pub(crate) struct DeviceAccess<'a> {
 
 impl Handle for DeviceAccess<'_> {
     /// Handles plain loads and stores.
+    #[inline(always)]
     fn irqs_off(
         &self,
         vcpu: &LoadedVcpu<'_, Riscv>,

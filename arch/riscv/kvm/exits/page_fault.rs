@@ -26,6 +26,7 @@ use kernel::{
 
 impl Handle for GuestPageFault {
     /// Handles accesses to devices. To map memory may sleep.
+    #[inline(always)]
     fn irqs_off(
         &self,
         vcpu: &LoadedVcpu<'_, Riscv>,
@@ -39,6 +40,7 @@ impl Handle for GuestPageFault {
         }
     }
 
+    #[inline(always)]
     fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         let srcu = &vcpu.srcu_read_lock();
         match memslot(srcu, self) {
