@@ -27,21 +27,18 @@
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 
 mod addr;
-pub mod atomic;
 pub mod backend;
 pub mod context;
 #[doc(hidden)]
 pub mod exports;
-mod hot;
+pub(crate) mod hot;
 mod memslot;
 mod mmu;
-pub mod percpu;
 mod registration;
 mod request;
 mod run;
 #[doc(hidden)]
 pub mod shims;
-pub mod static_key;
 pub mod stats;
 mod timer;
 mod vcpu;
@@ -93,12 +90,13 @@ pub use self::{
         LoadedVcpu,
         LockedVcpu,
         NewVcpu,
+        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },
-    vcpu_table::VcpuTable,
     vm::{
         online_cpus,
+        UnusedVm,
         Vm, //
     },
 };

@@ -57,8 +57,8 @@ use kernel::{
         MmuWriteGuard,
         NewVcpu,
         PreemptOff,
+        UnloadedVcpu,
         Vcpu,
-        VcpuTable,
         VcpuTimerRestart,
         Vm, //
     },
@@ -87,11 +87,6 @@ impl Backend for Riscv {
     type Vm = vm::VmState;
     type VcpuShared = vcpu::Shared;
     type VcpuLocal = vcpu::Local;
-
-    #[inline]
-    fn vcpu_table(vm: &vm::VmState) -> &VcpuTable<Self> {
-        &vm.vcpus
-    }
 }
 
 kernel::kvm::exports::kvm_hardware_ops!(Riscv);
@@ -141,10 +136,8 @@ impl VmOps for Riscv {
 }
 
 impl VcpuOps for Riscv {
-    fn create(
-        vcpu: &NewVcpu<'_, Self>,
-    ) -> Result<(impl PinInit<vcpu::Shared, Error>, vcpu::Local)> {
-        Ok((vcpu::Shared::new(vcpu), vcpu::Local::new()?))
+    fn create(_: &NewVcpu<'_, Self>) -> Result<(impl PinInit<vcpu::Shared, Error>, vcpu::Local)> {
+        Ok((vcpu::Shared::new(), vcpu::Local::new()?))
     }
 
     fn created(vcpu: &LockedVcpu<'_, Self>) {
@@ -166,7 +159,7 @@ impl VcpuOps for Riscv {
         vcpu::put(vcpu, preempt);
     }
 
-    fn run(vcpu: &LockedVcpu<'_, Self>) -> Result {
+    fn run(vcpu: &mut UnloadedVcpu<'_, Self>) -> Result {
         run::run(vcpu)
     }
 

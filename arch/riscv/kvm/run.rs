@@ -25,13 +25,13 @@ use kernel::{
     kvm::{
         ExitReason,
         LoadedVcpu,
-        LockedVcpu, //
+        UnloadedVcpu, //
     },
     prelude::*, //
 };
 
 /// Handles `KVM_RUN`.
-pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
+pub(crate) fn run(vcpu: &mut UnloadedVcpu<'_, Riscv>) -> Result {
     if !vcpu.local().has_run.replace(true) {
         vcpu::update_config(vcpu);
     }
@@ -60,7 +60,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>) -> Result {
 
 /// Handles requests, except those that need preemption to be disabled, which
 /// [`activate::prepare`] handles.
-fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
+fn handle_requests(vcpu: &mut LoadedVcpu<'_, Riscv>) -> Result<Next> {
     // The request that comes with a dead VM is never taken back.
     if vcpu.vm().is_dead() {
         return Err(EIO);

@@ -59,7 +59,6 @@ use kernel::{
     kvm::{
         LockedVcpu,
         MemoryCache,
-        NewVcpu,
         PreemptOff, //
     },
     new_spinlock,
@@ -73,7 +72,6 @@ pub(crate) struct Shared {
     /// The guest's interrupts.
     pub(crate) interrupts: Interrupts,
     /// The guest's timer.
-    #[pin]
     pub(crate) timer: GuestTimer,
     /// Fences that this vCPU has to execute for others.
     #[pin]
@@ -84,11 +82,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(vcpu: &NewVcpu<'_, Riscv>) -> impl PinInit<Self, Error> + use<> {
-        let timer = GuestTimer::new(vcpu);
+    /// Returns an initializer for the state of a new vCPU.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             interrupts: Interrupts::new(),
-            timer <- timer,
+            timer: GuestTimer::new(),
             fences <- new_spinlock!(FenceQueue::new()),
             power <- Power::new(),
         })
@@ -181,7 +179,7 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
 /// Drops what others have requested from a vCPU that is about to be [`reset`]. May sleep.
 pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
     let shared = vcpu.shared();
-    shared.timer.switch_off();
+    timer::switch_off(vcpu);
     // `reset()` makes the next entry fence everything, including what the queue holds.
     shared.fences.lock().clear();
 }

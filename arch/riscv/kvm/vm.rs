@@ -9,11 +9,9 @@ use crate::{
         tlb::TlbOwners,
         vmid::VmVmid, //
     },
-    vcpu::timer::GuestTime,
-    Riscv, //
+    vcpu::timer::GuestTime, //
 };
 use kernel::{
-    kvm::VcpuTable,
     prelude::*,
     sync::{
         atomic::AtomicFlag,
@@ -26,8 +24,6 @@ pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
 
 /// The state of a VM.
 pub(crate) struct VmState {
-    /// The guest's harts.
-    pub(crate) vcpus: VcpuTable<Riscv>,
     /// The guest's page table.
     pub(crate) gstage: GStage,
     /// The VMID of the VM.
@@ -45,7 +41,6 @@ impl VmState {
     pub(crate) fn new() -> Result<impl PinInit<Self, Error>> {
         let mode = *MAX_MODE.as_ref().ok_or(ENODEV)?;
         Ok(try_init!(Self {
-            vcpus: VcpuTable::new(),
             gstage: GStage::new(mode)?,
             vmid: VmVmid::new(),
             time: GuestTime::new(),

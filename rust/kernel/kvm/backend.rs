@@ -19,10 +19,10 @@ use super::{
     vcpu::{
         LockedVcpu,
         NewVcpu,
+        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },
-    vcpu_table::VcpuTable,
     vm::Vm, //
 };
 use crate::{
@@ -41,10 +41,15 @@ pub trait Backend: Sized + 'static {
 
     /// State of a vCPU that only the holder of its mutex may use.
     type VcpuLocal: Send;
-
-    /// Returns the table of the vCPUs of a VM, which is a part of its state.
-    fn vcpu_table(vm: &Self::Vm) -> &VcpuTable<Self>;
 }
+
+/// The backend whose entry points are linked into the module, so that all vCPUs and VMs are its own.
+///
+/// # Safety
+///
+/// Only [`kvm_vcpu_ops!`](crate::kvm_vcpu_ops) may implement it: it emits the entry points that make
+/// vCPUs, and two backends that emit them cannot be linked together.
+pub unsafe trait LinkedBackend: VcpuOps {}
 
 /// Switching virtualization on and off, hart by hart.
 pub trait HardwareOps {
@@ -99,7 +104,7 @@ pub trait VcpuOps: Backend {
     fn put(vcpu: &LockedVcpu<'_, Self>, preempt: &PreemptOff);
 
     /// Handles `KVM_RUN`.
-    fn run(vcpu: &LockedVcpu<'_, Self>) -> Result;
+    fn run(vcpu: &mut UnloadedVcpu<'_, Self>) -> Result;
 
     /// Handles an ioctl that the core does not know.
     fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult;
@@ -128,7 +133,7 @@ pub trait VcpuOps: Backend {
     /// Returns where the guest was when it stopped last. A hint.
     fn instruction_pointer(vcpu: &Vcpu<Self>) -> usize;
 
-    /// Called in interrupt context when a [`VcpuTimer`](super::VcpuTimer) has expired.
+    /// Called in interrupt context when the [timer](super::VcpuTimer) of a vCPU has expired.
     fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart;
 }
 

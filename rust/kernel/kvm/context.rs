@@ -55,36 +55,43 @@ impl Drop for PreemptOff {
     }
 }
 
-/// Interrupts of this hart are disabled for as long as this exists.
+/// Interrupts of this CPU are disabled for as long as this exists.
 ///
-/// In contrast to [`crate::interrupt::local_interrupt_disable`], this does not nest: interrupts are
-/// enabled when it is created and again when it is dropped. That is what the last steps ahead of a
-/// guest need, and it costs one instruction each way.
-pub struct IrqOff(&'static LocalInterruptDisabled);
+/// In contrast to [`crate::interrupt::local_interrupt_disable`], this is one instruction each way, and
+/// interrupts that are pending can be taken in between. It nests: interrupts are enabled only if they
+/// were when it was made.
+pub struct IrqOff<'p> {
+    token: &'p LocalInterruptDisabled,
+    flags: hot::IrqFlags,
+}
 
-impl IrqOff {
-    /// Disables interrupts, which are enabled.
+impl<'p> IrqOff<'p> {
+    /// Disables interrupts.
     #[inline]
-    pub fn new(_: &PreemptOff) -> Self {
-        hot::local_irq_disable();
-        // SAFETY: Interrupts are disabled until `self` is dropped, and `token()` borrows `self`.
-        Self(unsafe { LocalInterruptDisabled::assume_disabled() })
+    pub fn new(_: &'p PreemptOff) -> Self {
+        let flags = hot::local_irq_save();
+        Self {
+            // SAFETY: Interrupts are disabled until `self` is dropped, and `token()` borrows `self`.
+            token: unsafe { LocalInterruptDisabled::assume_disabled() },
+            flags,
+        }
     }
 
     /// Returns the token that the rest of the kernel crate knows.
     #[inline]
     pub fn token(&self) -> &LocalInterruptDisabled {
-        self.0
+        self.token
     }
 
-    /// Takes the interrupts that are pending, then disables interrupts again.
+    /// Takes the interrupts that are pending, if interrupts were enabled when `self` was made, and
+    /// disables interrupts again.
     ///
-    /// There is no barrier that makes a hart take them; all implementations do between the two.
+    /// No barrier makes a CPU take them, but all implementations take them between the two instructions.
     #[inline]
     pub fn take_pending(&mut self) {
         // SAFETY: `self` has disabled interrupts.
-        unsafe { hot::local_irq_enable() };
-        hot::local_irq_disable();
+        unsafe { hot::local_irq_restore(self.flags) };
+        let _ = hot::local_irq_save();
     }
 
     /// Runs `f`, which enters the guest, on the guest's account.
@@ -103,11 +110,11 @@ impl IrqOff {
     }
 }
 
-impl Drop for IrqOff {
+impl Drop for IrqOff<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `new()` has disabled interrupts, which were enabled.
-        unsafe { hot::local_irq_enable() };
+        // SAFETY: `new()` has disabled interrupts.
+        unsafe { hot::local_irq_restore(self.flags) };
     }
 }
 

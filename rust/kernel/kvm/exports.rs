@@ -158,6 +158,9 @@ macro_rules! kvm_vcpu_ops {
                 prelude::*, //
             };
 
+            // SAFETY: The entry points below make all vCPUs, and are emitted here.
+            unsafe impl $crate::kvm::backend::LinkedBackend for $backend {}
+
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_precreate(
                 kvm: *mut bindings::kvm,

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What each exit does several times: the inline functions of C by these names, without the call that a
-//! helper takes.
-//!
-//! Where the kernel's configuration has more of them done than these few instructions, or where an
-//! architecture is not known here, they are the helpers.
+//! Inline copies of C inlines that an exit needs several times, to save the call of a helper. Each falls
+//! back to the helper where the configuration makes the C version do more, or on an architecture that is
+//! not known here.
 
 use crate::{
     bindings,
@@ -13,7 +11,7 @@ use crate::{
 
 /// `current`.
 #[inline(always)]
-pub(super) fn current() -> *mut bindings::task_struct {
+pub(crate) fn current() -> *mut bindings::task_struct {
     #[cfg(target_arch = "riscv64")]
     {
         let current: *mut bindings::task_struct;
@@ -39,7 +37,7 @@ pub(super) fn work_pending() -> bool {
 }
 
 /// Whether `preempt_disable()` is an addition to a field of `struct thread_info`.
-const PREEMPT_COUNT_IS_PLAIN: bool = cfg!(all(
+const INLINE_PREEMPT_COUNT: bool = cfg!(all(
     target_arch = "riscv64",
     CONFIG_PREEMPT_COUNT,
     not(CONFIG_DEBUG_PREEMPT),
@@ -74,7 +72,7 @@ fn barrier() {
 /// `preempt_disable()`.
 #[inline(always)]
 pub(super) fn preempt_disable() {
-    if PREEMPT_COUNT_IS_PLAIN {
+    if INLINE_PREEMPT_COUNT {
         add_to_preempt_count(1);
         barrier();
     } else {
@@ -90,7 +88,7 @@ pub(super) fn preempt_disable() {
 /// Undoes a [`preempt_disable`].
 #[inline(always)]
 pub(super) unsafe fn preempt_enable() {
-    if PREEMPT_COUNT_IS_PLAIN {
+    if INLINE_PREEMPT_COUNT {
         barrier();
         if add_to_preempt_count(-1) == 0 && work_pending() {
             // To be scheduled may be among the work: the helper knows.
@@ -107,7 +105,7 @@ pub(super) unsafe fn preempt_enable() {
 }
 
 /// Whether the account of guest time is a flag, by which the tick knows whose time it is.
-const GUEST_TIMING_IS_PLAIN: bool = cfg!(not(any(
+const INLINE_GUEST_TIMING: bool = cfg!(not(any(
     CONFIG_VIRT_CPU_ACCOUNTING_GEN,
     CONFIG_VIRT_CPU_ACCOUNTING_NATIVE
 )));
@@ -119,7 +117,7 @@ const GUEST_TIMING_IS_PLAIN: bool = cfg!(not(any(
 /// Interrupts must be disabled.
 #[inline(always)]
 pub(super) unsafe fn guest_timing_enter_irqoff() {
-    if GUEST_TIMING_IS_PLAIN {
+    if INLINE_GUEST_TIMING {
         // SAFETY: `current` is valid, and nobody else writes its flags.
         unsafe { (*current()).flags |= bindings::PF_VCPU };
         barrier();
@@ -136,7 +134,7 @@ pub(super) unsafe fn guest_timing_enter_irqoff() {
 /// Interrupts must be disabled. Undoes a [`guest_timing_enter_irqoff`].
 #[inline(always)]
 pub(super) unsafe fn guest_timing_exit_irqoff() {
-    if GUEST_TIMING_IS_PLAIN {
+    if INLINE_GUEST_TIMING {
         barrier();
         // SAFETY: `current` is valid, and nobody else writes its flags.
         unsafe { (*current()).flags &= !bindings::PF_VCPU };
@@ -147,7 +145,7 @@ pub(super) unsafe fn guest_timing_exit_irqoff() {
 }
 
 /// Whether `srcu_read_lock()` is a call and nothing else.
-const SRCU_IS_PLAIN: bool = cfg!(all(
+const INLINE_SRCU: bool = cfg!(all(
     CONFIG_TREE_SRCU,
     not(CONFIG_PROVE_RCU),
     not(CONFIG_DEBUG_LOCK_ALLOC)
@@ -162,7 +160,7 @@ const SRCU_IS_PLAIN: bool = cfg!(all(
 pub(super) unsafe fn srcu_read_lock(srcu: *mut bindings::srcu_struct) -> c_int {
     // SAFETY: By the requirement.
     unsafe {
-        if SRCU_IS_PLAIN {
+        if INLINE_SRCU {
             bindings::__srcu_read_lock(srcu)
         } else {
             bindings::srcu_read_lock(srcu)
@@ -179,7 +177,7 @@ pub(super) unsafe fn srcu_read_lock(srcu: *mut bindings::srcu_struct) -> c_int {
 pub(super) unsafe fn srcu_read_unlock(srcu: *mut bindings::srcu_struct, index: c_int) {
     // SAFETY: By the requirement.
     unsafe {
-        if SRCU_IS_PLAIN {
+        if INLINE_SRCU {
             bindings::__srcu_read_unlock(srcu, index);
         } else {
             bindings::srcu_read_unlock(srcu, index);
@@ -187,44 +185,50 @@ pub(super) unsafe fn srcu_read_unlock(srcu: *mut bindings::srcu_struct, index: c
     }
 }
 
-/// Whether to disable interrupts is one instruction.
-const IRQ_FLAGS_ARE_PLAIN: bool = cfg!(all(
+/// Whether interrupts are enabled and disabled by one instruction.
+const INLINE_IRQ_FLAGS: bool = cfg!(all(
     target_arch = "riscv64",
     not(CONFIG_RISCV_M_MODE),
     not(CONFIG_TRACE_IRQFLAGS),
     not(CONFIG_DEBUG_IRQFLAGS)
 ));
 
-/// `local_irq_disable()`.
+/// The state of interrupts that [`local_irq_save`] has found.
+#[derive(Clone, Copy)]
+pub(super) struct IrqFlags(usize);
+
+/// `local_irq_save()`.
 #[inline(always)]
-pub(super) fn local_irq_disable() {
-    if IRQ_FLAGS_ARE_PLAIN {
+pub(super) fn local_irq_save() -> IrqFlags {
+    if INLINE_IRQ_FLAGS {
         #[cfg(target_arch = "riscv64")]
-        // SAFETY: sstatus.SIE, which the caller sets again.
-        unsafe {
-            core::arch::asm!("csrci sstatus, 2", options(nostack))
-        };
-    } else {
-        // SAFETY: Always safe to call; the caller undoes it.
-        unsafe { bindings::local_irq_disable() };
+        {
+            const SIE: usize = 1 << 1;
+            let old: usize;
+            // SAFETY: Clears sstatus.SIE, which the caller restores.
+            unsafe { core::arch::asm!("csrrci {}, sstatus, 2", out(reg) old, options(nostack)) };
+            return IrqFlags(old & SIE);
+        }
     }
+    // SAFETY: Always safe to call; the caller undoes it.
+    IrqFlags(unsafe { bindings::local_irq_save() })
 }
 
-/// `local_irq_enable()`.
+/// `local_irq_restore()`.
 ///
 /// # Safety
 ///
-/// Undoes a [`local_irq_disable`].
+/// Undoes a [`local_irq_save`], which has returned `flags`.
 #[inline(always)]
-pub(super) unsafe fn local_irq_enable() {
-    if IRQ_FLAGS_ARE_PLAIN {
+pub(super) unsafe fn local_irq_restore(flags: IrqFlags) {
+    if INLINE_IRQ_FLAGS {
         #[cfg(target_arch = "riscv64")]
         // SAFETY: By the requirement.
         unsafe {
-            core::arch::asm!("csrsi sstatus, 2", options(nostack))
+            core::arch::asm!("csrs sstatus, {}", in(reg) flags.0, options(nostack))
         };
     } else {
         // SAFETY: By the requirement.
-        unsafe { bindings::local_irq_enable() };
+        unsafe { bindings::local_irq_restore(flags.0) };
     }
 }

@@ -20,6 +20,10 @@ use super::{
 };
 use crate::{
     bindings,
+    mm::{
+        virt::VmaRef,
+        MmWithUser, //
+    },
     page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe, //
@@ -75,13 +79,6 @@ impl<'a> Memslot<'a> {
         unsafe { (*self.as_ptr()).flags }
     }
 
-    /// Returns the identifier of the slot.
-    #[inline]
-    pub fn id(&self) -> i16 {
-        // SAFETY: The slot is valid for `'a`.
-        unsafe { (*self.as_ptr()).id }
-    }
-
     /// Returns the guest frames of the slot.
     #[inline]
     pub fn gfns(&self) -> GfnRange {
@@ -105,7 +102,7 @@ impl<'a> Memslot<'a> {
     /// Returns whether the slot is about to be deleted or moved. What it maps must not be used; soon
     /// there will be another slot there, or none.
     #[inline]
-    pub fn is_going(&self) -> bool {
+    pub fn is_invalid(&self) -> bool {
         self.flags() & bindings::KVM_MEMSLOT_INVALID != 0
     }
 
@@ -130,52 +127,42 @@ impl<'a> Memslot<'a> {
         FaultedPage::new(self, gfn, write)
     }
 
-    /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order.
-    ///
-    /// The slot belongs to the current process. May sleep.
+    /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order. May sleep.
     pub fn try_for_each_vma<B: Backend>(
         &self,
-        _: &Vm<B>,
+        vm: &Vm<B>,
+        f: impl FnMut(bindings::vm_flags_t) -> Result,
+    ) -> Result {
+        vm.with_mm(|mm| self.try_for_each_vma_of(mm, f))
+            .unwrap_or(Ok(()))
+    }
+
+    fn try_for_each_vma_of(
+        &self,
+        mm: &MmWithUser,
         mut f: impl FnMut(bindings::vm_flags_t) -> Result,
     ) -> Result {
-        let start = self.userspace_addr().0;
-        let end = start.wrapping_add(self.npages() << PAGE_SHIFT);
-        // SAFETY: `current` is always valid, and the caller is a thread of the process that the VM
-        // belongs to, so it has an `mm`.
-        let mm = unsafe { (*bindings::get_current()).mm };
-        // SAFETY: `mm` is valid.
-        unsafe { bindings::mmap_read_lock(mm) };
-
-        let mut addr = start;
-        let mut result = Ok(());
+        let _mmap = mm.mmap_read_lock();
+        let end = self
+            .userspace_addr()
+            .0
+            .wrapping_add(self.npages() << PAGE_SHIFT);
+        let mut addr = self.userspace_addr().0;
         while addr < end {
             // SAFETY: `mm` is valid and locked for reading.
-            let vma = unsafe { bindings::find_vma(mm, addr) };
+            let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
             if vma.is_null() {
                 break;
             }
-            // SAFETY: `vma` is valid while `mm` is locked.
-            let (vm_start, vm_end, flags) = unsafe {
-                let range = (*vma).__bindgen_anon_1.__bindgen_anon_1;
-                (
-                    range.vm_start,
-                    range.vm_end,
-                    (*vma).__bindgen_anon_2.vm_flags,
-                )
-            };
-            if vm_start >= end {
+            // SAFETY: The VMA is valid while `mm` is locked.
+            let vma = unsafe { VmaRef::from_raw(vma) };
+            if vma.start() >= end {
                 break;
             }
-            result = f(flags);
-            if result.is_err() {
-                break;
-            }
-            addr = vm_end;
+            f(vma.flags())?;
+            addr = vma.end();
         }
-
-        // SAFETY: The lock was taken above.
-        unsafe { bindings::mmap_read_unlock(mm) };
-        result
+        Ok(())
     }
 }
 

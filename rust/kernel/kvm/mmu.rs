@@ -146,8 +146,9 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     /// True for as long as the lock is held, if `must_retry` has said no under the same lock.
     #[inline]
     pub fn host_leaf_level(&self, hva: Hva) -> usize {
-        // SAFETY: The VM is valid, and holds a reference to its `mm`, whose page tables cannot be
-        // freed as the MMU notifier would need the lock for that.
+        // SAFETY: The VM is valid, and holds a reference to its `mm`. The helper disables interrupts while
+        // it walks the page tables of `mm`, and whoever frees one of those waits for an interrupt on each
+        // CPU that uses `mm`.
         unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, hva.0) as usize }
     }
 }
@@ -255,31 +256,32 @@ impl Drop for FaultedPage {
     }
 }
 
-/// Tells the current thread that memory at `hva`, which is its own, is broken, and how much of it: where
-/// it is of hugetlbfs, all of the huge page. May sleep.
+/// Sends the current thread the signal for broken memory at `hva` of the VM's process, with the extent of
+/// the damage: for hugetlbfs, that is the whole huge page. May sleep.
 #[cold]
 #[inline]
-pub fn signal_hwpoison(hva: Hva) {
-    // SAFETY: `current` is valid, and so is its `mm`, as it is a thread of a process. The VMA is valid
-    // while `mm` is locked.
+pub fn signal_hwpoison<B: Backend>(vm: &Vm<B>, hva: Hva) {
+    let page_size = vm
+        .with_mm(|mm| {
+            let mmap = mm.mmap_read_lock();
+            let vma = mmap.vma_lookup(hva.0)?.as_ptr();
+            // SAFETY: The VMA is valid while `mmap` is locked, and so are its operations.
+            unsafe {
+                let ops = (*vma).vm_ops.as_ref()?;
+                ops.pagesize.map(|page_size| page_size(vma))
+            }
+        })
+        .flatten()
+        .unwrap_or(PAGE_SIZE);
+    // SAFETY: `current` is valid.
     unsafe {
-        let current = bindings::get_current();
-        let mm = (*current).mm;
-        bindings::mmap_read_lock(mm);
-        let vma = bindings::find_vma(mm, hva.0);
-        let page_size = if vma.is_null() || (*vma).vm_ops.is_null() {
-            None
-        } else {
-            (*(*vma).vm_ops).pagesize.map(|page_size| page_size(vma))
-        };
-        bindings::mmap_read_unlock(mm);
         bindings::send_sig_mceerr(
             bindings::BUS_MCEERR_AR as c_int,
             hva.0 as *mut c_void,
-            page_size.unwrap_or(PAGE_SIZE).ilog2() as i16,
-            current,
-        );
-    }
+            page_size.ilog2() as i16,
+            bindings::get_current(),
+        )
+    };
 }
 
 /// A stock of zeroed pages, filled where sleeping is allowed, to be taken under a lock.

@@ -27,12 +27,15 @@ use super::{
         Memslot, //
     },
     mmu::MmuWriteGuard,
+    timer::VcpuTimer,
     vcpu::{
         LockedVcpu,
         NewVcpu,
+        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },
+    vcpu_table::VcpuTable,
     vm::Vm, //
 };
 use crate::{
@@ -44,9 +47,20 @@ use crate::{
 };
 use core::cell::Cell;
 
-/// The backend's state of a vCPU, pinned behind `kvm_vcpu.arch.backend`.
+/// The state of a VM, pinned behind `kvm.arch.backend`.
+#[pin_data]
+pub struct VmState<B: Backend> {
+    pub(super) vcpus: VcpuTable<B>,
+    #[pin]
+    pub(super) backend: B::Vm,
+}
+
+/// The state of a vCPU, pinned behind `kvm_vcpu.arch.backend`.
 #[pin_data]
 pub struct VcpuState<B: Backend> {
+    /// Dropped first: its callback uses the rest.
+    #[pin]
+    pub(super) timer: VcpuTimer<B>,
     #[pin]
     pub(super) shared: B::VcpuShared,
     pub(super) local: B::VcpuLocal,
@@ -74,7 +88,15 @@ pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
 
 #[doc(hidden)]
 pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
-    let state = B::create(kind).and_then(|init| KBox::pin_init(init, GFP_KERNEL_ACCOUNT));
+    let state = B::create(kind).and_then(|init| {
+        KBox::try_pin_init(
+            try_pin_init!(VmState::<B> {
+                vcpus: VcpuTable::new(),
+                backend <- init,
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    });
     match state {
         Ok(state) => {
             // SAFETY: `kvm` is valid and nobody else has it yet. `destroy_vm()` takes the state
@@ -88,11 +110,15 @@ pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
 
 #[doc(hidden)]
 pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
+    // SAFETY: `kvm` is valid.
+    unsafe { Vm::<B>::from_raw(kvm) }.state().vcpus.clear();
     // SAFETY: `kvm` is valid, and nobody else can reach it any more. vCPUs go first: they use the
     // VM's state.
     unsafe { bindings::kvm_destroy_vcpus(kvm) };
     // SAFETY: As above; this is the pointer that `init_vm()` has made.
-    drop(unsafe { <Pin<KBox<B::Vm>> as ForeignOwnable>::from_foreign((*kvm).arch.backend.cast()) });
+    drop(unsafe {
+        <Pin<KBox<VmState<B>>> as ForeignOwnable>::from_foreign((*kvm).arch.backend.cast())
+    });
 }
 
 #[doc(hidden)]
@@ -127,9 +153,11 @@ pub unsafe fn vcpu_precreate<B: VcpuOps>(kvm: *mut bindings::kvm, id: c_uint) ->
 pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The core has set up its part and shows the vCPU to nobody else yet.
     let new = unsafe { NewVcpu::<B>::new(ptr) };
+    let timer = VcpuTimer::new(&new);
     let state = B::create(&new).and_then(|(shared, local)| {
         KBox::try_pin_init(
             try_pin_init!(VcpuState::<B> {
+                timer <- timer,
                 shared <- shared,
                 local,
                 last_store: Cell::new(LastStore::NONE),
@@ -153,7 +181,7 @@ pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
 pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid.
     let vcpu = unsafe { Vcpu::<B>::from_raw(vcpu) };
-    B::vcpu_table(vcpu.vm().backend()).note(vcpu);
+    vcpu.vm().state().vcpus.note(vcpu);
     B::postcreate(vcpu);
 }
 
@@ -202,7 +230,9 @@ pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
 #[doc(hidden)]
 pub unsafe fn vcpu_run<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The vCPU is valid, and the core holds its mutex.
-    errno(B::run(&unsafe { LockedVcpu::new(Vcpu::from_raw(vcpu)) }))
+    errno(B::run(&mut unsafe {
+        UnloadedVcpu::new(Vcpu::from_raw(vcpu))
+    }))
 }
 
 /// # Safety

@@ -3,7 +3,10 @@
 //! A timer of a vCPU.
 
 use super::{
-    backend::VcpuOps,
+    backend::{
+        Backend,
+        VcpuOps, //
+    },
     vcpu::{
         NewVcpu,
         Vcpu, //
@@ -26,13 +29,14 @@ pub enum VcpuTimerRestart {
 
 /// A one-shot timer of high resolution that calls [`VcpuOps::timer_expired`] for its vCPU.
 ///
-/// Part of the backend's shared state of the vCPU, hence gone before the vCPU is.
+/// Each vCPU has one ([`Vcpu::timer`]). It can be reached only by a reference to its vCPU, so it is never
+/// started before the vCPU's state is complete, and it is stopped when the state is dropped.
 ///
 /// # Invariants
 ///
-/// `hrtimer` has been set up. `vcpu` outlives it.
+/// `hrtimer` has been set up. The timer is the one of `vcpu`, in the state of which it lives.
 #[pin_data(PinnedDrop)]
-pub struct VcpuTimer<B: VcpuOps> {
+pub struct VcpuTimer<B: Backend> {
     #[pin]
     hrtimer: Opaque<bindings::hrtimer>,
     vcpu: *mut bindings::kvm_vcpu,
@@ -40,15 +44,15 @@ pub struct VcpuTimer<B: VcpuOps> {
 }
 
 // SAFETY: The C side synchronizes all that is done to a timer.
-unsafe impl<B: VcpuOps> Send for VcpuTimer<B> {}
+unsafe impl<B: Backend> Send for VcpuTimer<B> {}
 // SAFETY: As above.
-unsafe impl<B: VcpuOps> Sync for VcpuTimer<B> {}
+unsafe impl<B: Backend> Sync for VcpuTimer<B> {}
 
 impl<B: VcpuOps> VcpuTimer<B> {
-    /// Returns an initializer for a timer of `vcpu`.
-    pub fn new(vcpu: &NewVcpu<'_, B>) -> impl PinInit<Self> + use<B> {
+    /// Returns an initializer for the timer of `vcpu`, as a part of the state of that vCPU.
+    pub(super) fn new(vcpu: &NewVcpu<'_, B>) -> impl PinInit<Self> + use<B> {
         let vcpu = vcpu.as_raw();
-        // INVARIANT: The timer is set up, and lives in the state of the vCPU.
+        // INVARIANT: The timer is set up, and the caller makes it a part of the state of the vCPU.
         pin_init!(Self {
             hrtimer <- Opaque::ffi_init(|slot: *mut bindings::hrtimer| {
                 // SAFETY: `slot` is valid for writes and pinned.
@@ -81,20 +85,14 @@ impl<B: VcpuOps> VcpuTimer<B> {
         };
     }
 
-    /// Stops the timer, and waits for the end of a call that is under way.
-    #[inline]
-    pub fn cancel(&self) {
-        // SAFETY: By the invariants, the timer has been set up.
-        unsafe { bindings::hrtimer_cancel(self.hrtimer.get()) };
-    }
-
     /// # Safety
     ///
     /// `hrtimer` must be that of a `VcpuTimer<B>` whose vCPU is alive.
     unsafe extern "C" fn expired(hrtimer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
         // SAFETY: By the requirement.
         let this = unsafe { &*crate::container_of!(Opaque::cast_from(hrtimer), Self, hrtimer) };
-        // SAFETY: By the invariants. The backend starts no timer before its state is complete.
+        // SAFETY: By the invariants. The timer has been started by a reference to the vCPU, and is
+        // stopped before the state of the vCPU goes.
         let vcpu = unsafe { Vcpu::<B>::from_raw(this.vcpu) };
         match B::timer_expired(vcpu) {
             VcpuTimerRestart::No => bindings::hrtimer_restart::HRTIMER_NORESTART,
@@ -108,8 +106,17 @@ impl<B: VcpuOps> VcpuTimer<B> {
     }
 }
 
+impl<B: Backend> VcpuTimer<B> {
+    /// Stops the timer, and waits until a call that is in progress has returned.
+    #[inline]
+    pub fn cancel(&self) {
+        // SAFETY: By the invariants, the timer has been set up.
+        unsafe { bindings::hrtimer_cancel(self.hrtimer.get()) };
+    }
+}
+
 #[pinned_drop]
-impl<B: VcpuOps> PinnedDrop for VcpuTimer<B> {
+impl<B: Backend> PinnedDrop for VcpuTimer<B> {
     fn drop(self: Pin<&mut Self>) {
         self.cancel();
     }

@@ -3,9 +3,9 @@
 //! A virtual CPU, and the tokens that tell what a thread may do with it.
 
 use super::{
-    atomic,
     backend::{
         Backend,
+        LinkedBackend,
         VcpuOps, //
     },
     context::{
@@ -18,9 +18,14 @@ use super::{
     run::RunArea,
     shims::VcpuState,
     stats::VcpuCounter,
+    timer::VcpuTimer,
     vm::Vm, //
 };
 use crate::{
+    access_once::{
+        release_barrier,
+        smp_mb, //
+    },
     bindings,
     cpu::CpuId,
     interrupt::LocalInterruptDisabled,
@@ -101,6 +106,12 @@ impl<B: Backend> Vcpu<B> {
         unsafe { &*(*self.as_raw()).arch.backend.cast::<VcpuState<B>>() }
     }
 
+    /// Returns the timer of the vCPU.
+    #[inline]
+    pub fn timer(&self) -> &VcpuTimer<B> {
+        &self.state().timer
+    }
+
     /// Returns the part of the backend's state that any thread may use.
     #[inline]
     pub fn shared(&self) -> &B::VcpuShared {
@@ -119,7 +130,7 @@ impl<B: Backend> Vcpu<B> {
     pub fn kick(&self) {
         // Orders what it is to see ahead of the reads of where it is. Whoever is about to sleep, or to
         // enter the guest, says so and then looks.
-        atomic::full_barrier();
+        smp_mb();
         if self.is_waiting() || self.is_in_guest_mode() {
             // SAFETY: The vCPU is valid.
             unsafe { bindings::__kvm_vcpu_kick(self.as_raw(), false) };
@@ -306,37 +317,69 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         // SAFETY: The vCPU is valid.
         unsafe { bindings::kvm_check_request(request.raw() as c_int, self.vcpu.as_raw()) }
     }
+}
 
-    /// Puts the guest's state on this hart, and the signal mask that user space wants in place, for
-    /// as long as `f` runs.
+/// A vCPU that this thread is about to run: its mutex is held, and it is not loaded.
+///
+/// Only the entry point of `KVM_RUN` makes one.
+pub struct UnloadedVcpu<'a, B: Backend> {
+    locked: LockedVcpu<'a, B>,
+}
+
+impl<'a, B: Backend> core::ops::Deref for UnloadedVcpu<'a, B> {
+    type Target = LockedVcpu<'a, B>;
+
     #[inline]
-    pub fn with_loaded<R>(&self, f: impl FnOnce(&LoadedVcpu<'_, B>) -> R) -> R {
-        // SAFETY: The vCPU is valid, its mutex is held, and both calls are undone below.
-        unsafe {
-            bindings::vcpu_load(self.vcpu.as_raw());
-            bindings::kvm_sigset_activate(self.vcpu.as_raw());
+    fn deref(&self) -> &LockedVcpu<'a, B> {
+        &self.locked
+    }
+}
+
+impl<'a, B: VcpuOps> UnloadedVcpu<'a, B> {
+    /// # Safety
+    ///
+    /// For the whole of `'a`, this thread must hold the vCPU's mutex. The vCPU must not be loaded.
+    #[inline]
+    pub(super) unsafe fn new(vcpu: &'a Vcpu<B>) -> Self {
+        Self {
+            // SAFETY: By the requirement.
+            locked: unsafe { LockedVcpu::new(vcpu) },
         }
-        let r = f(&LoadedVcpu { locked: self });
+    }
+
+    /// Loads the vCPU and installs the signal mask that user space has given it, while `f` runs.
+    #[inline]
+    pub fn with_loaded<R>(&mut self, f: impl FnOnce(&mut LoadedVcpu<'_, B>) -> R) -> R {
+        let vcpu = self.locked.vcpu.as_raw();
+        // SAFETY: The vCPU is valid, its mutex is held, and it is not loaded: `self` is borrowed mutably
+        // while it is. Both calls are undone below.
+        unsafe {
+            bindings::vcpu_load(vcpu);
+            bindings::kvm_sigset_activate(vcpu);
+        }
+        let r = f(&mut LoadedVcpu {
+            locked: &self.locked,
+        });
         // SAFETY: The counterparts of the calls above.
         unsafe {
-            bindings::kvm_sigset_deactivate(self.vcpu.as_raw());
-            bindings::vcpu_put(self.vcpu.as_raw());
+            bindings::kvm_sigset_deactivate(vcpu);
+            bindings::vcpu_put(vcpu);
         }
         r
     }
 }
 
-/// Runs `f` with the vCPU that is loaded on this CPU, if one is.
+/// Runs `f` with the vCPU that is loaded on this CPU, if there is one.
 ///
 /// In an interrupt, `f` runs on top of whatever the vCPU's thread does, as the hooks for load and put
 /// may.
 #[inline]
-pub fn with_running<B: VcpuOps, R>(
+pub fn with_running<B: LinkedBackend, R>(
     _: &PreemptOff,
     f: impl FnOnce(&LockedVcpu<'_, B>) -> R,
 ) -> Option<R> {
-    // SAFETY: The thread that has loaded the vCPU holds its mutex, and it is the current one, which
-    // stays so while preemption is disabled.
+    // SAFETY: All vCPUs are of the linked backend. The thread that has loaded the vCPU holds its mutex.
+    // It is the current thread, and stays that while preemption is disabled.
     unsafe {
         let vcpu = Vcpu::from_raw_or_null(bindings::kvm_get_running_vcpu())?;
         Some(f(&LockedVcpu::new(vcpu)))
@@ -416,10 +459,10 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         with_irqs_saved(|irq| {
             self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
             // Orders the mode ahead of the reads of the requests in `f`.
-            atomic::full_barrier();
+            smp_mb();
             let r = f(irq);
             // What `f` has read, it has read before.
-            atomic::full_barrier();
+            smp_mb();
             self.set_mode(bindings::OUTSIDE_GUEST_MODE);
             r
         })
@@ -439,11 +482,17 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     /// `f`; whoever makes one later sends an interrupt, or finds that somebody has, which
     /// [`was_kicked`](Vcpu::was_kicked) tells.
     #[inline]
-    pub fn in_guest_mode<R>(&self, irq: &mut IrqOff, f: impl FnOnce(&mut IrqOff) -> R) -> R {
+    pub fn in_guest_mode<'p, R>(
+        &self,
+        irq: &mut IrqOff<'p>,
+        f: impl FnOnce(&mut IrqOff<'p>) -> R,
+    ) -> R {
         self.set_mode(bindings::IN_GUEST_MODE);
         // Orders the mode ahead of the reads of the requests in `f`.
-        atomic::full_barrier();
+        smp_mb();
         let r = f(irq);
+        // Whoever sees the new mode takes it as the proof that the guest's accesses are over.
+        release_barrier();
         self.set_mode(bindings::OUTSIDE_GUEST_MODE);
         r
     }
@@ -497,9 +546,9 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         })
     }
 
-    /// Runs `f` with the guest's state off the hart and in memory, and preemption disabled.
+    /// Runs `f` with the guest's state in memory and not on the hart, and with preemption disabled.
     #[inline]
-    pub fn with_unloaded<R>(&self, f: impl FnOnce(&LockedVcpu<'_, B>) -> R) -> R {
+    pub fn with_unloaded<R>(&mut self, f: impl FnOnce(&LockedVcpu<'_, B>) -> R) -> R {
         let preempt = PreemptOff::new();
         B::put(self.locked, &preempt);
         let r = f(self.locked);

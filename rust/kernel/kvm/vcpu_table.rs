@@ -3,13 +3,15 @@
 //! The vCPUs of a VM, found by one load.
 
 use super::{
-    atomic::Once,
     backend::Backend,
     vcpu::Vcpu, //
 };
-use crate::sync::atomic::{
-    Atomic,
-    Release, //
+use crate::{
+    access_once::AccessOnce,
+    sync::atomic::{
+        Atomic,
+        Release, //
+    },
 };
 use core::marker::PhantomData;
 
@@ -20,15 +22,15 @@ pub(super) const SIZE: usize = 64;
 ///
 /// # Invariants
 ///
-/// An entry is zero, or the address of a vCPU that lives as long as the VM that the table is part of.
-pub struct VcpuTable<B: Backend> {
+/// An entry is zero, or the address of a vCPU that lives until [`clear`](Self::clear) is called.
+pub(super) struct VcpuTable<B: Backend> {
     vcpus: [Atomic<usize>; SIZE],
     _backend: PhantomData<fn() -> B>,
 }
 
 impl<B: Backend> VcpuTable<B> {
     /// Returns an empty table.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             vcpus: [const { Atomic::new(0) }; SIZE],
             _backend: PhantomData,
@@ -38,23 +40,43 @@ impl<B: Backend> VcpuTable<B> {
     /// Notes a vCPU that can be reached by others, in the table of its VM.
     pub(super) fn note(&self, vcpu: &Vcpu<B>) {
         if let Some(entry) = self.vcpus.get(vcpu.index() as usize) {
-            // INVARIANT: vCPUs that can be reached go with the VM. Release: the vCPU is complete.
+            // INVARIANT: vCPUs that can be reached go when the VM does, which clears the table first.
+            // Release: the vCPU is complete.
             entry.store(vcpu.as_raw() as usize, Release);
         }
     }
 
+    /// Empties the table, before the vCPUs go.
+    pub(super) fn clear(&self) {
+        for entry in &self.vcpus {
+            entry.write_once(0);
+        }
+    }
+
     /// Returns the vCPU with this index, if it has been noted.
+    ///
+    /// Guests choose the index, so it stays in bounds even where the check is mispredicted.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&Vcpu<B>> {
-        let vcpu = self.vcpus.get(index)?.read_once();
+        if index >= SIZE {
+            return None;
+        }
+        let vcpu = self.vcpus[hidden(index) & (SIZE - 1)].read_once();
         // SAFETY: By the invariants. What is read of the vCPU depends on the address, so it is what
         // was written before that was noted.
         unsafe { Vcpu::from_raw_or_null(vcpu as *mut _) }
     }
 }
 
-impl<B: Backend> Default for VcpuTable<B> {
-    fn default() -> Self {
-        Self::new()
-    }
+const _: () = assert!(SIZE.is_power_of_two());
+
+/// Returns `value`, about which the compiler then knows nothing: else it would leave out a mask that a
+/// check makes redundant.
+#[inline(always)]
+fn hidden(mut value: usize) -> usize {
+    // SAFETY: No instruction.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags))
+    };
+    value
 }

@@ -4,7 +4,6 @@
 
 use super::{
     addr::GfnRange,
-    atomic,
     backend::Backend,
     memslot::Memslot,
     mmu::{
@@ -12,6 +11,7 @@ use super::{
         MmuWriteGuard, //
     },
     request::Request,
+    shims::VmState,
     vcpu::{
         Vcpu,
         VcpuId, //
@@ -19,7 +19,12 @@ use super::{
     vcpu_table, //
 };
 use crate::{
+    access_once::smp_mb,
     bindings,
+    mm::{
+        Mm,
+        MmWithUser, //
+    },
     prelude::*,
     types::Opaque, //
 };
@@ -52,12 +57,17 @@ impl<B: Backend> Vm<B> {
         self.inner.get()
     }
 
+    #[inline]
+    pub(super) fn state(&self) -> &VmState<B> {
+        // SAFETY: By the requirement of `from_raw()`, the pointer is that of the pinned state that
+        // `kvm_arch_init_vm()` has made, which lives as long as the VM.
+        unsafe { &*(*self.as_raw()).arch.backend.cast::<VmState<B>>() }
+    }
+
     /// Returns the backend's state of the VM.
     #[inline]
     pub fn backend(&self) -> &B::Vm {
-        // SAFETY: By the requirement of `from_raw()`, the pointer is that of the pinned state that
-        // `kvm_arch_init_vm()` has made, which lives as long as the VM.
-        unsafe { &*(*self.as_raw()).arch.backend.cast::<B::Vm>() }
+        &self.state().backend
     }
 
     /// Returns the number of vCPUs that can be reached.
@@ -71,7 +81,8 @@ impl<B: Backend> Vm<B> {
     /// Returns the vCPU that was created as the `index`-th.
     #[inline]
     pub fn vcpu(&self, index: usize) -> Option<&Vcpu<B>> {
-        B::vcpu_table(self.backend())
+        self.state()
+            .vcpus
             .get(index)
             .or_else(|| self.vcpu_of_core(index))
     }
@@ -85,22 +96,24 @@ impl<B: Backend> Vm<B> {
     /// Returns the vCPU that user space has given this identifier.
     #[inline]
     pub fn vcpu_by_id(&self, id: VcpuId) -> Option<&Vcpu<B>> {
-        self.near_vcpu(id).or_else(|| self.vcpu_by_id_of_core(id))
+        self.vcpu_in_table(id)
+            .or_else(|| self.vcpu_by_id_of_core(id))
     }
 
-    /// Returns the vCPU with this identifier if one load finds it. If not, it may be that all have to be
-    /// looked at, or that there is none.
+    /// Returns the vCPU with this identifier if the table of the first vCPUs has it at that index, which
+    /// takes one load. Otherwise there may be one, or none.
     #[inline]
-    pub fn near_vcpu(&self, id: VcpuId) -> Option<&Vcpu<B>> {
-        // Most often they are created in the order of their identifiers.
-        B::vcpu_table(self.backend())
+    pub fn vcpu_in_table(&self, id: VcpuId) -> Option<&Vcpu<B>> {
+        // User space usually creates them in the order of their identifiers, from 0.
+        self.state()
+            .vcpus
             .get(id.0 as usize)
             .filter(|vcpu| vcpu.id() == id)
     }
 
-    /// Returns whether one load each finds all vCPUs.
+    /// Returns whether all vCPUs are in the table of the first ones.
     #[inline]
-    pub fn has_few_vcpus(&self) -> bool {
+    pub fn all_vcpus_in_table(&self) -> bool {
         self.online_vcpus() <= vcpu_table::SIZE
     }
 
@@ -151,7 +164,7 @@ impl<B: Backend> Vm<B> {
     #[inline]
     pub fn have_left_guest<'a>(mut vcpus: impl Iterator<Item = &'a Vcpu<B>>) -> bool {
         // Orders the requests ahead of the reads of the modes.
-        atomic::full_barrier();
+        smp_mb();
         !vcpus.any(Vcpu::is_in_guest_mode)
     }
 
@@ -169,6 +182,15 @@ impl<B: Backend> Vm<B> {
         unsafe {
             bindings::kvm_make_vcpus_request_mask(self.as_raw(), request.raw(), mask.as_mut_ptr())
         };
+    }
+
+    /// Runs `f` with the address space that the VM's memory belongs to. Returns [`None`] if the process has
+    /// ended.
+    #[inline]
+    pub(super) fn with_mm<R>(&self, f: impl FnOnce(&MmWithUser) -> R) -> Option<R> {
+        // SAFETY: The VM is valid and holds a reference to its `mm`, which never changes.
+        let mm = unsafe { Mm::from_raw((*self.as_raw()).mm) };
+        mm.mmget_not_zero().map(|mm| f(&mm))
     }
 
     /// Takes the lock over the page tables, for reading.
@@ -212,7 +234,7 @@ impl<B: Backend> Vm<B> {
 
     /// Runs `f` if the VM has neither vCPUs nor memory, and keeps it so while `f` runs.
     #[inline]
-    pub fn if_unused<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+    pub fn if_unused<R>(&self, f: impl FnOnce(&UnusedVm<'_, B>) -> R) -> Option<R> {
         let kvm = self.as_raw();
         // SAFETY: The VM is valid, and the locks are taken in the core's order.
         unsafe {
@@ -222,13 +244,26 @@ impl<B: Backend> Vm<B> {
         // SAFETY: The VM is valid, and the locks that protect what is read are held.
         let unused =
             unsafe { (*kvm).created_vcpus == 0 && bindings::kvm_are_all_memslots_empty(kvm) };
-        let r = unused.then(f);
+        let r = unused.then(|| f(&UnusedVm { vm: self }));
         // SAFETY: The locks were taken above.
         unsafe {
             bindings::mutex_unlock(&raw mut (*kvm).slots_lock);
             bindings::mutex_unlock(&raw mut (*kvm).lock);
         }
         r
+    }
+}
+
+/// A VM that has neither vCPUs nor memory, and gets none for `'a`.
+pub struct UnusedVm<'a, B: Backend> {
+    vm: &'a Vm<B>,
+}
+
+impl<'a, B: Backend> UnusedVm<'a, B> {
+    /// Returns the VM.
+    #[inline]
+    pub fn vm(&self) -> &'a Vm<B> {
+        self.vm
     }
 }
 

@@ -77,7 +77,7 @@ impl Handle for VirtualInstruction {
             None => guest_memory::fetch_irqs_off(vcpu, irq)?,
         };
         match decode_system(insn)? {
-            System::Wrs if vcpu.vm().has_few_vcpus() && !vcpu.has_ready_peer() => {
+            System::Wrs if vcpu.vm().all_vcpus_in_table() && !vcpu.has_ready_peer() => {
                 skip_wrs(vcpu);
                 Some(Next::Enter)
             }

@@ -6,7 +6,7 @@
 
 use kernel::{
     bindings,
-    kvm::static_key::{
+    static_key::{
         static_key_enabled,
         StaticKey, //
     },

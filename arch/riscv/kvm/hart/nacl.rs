@@ -43,11 +43,9 @@ use crate::{
         firmware, //
     },
 };
-use core::{
-    cell::Cell,
-    ptr, //
-};
+use core::ptr;
 use kernel::{
+    access_once::AccessOnce,
     alloc::AllocError,
     bindings,
     cpu::{
@@ -56,15 +54,14 @@ use kernel::{
     },
     cpumask::Cpumask,
     interrupt::LocalInterruptDisabled,
-    kvm::{
-        percpu::percpu_static,
-        static_key::{
-            static_key_enabled,
-            StaticKey, //
-        },
-        PreemptOff, //
+    kvm::PreemptOff,
+    percpu::percpu_static,
+    prelude::*,
+    static_key::{
+        static_key_enabled,
+        StaticKey, //
     },
-    prelude::*, //
+    sync::atomic::Atomic, //
 };
 
 /// On if the SBI has shared memory.
@@ -114,41 +111,38 @@ pub(crate) fn autoswap_csr() -> bool {
 ///
 /// `base` is null, or points to `SHMEM_SIZE` bytes that only this hart and its SBI access.
 pub(crate) struct SharedMemory {
-    base: Cell<*mut u8>,
+    base: Atomic<*mut u8>,
     /// Whether the memory is in use: the SBI has accepted it.
-    set: Cell<bool>,
+    set: Atomic<bool>,
     /// Whether the SBI may access the memory, because it has not been told to forget it.
-    known: Cell<bool>,
+    known: Atomic<bool>,
     /// Whether a CSR has been written there since the SBI last synchronized.
-    csr_dirty: Cell<bool>,
+    csr_dirty: Atomic<bool>,
     /// The slots of fences that have been queued, and that the SBI has not been seen to execute: one
     /// bit for each slot.
-    queued: Cell<u64>,
+    queued: Atomic<u64>,
     /// Whether a call that should have executed them has left some pending.
-    undone: Cell<bool>,
+    undone: Atomic<bool>,
     /// The value that was last written to HGATP.
-    hgatp: Cell<Hgatp>,
+    hgatp: Atomic<u64>,
     /// The HSTATUS that the host runs with. Only KVM changes the register.
-    host_hstatus: Cell<u64>,
+    host_hstatus: Atomic<u64>,
     /// Whether the host's HSTATUS is in the CSR space alone, while the hart still has the value that
     /// the trap out of the guest has left.
-    host_hstatus_due: Cell<bool>,
+    host_hstatus_due: Atomic<bool>,
 }
-
-// SAFETY: Owned by one hart at a time.
-unsafe impl Send for SharedMemory {}
 
 percpu_static! {
     static SHARED_MEMORY: SharedMemory = SharedMemory {
-        base: Cell::new(ptr::null_mut()),
-        set: Cell::new(false),
-        known: Cell::new(false),
-        csr_dirty: Cell::new(false),
-        queued: Cell::new(0),
-        undone: Cell::new(false),
-        hgatp: Cell::new(Hgatp::from_raw(0)),
-        host_hstatus: Cell::new(0),
-        host_hstatus_due: Cell::new(false),
+        base: Atomic::new(ptr::null_mut()),
+        set: Atomic::new(false),
+        known: Atomic::new(false),
+        csr_dirty: Atomic::new(false),
+        queued: Atomic::new(0),
+        undone: Atomic::new(false),
+        hgatp: Atomic::new(0),
+        host_hstatus: Atomic::new(0),
+        host_hstatus_due: Atomic::new(false),
     };
 }
 
@@ -167,7 +161,7 @@ pub(crate) fn this_hart_preempt<'a>(preempt: &'a PreemptOff) -> &'a SharedMemory
 impl SharedMemory {
     #[inline(always)]
     fn word(&self, offset: usize) -> *mut u64 {
-        self.base.get().wrapping_add(offset).cast()
+        self.base.read_once().wrapping_add(offset).cast()
     }
 
     /// Reads the word at `offset`, which lies in the shared memory.
@@ -194,19 +188,19 @@ impl SharedMemory {
     #[inline(always)]
     pub(crate) fn write_csr<const CSR: u16>(&self, value: u64) {
         let slot = const { slot(CSR) };
-        let byte = self.base.get().wrapping_add(slot.dirty_byte());
+        let byte = self.base.read_once().wrapping_add(slot.dirty_byte());
         // The mark comes first: whenever the hart traps, the SBI may refresh a word without a mark.
         // SAFETY: The byte lies in the shared memory.
         unsafe { byte.write_volatile(byte.read_volatile() | slot.dirty_mask()) };
         self.write_word(slot.offset(), value);
-        self.csr_dirty.set(true);
+        self.csr_dirty.write_once(true);
     }
 
     /// Returns the HSTATUS that the host runs with. It is not read from shared memory: a wrong value
     /// there would make the host return to anywhere.
     #[inline(always)]
     pub(crate) fn host_hstatus(&self) -> u64 {
-        self.host_hstatus.get()
+        self.host_hstatus.read_once()
     }
 
     /// Makes the SBI swap HSTATUS with `guest` when the guest is entered, and back when it traps.
@@ -236,14 +230,14 @@ impl SharedMemory {
     /// Remembers the value that has been written to HGATP.
     #[inline(always)]
     pub(crate) fn remember_hgatp(&self, hgatp: Hgatp) {
-        self.hgatp.set(hgatp);
+        self.hgatp.write_once(hgatp.into_raw());
     }
 
     /// Returns the value that was last written to HGATP. It is not read from shared memory: a wrong
     /// value there would give the guest the memory of somebody else.
     #[inline]
     pub(crate) fn hgatp(&self) -> Hgatp {
-        self.hgatp.get()
+        Hgatp::from_raw(self.hgatp.read_once())
     }
 
     /// Returns whether the memory is in use.
@@ -252,7 +246,7 @@ impl SharedMemory {
     /// and CSRs are accessed by the instructions.
     #[inline(always)]
     pub(crate) fn is_set(&self) -> bool {
-        self.set.get()
+        self.set.read_once()
     }
 
     /// Calls `f` with the memory, if it is in use.
@@ -264,7 +258,7 @@ impl SharedMemory {
     /// Records that SYNC_SRET has synchronized all CSRs and fences. Fails if a fence is still pending.
     #[inline(always)]
     pub(crate) fn note_sret_sync(&self) -> Result<(), SbiError> {
-        self.csr_dirty.set(false);
+        self.csr_dirty.write_once(false);
         self.note_hfences()
     }
 
@@ -282,7 +276,7 @@ impl SharedMemory {
     /// failure only after the guest has run.
     #[inline]
     pub(crate) fn retry_undone_hfences(&self) -> Result<(), SbiError> {
-        if self.undone.get() {
+        if self.undone.read_once() {
             self.sync_hfences()?;
         }
         Ok(())
@@ -291,11 +285,11 @@ impl SharedMemory {
     /// Makes CSRs that were written take effect now.
     #[inline]
     pub(crate) fn sync_csrs(&self) -> Result<(), SbiError> {
-        if sync_csr() && self.csr_dirty.get() {
+        if sync_csr() && self.csr_dirty.read_once() {
             // SAFETY: Writes CSRs with values that the kernel means to be there.
             unsafe { firmware::call(nacl::EID, NaclFn::SyncCsr as u64, [SYNC_ALL, 0, 0]) }?;
-            self.csr_dirty.set(false);
-            self.host_hstatus_due.set(false);
+            self.csr_dirty.write_once(false);
+            self.host_hstatus_due.write_once(false);
         }
         Ok(())
     }
@@ -303,7 +297,7 @@ impl SharedMemory {
     /// Makes fences that were queued take effect now.
     #[inline]
     fn sync_hfences(&self) -> Result<(), SbiError> {
-        if sync_hfence() && self.queued.get() != 0 {
+        if sync_hfence() && self.queued.read_once() != 0 {
             // SAFETY: Only fences.
             unsafe { firmware::call(nacl::EID, NaclFn::SyncHfence as u64, [SYNC_ALL, 0, 0]) }?;
         }
@@ -314,11 +308,11 @@ impl SharedMemory {
     /// queued, and no guest may run before they are executed.
     #[inline(always)]
     fn note_hfences(&self) -> Result<(), SbiError> {
-        if self.queued.get() == 0 {
+        if self.queued.read_once() == 0 {
             return Ok(());
         }
         let mut undone = 0;
-        let mut left = self.queued.get();
+        let mut left = self.queued.read_once();
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             if HfenceSlot::new(index).is_some_and(|slot| self.is_pending(slot)) {
@@ -326,8 +320,8 @@ impl SharedMemory {
             }
             left &= left - 1;
         }
-        self.queued.set(undone);
-        self.undone.set(undone != 0);
+        self.queued.write_once(undone);
+        self.undone.write_once(undone != 0);
         if undone == 0 {
             Ok(())
         } else {
@@ -348,14 +342,14 @@ impl SharedMemory {
     #[inline(always)]
     pub(crate) fn defer_host_hstatus(&self) {
         self.write_csr::<{ csr::HSTATUS }>(self.host_hstatus());
-        self.host_hstatus_due.set(true);
+        self.host_hstatus_due.write_once(true);
     }
 
     /// Returns the host's HSTATUS. The caller writes it to the hart, so nothing is
     /// [deferred](Self::defer_host_hstatus) any more.
     #[inline(always)]
     pub(crate) fn host_hstatus_to_write(&self) -> u64 {
-        self.host_hstatus_due.set(false);
+        self.host_hstatus_due.write_once(false);
         self.host_hstatus()
     }
 
@@ -368,7 +362,8 @@ impl SharedMemory {
                 warn_once(e);
             }
         }
-        if self.host_hstatus_due.replace(false) {
+        if self.host_hstatus_due.read_once() {
+            self.host_hstatus_due.write_once(false);
             // SAFETY: This is the host's HSTATUS.
             unsafe { csr::write::<{ csr::HSTATUS }>(self.host_hstatus()) };
         }
@@ -402,7 +397,7 @@ impl SharedMemory {
         // (chapter 15, "Feature: Synchronize HFENCE").
         unsafe { bindings::smp_wmb() };
         self.write_word(slot.config(), entry.config);
-        self.queued.set(self.queued.get() | 1 << index);
+        self.queued.write_once(self.queued.read_once() | 1 << index);
         true
     }
 
@@ -416,11 +411,11 @@ impl SharedMemory {
     fn clear(&self) {
         // SAFETY: By the invariants. The SBI does not know the memory yet, or does not access it
         // before it is called.
-        unsafe { ptr::write_bytes(self.base.get(), 0, SHMEM_SIZE) };
-        self.csr_dirty.set(false);
-        self.queued.set(0);
-        self.undone.set(false);
-        self.host_hstatus_due.set(false);
+        unsafe { ptr::write_bytes(self.base.read_once(), 0, SHMEM_SIZE) };
+        self.csr_dirty.write_once(false);
+        self.queued.write_once(0);
+        self.undone.write_once(false);
+        self.host_hstatus_due.write_once(false);
     }
 }
 
@@ -494,8 +489,8 @@ impl Nacl {
             if addr == 0 {
                 return Err(AllocError);
             }
-            // SAFETY: No hart uses its shared memory yet. INVARIANT: The pages are this hart's.
-            unsafe { (*SHARED_MEMORY.get_on(cpu)).base.set(addr as *mut u8) };
+            // INVARIANT: The pages are this hart's.
+            SHARED_MEMORY.get_on(cpu).base.write_once(addr as *mut u8);
             Ok(())
         })?;
         AVAILABLE.enable();
@@ -520,10 +515,10 @@ impl Drop for Nacl {
     fn drop(&mut self) {
         // Virtualization is off on all harts by now.
         let _ = for_each_possible_cpu(|cpu| {
-            // SAFETY: No hart uses its shared memory any more.
-            let shmem = unsafe { &*SHARED_MEMORY.get_on(cpu) };
-            let base = shmem.base.replace(ptr::null_mut());
-            if shmem.known.get() {
+            let shmem = SHARED_MEMORY.get_on(cpu);
+            let base = shmem.base.read_once();
+            shmem.base.write_once(ptr::null_mut());
+            if shmem.known.read_once() {
                 // The SBI may still write to this memory, so it must not be used for anything else.
                 pr_err!(
                     "CPU {}: shared memory could not be disabled, it is leaked\n",
@@ -558,19 +553,19 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result<(), SbiError> {
     }
     let shmem = this_hart(irq);
     // If the SBI refuses, no guest may run here.
-    shmem.set.set(false);
+    shmem.set.write_once(false);
     shmem.clear();
     // SAFETY: The memory is part of the linear mapping.
-    let phys = unsafe { bindings::kvm_virt_to_phys(shmem.base.get().cast()) };
+    let phys = unsafe { bindings::kvm_virt_to_phys(shmem.base.read_once().cast()) };
     // SAFETY: The memory is this hart's, and stays until it is disabled.
     unsafe { firmware::call(nacl::EID, NaclFn::SetShmem as u64, [phys, 0, 0]) }?;
-    shmem.known.set(true);
+    shmem.known.write_once(true);
     // SAFETY: Reading it has no effect.
     let hstatus = unsafe { csr::read::<{ csr::HSTATUS }>() };
     // What a trap may have left there is not the host's.
     let host = Hstatus::from_raw(hstatus).with_spv(false).with_gva(false);
-    shmem.host_hstatus.set(host.into_raw());
-    shmem.set.set(true);
+    shmem.host_hstatus.write_once(host.into_raw());
+    shmem.set.write_once(true);
     Ok(())
 }
 
@@ -594,11 +589,11 @@ pub(crate) fn disable_cpu(irq: &LocalInterruptDisabled) {
         return;
     }
     let shmem = this_hart(irq);
-    shmem.set.set(false);
+    shmem.set.write_once(false);
     let args = [SHMEM_DISABLE, SHMEM_DISABLE, 0];
     // SAFETY: The memory is not used any more.
     match unsafe { firmware::call(nacl::EID, NaclFn::SetShmem as u64, args) } {
-        Ok(_) => shmem.known.set(false),
+        Ok(_) => shmem.known.write_once(false),
         Err(e) => pr_err!("NACL: shared memory was not disabled: {:?}\n", e),
     }
 }

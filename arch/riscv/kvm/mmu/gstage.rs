@@ -21,8 +21,8 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    access_once::AccessOnce,
     kvm::{
-        atomic::Once,
         Gfn,
         GfnRange,
         Gpa,

@@ -48,7 +48,7 @@ pub(crate) fn memslot<'a>(
     fault: &GuestPageFault,
 ) -> Option<Memslot<'a>> {
     let slot = srcu.memslot(fault.gpa.gfn())?;
-    (slot.is_going() || !(fault.writes() && slot.is_read_only())).then_some(slot)
+    (slot.is_invalid() || !(fault.writes() && slot.is_read_only())).then_some(slot)
 }
 
 /// Maps the frame of `slot` that the guest has faulted on.
@@ -64,7 +64,7 @@ pub(crate) fn map(
     slot: &Memslot<'_>,
     fault: &GuestPageFault,
 ) -> Result {
-    if slot.is_going() {
+    if slot.is_invalid() {
         return Ok(());
     }
     let (gfn, write) = (fault.gpa.gfn(), fault.writes());
@@ -83,7 +83,7 @@ pub(crate) fn map(
     let page = match slot.fault_in(gfn, write) {
         Ok(page) => page,
         Err(PageFault::HwPoison) => {
-            signal_hwpoison(slot.hva(gfn));
+            signal_hwpoison(vm, slot.hva(gfn));
             return Ok(());
         }
         Err(PageFault::Signal) => {

@@ -29,11 +29,9 @@ use crate::{
     },
 };
 use kernel::{
+    access_once::AccessOnce,
     cpu::nr_cpu_ids,
-    kvm::{
-        atomic::Once,
-        PreemptOff, //
-    },
+    kvm::PreemptOff,
     prelude::*,
     sync::atomic::Atomic, //
 };
@@ -73,7 +71,7 @@ impl TlbOwners {
         let owner = self
             .0
             .get(cpu as usize)
-            .map_or(Self::NOBODY, Once::read_once);
+            .map_or(Self::NOBODY, AccessOnce::read_once);
         if tlb_on != Some(cpu) {
             Stale::Everything
         } else if owner != vcpu {

@@ -12,10 +12,8 @@ use crate::hart::{
     smp, //
 };
 use kernel::{
-    kvm::{
-        atomic::Once,
-        PreemptOff, //
-    },
+    access_once::AccessOnce,
+    kvm::PreemptOff,
     prelude::*,
     sync::{
         atomic::{

@@ -33,8 +33,8 @@ pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcp
 #[inline]
 pub(crate) fn in_vcpu_table(vm: &Vm<Riscv>, mask: HartMask) -> bool {
     if mask.is_all() {
-        return vm.has_few_vcpus();
+        return vm.all_vcpus_in_table();
     }
     mask.iter()
-        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.near_vcpu(VcpuId(id)).is_some()))
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.vcpu_in_table(VcpuId(id)).is_some()))
 }

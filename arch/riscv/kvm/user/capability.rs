@@ -56,7 +56,7 @@ pub(crate) fn enable_cap(vm: &Vm<Riscv>, capability: u32, flags: u32, args: [u64
             if Some(mode) > MAX_MODE.as_ref().copied() {
                 return Err(EINVAL);
             }
-            vm.if_unused(|| vm.backend().gstage.set_mode(mode))
+            vm.if_unused(|_| vm.backend().gstage.set_mode(mode))
                 .ok_or(EBUSY)
         }
         _ => Err(EINVAL),

@@ -392,7 +392,7 @@ fn write_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg, value: u64) -> Resul
         TimerReg::Time => time.set_now(value),
         TimerReg::Compare => timer.set_deadline(value),
         TimerReg::State if value == TIMER_ON => timer::switch_on(vcpu),
-        TimerReg::State => timer.switch_off(),
+        TimerReg::State => timer::switch_off(vcpu),
     }
     Ok(())
 }

@@ -23,8 +23,8 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    access_once::AccessOnce,
     kvm::{
-        atomic::Once,
         LoadedVcpu,
         Vcpu, //
     },

@@ -23,15 +23,12 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    access_once::AccessOnce,
     kvm::{
-        atomic::Once,
         LoadedVcpu,
-        NewVcpu,
         Vcpu,
-        VcpuTimer,
         VcpuTimerRestart, //
     },
-    prelude::*,
     sync::atomic::{
         ordering::Relaxed,
         Atomic, //
@@ -82,34 +79,21 @@ impl GuestTime {
 }
 
 /// The timer of a vCPU.
-#[pin_data]
 pub(crate) struct GuestTimer {
-    /// The timer of the host.
-    #[pin]
-    host: VcpuTimer<Riscv>,
     /// When the timer expires, in the guest's time. With Sstc, this is valid only while the vCPU is
     /// not loaded, or sleeps; otherwise, `vstimecmp` of the hart is.
     deadline: Atomic<u64>,
-    /// Without Sstc, whether `host` runs.
+    /// Without Sstc, whether the timer of the host runs.
     armed: Atomic<bool>,
 }
 
 impl GuestTimer {
-    /// Returns an initializer for a timer that is off.
-    pub(crate) fn new(vcpu: &NewVcpu<'_, Riscv>) -> impl PinInit<Self> + use<> {
-        let host = VcpuTimer::new(vcpu);
-        pin_init!(Self {
-            host <- host,
+    /// Returns a timer that is off.
+    pub(crate) fn new() -> Self {
+        Self {
             deadline: Atomic::new(NEVER),
             armed: Atomic::new(false),
-        })
-    }
-
-    /// Stops the timer of the host. With Sstc, the guest's timer stays on, because the deadline is its
-    /// whole state.
-    pub(crate) fn switch_off(&self) {
-        self.host.cancel();
-        self.armed.store(false, Relaxed);
+        }
     }
 
     /// Returns when the timer expires, in the guest's time.
@@ -186,6 +170,13 @@ pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
     }
 }
 
+/// Stops the timer of the host for a vCPU. With Sstc, the guest's timer stays on, because the deadline is
+/// its whole state.
+pub(crate) fn switch_off(vcpu: &Vcpu<Riscv>) {
+    vcpu.timer().cancel();
+    vcpu.shared().timer.armed.store(false, Relaxed);
+}
+
 /// Switches the timer of a vCPU on, whether the vCPU is loaded or not.
 pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
     // With Sstc, the timer is on as soon as the vCPU is loaded with its deadline.
@@ -198,12 +189,11 @@ pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
 fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
     let timer = &vcpu.shared().timer;
     // An expiry of the old deadline must not raise the interrupt after it has been lowered here.
-    timer.host.cancel();
+    vcpu.timer().cancel();
     interrupts::set(vcpu, VsInterrupt::Timer, false);
     timer.set_deadline(deadline);
     timer.armed.store(true, Relaxed);
-    timer
-        .host
+    vcpu.timer()
         .start(vcpu.vm().backend().time.ns_until(deadline));
 }
 
@@ -219,11 +209,10 @@ pub(crate) fn while_asleep(vcpu: &LoadedVcpu<'_, Riscv>, f: impl FnOnce()) {
     if deadline == NEVER {
         return f();
     }
-    timer
-        .host
+    vcpu.timer()
         .start(vcpu.vm().backend().time.ns_until(deadline));
     f();
-    timer.host.cancel();
+    vcpu.timer().cancel();
 }
 
 /// Handles the expiry of the host's timer.

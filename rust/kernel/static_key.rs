@@ -53,7 +53,7 @@ impl StaticKey {
 #[macro_export]
 macro_rules! static_key_enabled {
     ($key:path) => {{
-        use $crate::kvm::static_key::StaticKey;
+        use $crate::static_key::StaticKey;
         // SAFETY: The path names a static of this type, which has the layout of the C type.
         #[allow(unused_unsafe)]
         unsafe {
