@@ -5,19 +5,22 @@
 
 PYTHON := tools/workspace/python
 WORKSPACE := $(PYTHON) -m workspace
+HARNESS := $(PYTHON) -m harness
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-WORKSPACE_TARGETS := run shell test logic tree rust-analyzer stats lint \
-		     disassemble \
-		     clean distclean
-.PHONY: help bench budget $(WORKSPACE_TARGETS)
+WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble clean distclean
+HARNESS_TARGETS := run shell test logic
+.PHONY: help bench budget $(WORKSPACE_TARGETS) $(HARNESS_TARGETS)
 
 # Settings given on the command line of make reach the programs through the
 # environment.
 $(WORKSPACE_TARGETS):
 	@$(WORKSPACE) $@
+
+$(HARNESS_TARGETS):
+	@$(HARNESS) $@
 
 bench:
 	@$(PYTHON) -m bench

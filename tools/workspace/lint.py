@@ -4,9 +4,8 @@ clippy over the firmware."""
 
 from . import firmware, process
 from .build import Builder
-from .settings import LOGS
+from .settings import LOGIC, LOGS
 from .steps import say
-from .tests import LOGIC
 
 TARGETS = ("rust/kernel.o", "arch/riscv/kvm/kvm_riscv.o")
 

@@ -3,7 +3,7 @@
 
 import re
 
-from . import compiler_warnings, process, selftest_runs
+from . import compiler_warnings, process
 from .settings import REPOSITORY
 from .steps import digest, say
 from .toolchain import CROSS_COMPILE
@@ -19,18 +19,16 @@ def ours():
         for path in (REPOSITORY / SUITE / "riscv").glob("*.c")))
 
 
-def names():
-    return (*selftest_runs.read().programs, *ours())
-
-
 def listed(tree):
     """The programs that the kernel's own Makefile has for RISC-V."""
     makefile = tree.path / SUITE / "Makefile.kvm"
     return set(LISTED.findall(makefile.read_text(encoding="utf-8")))
 
 
-def prepare(tree, toolchain, jobs, log):
-    """Build the test programs; return the directory that has them."""
+def prepare(tree, toolchain, jobs, log, upstream):
+    """Build the project's programs and those of the kernel that `upstream`
+    names; return {name: file}."""
+    names = (*upstream, *ours())
     base = tree.base / "selftests"
     objects = base / "objects"
     headers = base / "headers"
@@ -50,12 +48,12 @@ def prepare(tree, toolchain, jobs, log):
                  f"CROSS_COMPILE={CROSS_COMPILE}", "LLVM=", "LDFLAGS=-static",
                  f"OUTPUT={objects}",
                  f"KHDR_INCLUDES=-isystem {headers}/usr/include",
-                 f"TEST_GEN_PROGS_riscv={' '.join(names())}"],
+                 f"TEST_GEN_PROGS_riscv={' '.join(names)}"],
                 log, "selftests: build")
     compiler_warnings.refuse(log, tree, SUITE)
-    for name in names():
+    for name in names:
         _strip(objects / name, ready / name, log)
-    return ready
+    return {name: ready / name for name in names}
 
 
 def _header_sources(tree):

@@ -11,6 +11,8 @@ from .errors import Failure
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build"
 LOGS = BUILD / "logs"
+# The crate that tests the backend's logic without a kernel.
+LOGIC = REPOSITORY / "tools/testing/logic"
 BACKENDS = ("rust", "c")
 CPUS = ("rv64", "max")
 MAX_HARTS = 8

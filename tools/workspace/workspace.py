@@ -89,19 +89,22 @@ class Workspace:
     def firmware(self):
         return firmware.prepare(self.toolchain(), LOGS / "firmware.log")
 
-    def programs(self):
+    def programs(self, upstream):
         return selftests.prepare(self.tree(), self.toolchain(),
-                                 self.settings.jobs, LOGS / "selftests.log")
+                                 self.settings.jobs, LOGS / "selftests.log",
+                                 upstream)
 
     def locked(self):
         return lock(self.settings.cache / "lock")
 
 
 @contextlib.contextmanager
-def prepared(settings, backends, with_programs=False, with_debug=False,
+def prepared(settings, backends, programs=None, with_debug=False,
              with_firmware=False, extra_packages=()):
     """Everything that is needed to run the given backends, up to date.
 
+    `programs` are the kernel's own selftests to build; with them come the
+    project's.
     The lock is held while it is made; what is run is then a copy (of links,
     where the files are never changed in place), so that a run that lasts does
     not stop others from building.
@@ -115,14 +118,15 @@ def prepared(settings, backends, with_programs=False, with_debug=False,
                  for backend in backends}
         if with_debug:
             built["debug"] = workspace.debug_builder().kernel()
-        programs = workspace.programs() if with_programs else None
+        built_programs = {} if programs is None \
+            else workspace.programs(programs)
         with_firmware = with_firmware or settings.nacl
         bios = workspace.firmware() if with_firmware else None
         runs.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
         try:
-            artifacts = _take(directory, disk, built, programs, bios)
-            if with_programs:
+            artifacts = _take(directory, disk, built, built_programs, bios)
+            if built_programs:
                 artifacts.upstream_programs = \
                     selftests.listed(workspace.tree())
         except BaseException:
@@ -156,12 +160,11 @@ def _take(directory, disk, built, programs, bios):
         shutil.copy(bios.judge, artifacts.firmware_judge)
         artifacts.programs[bios.control.name] = directory / bios.control.name
         shutil.copy(bios.control, directory)
-    if programs:
-        for name in selftests.names():
-            target = directory / "programs" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(programs / name, target)
-            artifacts.programs[name] = target
+    for name, program in programs.items():
+        target = directory / "programs" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(program, target)
+        artifacts.programs[name] = target
     return artifacts
 
 

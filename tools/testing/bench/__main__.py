@@ -8,10 +8,9 @@ and --module-rust, all four, the given files are measured as they are.
 
 import argparse
 import contextlib
-import sys
 from pathlib import Path
 
-from workspace import image, pins, process
+from workspace import command, image, pins
 from workspace.errors import Failure
 from workspace.settings import BACKENDS, BUILD, LOGS, Settings
 from workspace.workspace import prepared
@@ -80,7 +79,6 @@ def compare(settings, arguments):
 
 
 def main():
-    process.raise_on_signals()
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,13 +87,9 @@ def main():
                             help=f"the kernel to run the {backend} backend in")
         parser.add_argument(f"--module-{backend}", type=Path,
                             help=f"kvm.ko with the {backend} backend")
-    try:
-        return compare(Settings.from_environment(), parser.parse_args())
-    except Failure as failure:
-        return f"\n{failure}"
-    except KeyboardInterrupt:
-        return "\nInterrupted."
+    arguments = parser.parse_args()
+    command.run(lambda: compare(Settings.from_environment(), arguments))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,14 +10,13 @@ import argparse
 import bisect
 import json
 import re
-import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace import pins, process
+from workspace import command, pins, process
 from workspace.errors import Failure
 from workspace.settings import Settings
 from workspace.steps import say
@@ -222,7 +221,6 @@ def executed(host, qmp, log, case, entry):
 
 
 def main():
-    process.raise_on_signals()
     parser = argparse.ArgumentParser(
         prog="budget", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,25 +229,22 @@ def main():
     parser.add_argument("--functions", action="store_true",
                         help="also the instructions of each function")
     arguments = parser.parse_args()
+    command.run(lambda: show(Settings.from_environment(), arguments))
+
+
+def show(settings, arguments):
     found = {}
-    try:
-        for case, groups, functions in measure(Settings.from_environment(),
-                                               arguments.case):
-            found[case] = groups
-            print(f"\n{table(case, groups)}\n")
-            if arguments.functions:
-                for name, count in sorted(functions.items(),
-                                          key=lambda item: -item[1]):
-                    print(f"{count:9.1f}  {name or GUEST}")
-        path = RESULTS / "budget.json"
-        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        print(f"Written: {path}")
-        return 0
-    except Failure as failure:
-        return f"\n{failure}"
-    except KeyboardInterrupt:
-        return "\nInterrupted."
+    for case, groups, functions in measure(settings, arguments.case):
+        found[case] = groups
+        print(f"\n{table(case, groups)}\n")
+        if arguments.functions:
+            for name, count in sorted(functions.items(),
+                                      key=lambda item: -item[1]):
+                print(f"{count:9.1f}  {name or GUEST}")
+    path = RESULTS / "budget.json"
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(f"Written: {path}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

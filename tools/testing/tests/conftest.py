@@ -3,9 +3,8 @@
 
 import pytest
 
-from harness import slots
+from harness import selftest_runs, slots
 from harness.verdicts import Verdicts
-from workspace import selftest_runs
 from workspace.settings import CPUS
 
 

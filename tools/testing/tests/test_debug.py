@@ -11,9 +11,9 @@ import re
 
 import pytest
 
-from harness import guest, splats, verdicts
+from harness import guest, selftest_runs, splats, verdicts
 from harness.host import Files, Host, Machine
-from workspace import selftest_runs, selftests
+from workspace import selftests
 from workspace.errors import Failure
 
 # The one with the most extensions: each has state that is switched.

@@ -9,10 +9,9 @@ import subprocess
 
 import pytest
 
-from harness import c_backend, guest, selftest, slots
+from harness import c_backend, guest, selftest, selftest_runs, slots
 from harness.host import QEMU, Files, Host, Machine
 from harness.slots import HARTS
-from workspace import selftest_runs
 from workspace.errors import Failure
 from workspace.settings import (NACL_FEATURES, nacl_combinations,
                                 nacl_features)

@@ -3,10 +3,9 @@
 
 import pytest
 
-from harness import selftest
+from harness import selftest, selftest_runs
 from harness import verdicts as judges
 from harness.exceptions import DIFFERS, ONLY
-from workspace import selftest_runs
 
 
 @pytest.mark.parametrize("entry", (*ONLY, *DIFFERS), ids=lambda e: e.program)

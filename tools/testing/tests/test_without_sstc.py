@@ -3,9 +3,8 @@
 
 import pytest
 
-from harness import guest, load, selftest, slots
+from harness import guest, load, selftest, selftest_runs, slots
 from harness.vm import Vm
-from workspace import selftest_runs
 
 CPU = "rv64-no-sstc"
 # What sets timers and waits for them, but for what is about Sstc itself.

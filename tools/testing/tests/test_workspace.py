@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import backend, splats, verdicts
+from harness import backend, selftest_runs, splats, verdicts
 from harness.exceptions import Differs
 from harness.report import Report
-from workspace import (apt, compiler_warnings, insertions, process,
-                       selftest_runs, settings, stats, tree)
+from workspace import (apt, compiler_warnings, insertions, process, settings,
+                       stats, tree)
 from workspace.errors import Failure
 
 UPSTREAM = "one\ntwo\nthree\n"

@@ -6,13 +6,14 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from . import packages, process
-from .errors import Failure
-from .settings import BUILD, LOGS, REPOSITORY
-from .steps import lock, say
-from .workspace import prepared
+from workspace import packages, process
+from workspace.errors import Failure
+from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
+from workspace.steps import lock, say
+from workspace.workspace import prepared
 
-LOGIC = REPOSITORY / "tools/testing/logic"
+from . import selftest_runs
+
 TESTS = REPOSITORY / "tools/testing/tests"
 CARGO_SUMMARY = re.compile(
     r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
@@ -38,7 +39,7 @@ def run(settings):
     """Run all tests; the last line is the tally. Return the exit status."""
     tally = Tally()
     with prepared(settings, settings.tested_backends,
-                  with_programs=True,
+                  programs=selftest_runs.read().programs,
                   with_debug="rust" in settings.tested_backends,
                   with_firmware=True) as artifacts:
         logic(tally)
@@ -88,7 +89,7 @@ def logic(tally):
 def _in_hosts(settings, artifacts, tally):
     import pytest
 
-    from harness.report import Report
+    from .report import Report
 
     report = Report(settings, artifacts)
     status = pytest.main(

@@ -4,8 +4,8 @@
 import tomllib
 from dataclasses import dataclass, fields
 
-from .errors import Failure
-from .settings import REPOSITORY
+from workspace.errors import Failure
+from workspace.settings import REPOSITORY
 
 TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
 # The project's own that need a kernel with debug.config.

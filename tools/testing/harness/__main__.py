@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the targets of the Makefile do that boot a host, or test."""
+
+from workspace import command
+from workspace.steps import say
+from workspace.workspace import prepared
+
+from . import tests
+
+
+def run(settings):
+    with prepared(settings, [settings.backend]) as artifacts:
+        # As in _host().
+        from . import guest
+
+        host = _host("run", settings, artifacts)
+        nacl = f", NACL {settings.nacl}" if settings.nacl else ""
+        say("run", f"booting the host: {settings.machine}, {settings.cpu}, "
+                   f"{settings.host_smp} harts{nacl}")
+        with host:
+            host.load_kvm()
+            backend = guest.require_backend(host, settings.backend)
+            say("run", f"kvm.ko ({backend}) is loaded; starting the guest")
+            started = guest.boot(host, settings.smp)
+        print(f"guest: up in {started.seconds:.1f} s "
+              f"under kvm.ko ({backend}), {started}")
+
+
+def shell(settings):
+    with prepared(settings, [settings.backend]) as artifacts:
+        host = _host("shell", settings, artifacts)
+        say("shell", f"the host's kernel log is {host.kernel_log}")
+        host.shell()
+
+
+def _host(name, settings, artifacts):
+    # The libraries that a host stands on may just have been installed.
+    from .host import Files, Host, Machine
+
+    built = artifacts.backends[settings.backend]
+    return Host(name,
+                Files.of(artifacts, built),
+                Machine(settings.machine, settings.cpu, settings.host_smp,
+                        nacl=settings.nacl),
+                settings.timeout_factor)
+
+
+VERBS = {"run": run, "shell": shell, "test": tests.run,
+         "logic": tests.logic_alone}
+
+if __name__ == "__main__":
+    command.choose("harness", VERBS)
