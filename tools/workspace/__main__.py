@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the targets of the Makefile do that need no host."""
 
-from . import build, command, disassembly, lint, stats
+from . import build, command, disassembly, lint, rules, stats
 from .settings import BUILD
 from .steps import lock, remove
 from .workspace import Workspace
@@ -27,9 +27,10 @@ def rust_analyzer(settings):
 
 
 def stats_(settings):
+    stats.show_source()
     workspace = Workspace(settings)
     with workspace.locked():
-        stats.show(workspace.builder("rust").kernel())
+        stats.show_linked(workspace.builder("rust").kernel())
 
 
 def disassemble(settings):
@@ -40,6 +41,7 @@ def disassemble(settings):
 
 
 def lint_(settings):
+    rules.check()
     workspace = Workspace(settings)
     with workspace.locked():
         lint.run(workspace)

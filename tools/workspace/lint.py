@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's rules for Rust code: rustfmt, and clippy over the backend; and
-clippy over the firmware."""
+clippy over the firmware. The rules of the house are in rules.py."""
 
 from . import firmware, process
 from .build import Builder

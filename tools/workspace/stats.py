@@ -1,51 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What kvm.ko is made of, and how much of the backend may be unsafe."""
+"""What kvm.ko is made of: rooms and imports, unsafe code, linked objects."""
 
 import os
 import re
 from pathlib import Path
 
+from . import floors, rules, unsafe_places
 from .errors import Failure
-from .settings import REPOSITORY
 
 BACKEND = "arch/riscv/kvm"
-ABSTRACTIONS = ("rust/kernel/kvm.rs", "rust/kernel/kvm")
 # Trace points are defined by C macros: this file has those and nothing else.
 TRACE_POINTS = f"{BACKEND}/trace_points.o"
-LEVEL = re.compile(r"^#!\[(deny|forbid|allow|warn)\(([^)]*\b)?unsafe_code\b",
-                   re.M)
-NOT_CODE = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'""", re.S)
-UNSAFE_BLOCK = re.compile(r"\bunsafe\s*\{")
 
 
-def sources():
-    """The Rust files of the backend and of the abstractions under it."""
-    files = sorted((REPOSITORY / BACKEND).rglob("*.rs"))
-    for name in ABSTRACTIONS:
-        path = REPOSITORY / name
-        files += [path] if path.is_file() else sorted(path.rglob("*.rs"))
-    return files
+def show_source() -> None:
+    """What the text of the sources shows; fail where it breaks a rule."""
+    surveys = floors.surveys()
+    for survey in surveys:
+        print(f"{survey.drawing()}\n")
+    files = unsafe_places.survey()
+    print(unsafe_places.table(files), flush=True)
+    rules.refuse(surveys, files)
 
 
-def denies_unsafe(path):
-    """Whether a module, or one that it is in, denies unsafe code."""
-    while path.is_file():
-        code = without_comments(path.read_text(encoding="utf-8"))
-        level = LEVEL.search(code)
-        if level:
-            return level.group(1) in ("deny", "forbid")
-        path = path.parent.with_suffix(".rs")
-    return False
-
-
-def without_comments(text):
-    """Rust code without comments and without what is in quotes."""
-    return NOT_CODE.sub("", text)
-
-
-def show(kernel):
-    _show_unsafe()
+def show_linked(kernel):
+    """What kvm.ko is linked from; fail if that is C of the backend."""
     sources = linked_sources(kernel.objects)
     print(f"\nkvm.ko ({kernel.backend}) is linked from {len(sources)} "
           "objects:")
@@ -58,24 +37,6 @@ def show(kernel):
                       "See arch/riscv/kvm/Makefile in the tree, and "
                       "insertions.toml.")
     print(f"No C file of {BACKEND} is linked, trace points apart.")
-
-
-def _show_unsafe():
-    total = denied = blocks = 0
-    print(f"{'file':44} {'lines':>6}  {'unsafe':>6}  denies unsafe")
-    for path in sources():
-        code = without_comments(path.read_text(encoding="utf-8"))
-        lines = sum(1 for line in code.splitlines() if line.strip())
-        count = len(UNSAFE_BLOCK.findall(code))
-        denies = denies_unsafe(path)
-        total += lines
-        blocks += count
-        denied += lines if denies else 0
-        print(f"{str(path.relative_to(REPOSITORY)):44} {lines:6}  {count:6}  "
-              f"{'yes' if denies else 'no'}")
-    share = 100 * denied / total if total else 0
-    print(f"\nlines in modules that deny unsafe: {denied} of {total}, "
-          f"{share:.1f} %\nunsafe blocks: {blocks}")
 
 
 def linked_sources(objects):
