@@ -96,6 +96,17 @@ class Host(Agent):
         self._work = None
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, _error, _trace):
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def start(self) -> None:
+        """Boot; either finish() or abandon() has to follow."""
         try:
             self._start()
             self._wait(READY, BOOT_TIMEOUT * self.timeout_factor,
@@ -103,16 +114,19 @@ class Host(Agent):
         except BaseException:
             self._stop()
             raise
-        return self
 
-    def __exit__(self, kind, _error, _trace):
+    def finish(self) -> None:
+        """Power off, and fail if the kernel complained."""
         try:
-            if kind is None and not self._ended:
+            if not self._ended:
                 self.end("poweroff -f")
         finally:
             self._stop()
-        if kind is None:
-            self.judge()
+        self.judge()
+
+    def abandon(self) -> None:
+        """End a host in whatever state; nothing is judged."""
+        self._stop()
 
     def load_kvm(self):
         self.check("insmod /payload/kvm.ko")

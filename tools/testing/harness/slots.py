@@ -40,13 +40,13 @@ class Slot:
         """Shut the host down, failing if its kernel complained."""
         host, self.host = self.host, None
         if host:
-            host.__exit__(None, None, None)
+            host.finish()
 
     def discard(self):
         """End a host that a failed test may have left in any state."""
         host, self.host = self.host, None
         if host:
-            host.__exit__(RuntimeError, None, None)
+            host.abandon()
 
     def _boot(self, memory, append):
         artifacts = self.report.artifacts
@@ -60,12 +60,12 @@ class Slot:
             Machine(settings.machine, self.cpu, HARTS, memory, append,
                     nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
             settings.timeout_factor)
-        host.__enter__()
+        host.start()
         try:
             host.load_kvm()
             guest.require_backend(host, self.backend)
         except BaseException:
-            host.__exit__(RuntimeError, None, None)
+            host.abandon()
             raise
         return host
 
