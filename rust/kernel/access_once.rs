@@ -2,8 +2,8 @@
 
 //! Accesses to atomics, and barriers, that are one instruction.
 //!
-//! Those of [`Atomic`] and [`barrier`](crate::sync::barrier) call helpers in C. The hottest paths cannot
-//! afford a call, and code that must not be instrumented must not make one.
+//! Those of [`Atomic`] and [`barrier`](crate::sync::barrier) call helpers in C. The hottest paths
+//! cannot afford a call, and code that must not be instrumented must not make one.
 
 use crate::sync::atomic::{
     Atomic,
@@ -22,8 +22,8 @@ pub trait AccessOnce<T> {
 impl<T: AtomicType> AccessOnce<T> for Atomic<T> {
     #[inline(always)]
     fn read_once(&self) -> T {
-        // SAFETY: The pointer is valid. A volatile load of a machine word is a relaxed atomic load in
-        // the kernel's memory model, by which other threads access the value.
+        // SAFETY: The pointer is valid. A volatile load of a machine word is a relaxed atomic load
+        // in the kernel's memory model, by which other threads access the value.
         unsafe { self.as_ptr().read_volatile() }
     }
 
@@ -46,7 +46,8 @@ pub fn smp_mb() {
     crate::sync::barrier::smp_mb(crate::sync::barrier::Full);
 }
 
-/// The barrier of `smp_store_release()`: a store that follows becomes visible after all accesses before.
+/// The barrier of `smp_store_release()`: a store that follows becomes visible after all accesses
+/// before.
 #[inline(always)]
 pub fn release_barrier() {
     #[cfg(target_arch = "riscv64")]

@@ -12,7 +12,7 @@
 //! | token | proves | gives |
 //! | --- | --- | --- |
 //! | [`&Vm`](Vm), [`&Vcpu`](Vcpu) | the object is alive | atomics and locks |
-//! | [`LockedVcpu`] | `vcpu->mutex` is held, or nobody else can reach the vCPU | its private state |
+//! | [`LockedVcpu`] | `vcpu->mutex` is held, or the vCPU is not shared yet | its private state |
 //! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
 //! | [`PreemptOff`], [`IrqOff`] | no preemption, no interrupt | what must stay on one hart |
 //! | [`SrcuGuard`] | an SRCU read-side section of the VM | memslots |
@@ -20,9 +20,10 @@
 //!
 //! # Linking
 //!
-//! The `kernel` crate is part of vmlinux while the KVM core may be a module, so no code in here that
-//! calls the core may be compiled into the `kernel` crate. Every such function is generic over the
-//! backend, or `#[inline]`: either way it is compiled where it is used, which is the backend's crate.
+//! The `kernel` crate is part of vmlinux while the KVM core may be a module, so no code in here
+//! that calls the core may be compiled into the `kernel` crate. Every such function is generic over
+//! the backend, or `#[inline]`: either way it is compiled where it is used, which is the backend's
+//! crate.
 //!
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 

@@ -14,12 +14,12 @@ use crate::{
 
 /// A static variable of which each CPU has its own instance.
 ///
-/// It must be declared with [`percpu_static!`](crate::percpu_static), which puts it where the linker and
-/// the module loader make the copies.
+/// It must be declared with [`percpu_static!`](crate::percpu_static), which puts it where the
+/// linker and the module loader make the copies.
 ///
-/// An instance is shared by everything that runs on its CPU, interrupts included. So `T` is [`Sync`]: a
-/// struct of atomics, for example. A [`Cell`](core::cell::Cell) would not do, because an interrupt may
-/// come in the middle of an access to it.
+/// An instance is shared by everything that runs on its CPU, interrupts included. So `T` is
+/// [`Sync`]: a struct of atomics, for example. A [`Cell`](core::cell::Cell) would not do, because
+/// an interrupt may come in the middle of an access to it.
 #[repr(transparent)]
 pub struct PerCpu<T: Sync>(T);
 
@@ -63,8 +63,9 @@ impl<T: Sync> PerCpu<T> {
         let offsets = &raw const bindings::__per_cpu_offset;
         // SAFETY: The array has an entry for each possible CPU.
         let offset = unsafe { *offsets.cast::<usize>().add(cpu) };
-        // SAFETY: By the requirement of `new()`, the variable is in the section of which each possible CPU
-        // has a copy at this offset, for as long as the module is there. `T` is `Sync`.
+        // SAFETY: By the requirement of `new()`, the variable is in the section of which each
+        // possible CPU has a copy at this offset, for as long as the module is there. `T` is
+        // `Sync`.
         unsafe { &*(&raw const self.0).wrapping_byte_add(offset) }
     }
 }

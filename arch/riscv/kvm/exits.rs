@@ -2,8 +2,8 @@
 
 //! What the guest did that it did not finish by itself, and what is done about it.
 //!
-//! An exit is handled at the earliest of three stages that can, by what implements [`Handle`] for it.
-//! [`run::dispatch`](crate::run::dispatch) has the table of who that is.
+//! An exit is handled at the earliest of three stages that can, by what implements [`Handle`] for
+//! it. [`run::dispatch`](crate::run::dispatch) has the table of who that is.
 
 pub(crate) mod exception;
 pub(crate) mod guest_memory;
@@ -35,8 +35,8 @@ pub(crate) enum Next {
 /// What an earlier stage does is a part of what [`handle`](Self::handle) does, which handles every
 /// exit of its kind. Exits that are handled early are counted, but not traced.
 pub(crate) trait Handle {
-    /// Handles the exit inside the world switch, if the exit needs only this hart's registers and the
-    /// vCPU's own state. Returns whether it did, so that the guest goes on.
+    /// Handles the exit inside the world switch, if the exit needs only this hart's registers and
+    /// the vCPU's own state. Returns whether it did, so that the guest goes on.
     ///
     /// RCU does not watch here: nothing may be instrumented or take a lock, and everything must be
     /// inlined into `.noinstr.text`.
@@ -46,12 +46,12 @@ pub(crate) trait Handle {
         false
     }
 
-    /// Handles the exit with interrupts disabled, in guest mode, on the hart that was prepared for the
-    /// guest. Returns [`None`] if that is not possible; then everything is as it was.
+    /// Handles the exit with interrupts disabled, in guest mode, on the hart that was prepared for
+    /// the guest. Returns [`None`] if that is not possible; then everything is as it was.
     ///
     /// Must not sleep, and must not wait for another hart. So the only locks to take are spinlocks
-    /// whose holders do not wait for another hart either: `mmu_lock` is not one of them, because its
-    /// holder may wait for this hart to leave the guest.
+    /// whose holders do not wait for another hart either: `mmu_lock` is not one of them, because
+    /// its holder may wait for this hart to leave the guest.
     #[inline(always)]
     fn irqs_off(
         &self,

@@ -15,8 +15,8 @@
 //! | 2 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
 //! | 1 | [`abi`] | formats of specifications and of the uapi |
 //!
-//! The one exception is [`Riscv`]: the lower modules take a vCPU or a VM of this backend, whose state is
-//! made of types from above. That knot is inherent in `Vcpu<B>`, and is tied here, once.
+//! The one exception is [`Riscv`]: the lower modules take a vCPU or a VM of this backend, whose
+//! state is made of types from above. That knot is inherent in `Vcpu<B>`, and is tied here, once.
 //!
 //! See [`Documentation/virt/kvm/riscv/`](srctree/Documentation/virt/kvm/riscv/).
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's memory. This file has the hooks that the KVM core calls when memslots come, change and
-//! go, and when the host takes pages away.
+//! The guest's memory. This file has the hooks that the KVM core calls when memslots come, change
+//! and go, and when the host takes pages away.
 
 pub(crate) mod activate;
 pub mod fence_queue;
@@ -69,8 +69,8 @@ pub(crate) fn unmap_slot(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
 ///
 /// # Errors
 ///
-/// [`EFAULT`] if the slot ends beyond the guest's physical addresses, [`EPERM`] if user space may not
-/// write the memory, [`EINVAL`] if the memory is a device's and writes to it are to be logged.
+/// [`EFAULT`] if the slot ends beyond the guest's physical addresses, [`EPERM`] if user space may
+/// not write the memory, [`EINVAL`] if the memory is a device's and writes to it are to be logged.
 pub(crate) fn prepare_slot(
     vm: &Vm<Riscv>,
     new: Option<&Memslot<'_>>,
@@ -103,8 +103,8 @@ pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: Mem
         // Logging has ended.
         return unmap_split_pages(vm, new);
     }
-    // From here on, the first write to a page faults, and is logged. If the log starts with all pages
-    // dirty instead, a page is write-protected when user space clears it.
+    // From here on, the first write to a page faults, and is logged. If the log starts with all
+    // pages dirty instead, a page is write-protected when user space clears it.
     if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
         let gfns = new.gfns();
         let changed = vm

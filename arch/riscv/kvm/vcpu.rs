@@ -156,8 +156,8 @@ pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     local.csrs_changed.set(true);
 }
 
-/// Sets the guest's floating-point and vector units to their state after a reset: initial if the guest
-/// has the unit, off if not.
+/// Sets the guest's floating-point and vector units to their state after a reset: initial if the
+/// guest has the unit, off if not.
 pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     let regs = Regs::of(vcpu);
     let isa = vcpu.local().isa.get();
@@ -262,8 +262,8 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     guest_csr::leave_guest(preempt, timer);
 }
 
-/// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot keep
-/// a guest from reading what another has left in them.
+/// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot
+/// keep a guest from reading what another has left in them.
 fn clear_aia(preempt: &PreemptOff) {
     guest_csr::write::<{ csr::HVIEN }>(preempt, 0);
     guest_csr::write::<{ csr::HVICTL }>(preempt, 0);

@@ -43,12 +43,13 @@ pub trait Backend: Sized + 'static {
     type VcpuLocal: Send;
 }
 
-/// The backend whose entry points are linked into the module, so that all vCPUs and VMs are its own.
+/// The backend whose entry points are linked into the module, so that all vCPUs and VMs are its
+/// own.
 ///
 /// # Safety
 ///
-/// Only [`kvm_vcpu_ops!`](crate::kvm_vcpu_ops) may implement it: it emits the entry points that make
-/// vCPUs, and two backends that emit them cannot be linked together.
+/// Only [`kvm_vcpu_ops!`](crate::kvm_vcpu_ops) may implement it: it emits the entry points that
+/// make vCPUs, and two backends that emit them cannot be linked together.
 pub unsafe trait LinkedBackend: VcpuOps {}
 
 /// Switching virtualization on and off, hart by hart.
@@ -160,7 +161,8 @@ pub trait MmuOps: Backend {
     /// Tells whether a range has been accessed since the last call, and starts anew.
     fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
 
-    /// Tells whether a range has been accessed since the last call of [`age_range`](Self::age_range).
+    /// Tells whether a range has been accessed since the last call of
+    /// [`age_range`](Self::age_range).
     fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
 
     /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.

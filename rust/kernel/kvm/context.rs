@@ -57,9 +57,9 @@ impl Drop for PreemptOff {
 
 /// Interrupts of this CPU are disabled for as long as this exists.
 ///
-/// In contrast to [`crate::interrupt::local_interrupt_disable`], this is one instruction each way, and
-/// interrupts that are pending can be taken in between. It nests: interrupts are enabled only if they
-/// were when it was made.
+/// In contrast to [`crate::interrupt::local_interrupt_disable`], this is one instruction each way,
+/// and interrupts that are pending can be taken in between. It nests: interrupts are enabled only
+/// if they were when it was made.
 pub struct IrqOff<'p> {
     token: &'p LocalInterruptDisabled,
     flags: hot::IrqFlags,
@@ -71,7 +71,8 @@ impl<'p> IrqOff<'p> {
     pub fn new(_: &'p PreemptOff) -> Self {
         let flags = hot::local_irq_save();
         Self {
-            // SAFETY: Interrupts are disabled until `self` is dropped, and `token()` borrows `self`.
+            // SAFETY: Interrupts are disabled until `self` is dropped, and `token()` borrows
+            // `self`.
             token: unsafe { LocalInterruptDisabled::assume_disabled() },
             flags,
         }
@@ -86,7 +87,8 @@ impl<'p> IrqOff<'p> {
     /// Takes the interrupts that are pending, if interrupts were enabled when `self` was made, and
     /// disables interrupts again.
     ///
-    /// No barrier makes a CPU take them, but all implementations take them between the two instructions.
+    /// No barrier makes a CPU take them, but all implementations take them between the two
+    /// instructions.
     #[inline]
     pub fn take_pending(&mut self) {
         // SAFETY: `self` has disabled interrupts.
@@ -134,8 +136,8 @@ pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
 ///
 /// # Safety
 ///
-/// Until [`guest_state_exit`], which has to come, nothing may be called that can be instrumented, or that
-/// uses RCU. The caller is in `.noinstr.text`.
+/// Until [`guest_state_exit`], which has to come, nothing may be called that can be instrumented,
+/// or that uses RCU. The caller is in `.noinstr.text`.
 #[inline(always)]
 pub unsafe fn guest_state_enter(_: &LocalInterruptDisabled) {
     // SAFETY: Interrupts are disabled. The function is in `.noinstr.text`.

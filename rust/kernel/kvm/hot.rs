@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Inline copies of C inlines that an exit needs several times, to save the call of a helper. Each falls
-//! back to the helper where the configuration makes the C version do more, or on an architecture that is
-//! not known here.
+//! Inline copies of C inlines that an exit needs several times, to save the call of a helper. Each
+//! falls back to the helper where the configuration makes the C version do more, or on an
+//! architecture that is not known here.
 
 use crate::{
     bindings,

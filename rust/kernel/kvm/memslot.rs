@@ -53,8 +53,8 @@ impl<'a> Memslot<'a> {
         })
     }
 
-    // The core links a slot that can be found with others, so that there is no reference to all of it. The
-    // fields below do not change meanwhile.
+    // The core links a slot that can be found with others, so that there is no reference to all of
+    // it. The fields below do not change meanwhile.
 
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
@@ -99,8 +99,8 @@ impl<'a> Memslot<'a> {
         self.flags() & bindings::KVM_MEM_READONLY != 0
     }
 
-    /// Returns whether the slot is about to be deleted or moved. What it maps must not be used; soon
-    /// there will be another slot there, or none.
+    /// Returns whether the slot is about to be deleted or moved. What it maps must not be used;
+    /// soon there will be another slot there, or none.
     #[inline]
     pub fn is_invalid(&self) -> bool {
         self.flags() & bindings::KVM_MEMSLOT_INVALID != 0
@@ -127,7 +127,8 @@ impl<'a> Memslot<'a> {
         FaultedPage::new(self, gfn, write)
     }
 
-    /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order. May sleep.
+    /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order. May
+    /// sleep.
     pub fn try_for_each_vma<B: Backend>(
         &self,
         vm: &Vm<B>,
@@ -193,9 +194,9 @@ impl MemoryChange {
 
 /// The store that a device of the kernel has last handled for a vCPU, and its place on the bus.
 ///
-/// Guests ring the same doorbell again and again: the device is then found without a search, which costs
-/// more than to ring. Any other store, or value, searches: several devices may lie at one address, and
-/// the first that takes it gets it.
+/// Guests ring the same doorbell again and again: the device is then found without a search, which
+/// costs more than to ring. Any other store, or value, searches: several devices may lie at one
+/// address, and the first that takes it gets it.
 #[derive(Clone, Copy)]
 pub(super) struct LastStore {
     addr: Gpa,
@@ -261,8 +262,8 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         r == 0
     }
 
-    /// Has a device of the kernel handle a store to `addr`, of the first `len` bytes of `data`. Returns
-    /// whether there is one.
+    /// Has a device of the kernel handle a store to `addr`, of the first `len` bytes of `data`.
+    /// Returns whether there is one.
     #[inline]
     pub fn mmio_write(&self, addr: Gpa, data: [u8; 8], len: usize) -> bool {
         let len = len.min(data.len()) as c_int;

@@ -146,9 +146,9 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     /// True for as long as the lock is held, if `must_retry` has said no under the same lock.
     #[inline]
     pub fn host_leaf_level(&self, hva: Hva) -> usize {
-        // SAFETY: The VM is valid, and holds a reference to its `mm`. The helper disables interrupts while
-        // it walks the page tables of `mm`, and whoever frees one of those waits for an interrupt on each
-        // CPU that uses `mm`.
+        // SAFETY: The VM is valid, and holds a reference to its `mm`. The helper disables
+        // interrupts while it walks the page tables of `mm`, and whoever frees one of those waits
+        // for an interrupt on each CPU that uses `mm`.
         unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, hva.0) as usize }
     }
 }
@@ -256,8 +256,8 @@ impl Drop for FaultedPage {
     }
 }
 
-/// Sends the current thread the signal for broken memory at `hva` of the VM's process, with the extent of
-/// the damage: for hugetlbfs, that is the whole huge page. May sleep.
+/// Sends the current thread the signal for broken memory at `hva` of the VM's process, with the
+/// extent of the damage: for hugetlbfs, that is the whole huge page. May sleep.
 #[cold]
 #[inline]
 pub fn signal_hwpoison<B: Backend>(vm: &Vm<B>, hva: Hva) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests: bits that any thread may set for a vCPU, which looks at them before it enters the guest.
+//! Requests: bits that any thread may set for a vCPU, which looks at them before it enters the
+//! guest.
 //!
-//! See [`Documentation/virt/kvm/vcpu-requests.rst`](srctree/Documentation/virt/kvm/vcpu-requests.rst).
+//! See
+//! [`Documentation/virt/kvm/vcpu-requests.rst`](srctree/Documentation/virt/kvm/vcpu-requests.rst).
 
 use crate::bindings;
 

@@ -29,8 +29,8 @@ pub enum VcpuTimerRestart {
 
 /// A one-shot timer of high resolution that calls [`VcpuOps::timer_expired`] for its vCPU.
 ///
-/// Each vCPU has one ([`Vcpu::timer`]). It can be reached only by a reference to its vCPU, so it is never
-/// started before the vCPU's state is complete, and it is stopped when the state is dropped.
+/// Each vCPU has one ([`Vcpu::timer`]). It can be reached only by a reference to its vCPU, so it is
+/// never started before the vCPU's state is complete, and it is stopped when the state is dropped.
 ///
 /// # Invariants
 ///

@@ -128,8 +128,8 @@ impl<B: Backend> Vcpu<B> {
     /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest.
     #[inline]
     pub fn kick(&self) {
-        // Orders what it is to see ahead of the reads of where it is. Whoever is about to sleep, or to
-        // enter the guest, says so and then looks.
+        // Orders what it is to see ahead of the reads of where it is. Whoever is about to sleep, or
+        // to enter the guest, says so and then looks.
         smp_mb();
         if self.is_waiting() || self.is_in_guest_mode() {
             // SAFETY: The vCPU is valid.
@@ -351,8 +351,8 @@ impl<'a, B: VcpuOps> UnloadedVcpu<'a, B> {
     #[inline]
     pub fn with_loaded<R>(&mut self, f: impl FnOnce(&mut LoadedVcpu<'_, B>) -> R) -> R {
         let vcpu = self.locked.vcpu.as_raw();
-        // SAFETY: The vCPU is valid, its mutex is held, and it is not loaded: `self` is borrowed mutably
-        // while it is. Both calls are undone below.
+        // SAFETY: The vCPU is valid, its mutex is held, and it is not loaded: `self` is borrowed
+        // mutably while it is. Both calls are undone below.
         unsafe {
             bindings::vcpu_load(vcpu);
             bindings::kvm_sigset_activate(vcpu);
@@ -371,15 +371,15 @@ impl<'a, B: VcpuOps> UnloadedVcpu<'a, B> {
 
 /// Runs `f` with the vCPU that is loaded on this CPU, if there is one.
 ///
-/// In an interrupt, `f` runs on top of whatever the vCPU's thread does, as the hooks for load and put
-/// may.
+/// In an interrupt, `f` runs on top of whatever the vCPU's thread does, as the hooks for load and
+/// put may.
 #[inline]
 pub fn with_running<B: LinkedBackend, R>(
     _: &PreemptOff,
     f: impl FnOnce(&LockedVcpu<'_, B>) -> R,
 ) -> Option<R> {
-    // SAFETY: All vCPUs are of the linked backend. The thread that has loaded the vCPU holds its mutex.
-    // It is the current thread, and stays that while preemption is disabled.
+    // SAFETY: All vCPUs are of the linked backend. The thread that has loaded the vCPU holds its
+    // mutex. It is the current thread, and stays that while preemption is disabled.
     unsafe {
         let vcpu = Vcpu::from_raw_or_null(bindings::kvm_get_running_vcpu())?;
         Some(f(&LockedVcpu::new(vcpu)))

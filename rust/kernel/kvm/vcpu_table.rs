@@ -40,8 +40,8 @@ impl<B: Backend> VcpuTable<B> {
     /// Notes a vCPU that can be reached by others, in the table of its VM.
     pub(super) fn note(&self, vcpu: &Vcpu<B>) {
         if let Some(entry) = self.vcpus.get(vcpu.index() as usize) {
-            // INVARIANT: vCPUs that can be reached go when the VM does, which clears the table first.
-            // Release: the vCPU is complete.
+            // INVARIANT: vCPUs that can be reached go when the VM does, which clears the table
+            // first. Release: the vCPU is complete.
             entry.store(vcpu.as_raw() as usize, Release);
         }
     }
@@ -70,13 +70,17 @@ impl<B: Backend> VcpuTable<B> {
 
 const _: () = assert!(SIZE.is_power_of_two());
 
-/// Returns `value`, about which the compiler then knows nothing: else it would leave out a mask that a
-/// check makes redundant.
+/// Returns `value`, about which the compiler then knows nothing: else it would leave out a mask
+/// that a check makes redundant.
 #[inline(always)]
 fn hidden(mut value: usize) -> usize {
     // SAFETY: No instruction.
     unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags))
+        core::arch::asm!(
+            "/* {0} */",
+            inout(reg) value,
+            options(pure, nomem, nostack, preserves_flags)
+        )
     };
     value
 }

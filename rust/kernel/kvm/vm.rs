@@ -100,8 +100,8 @@ impl<B: Backend> Vm<B> {
             .or_else(|| self.vcpu_by_id_of_core(id))
     }
 
-    /// Returns the vCPU with this identifier if the table of the first vCPUs has it at that index, which
-    /// takes one load. Otherwise there may be one, or none.
+    /// Returns the vCPU with this identifier if the table of the first vCPUs has it at that index,
+    /// which takes one load. Otherwise there may be one, or none.
     #[inline]
     pub fn vcpu_in_table(&self, id: VcpuId) -> Option<&Vcpu<B>> {
         // User space usually creates them in the order of their identifiers, from 0.
@@ -143,8 +143,8 @@ impl<B: Backend> Vm<B> {
         unsafe { bindings::kvm_make_all_cpus_request(self.as_raw(), request.raw()) };
     }
 
-    /// Makes a request to some vCPUs, and interrupts those that are in the guest, or read its memory.
-    /// It is a request that leaves a vCPU that sleeps asleep.
+    /// Makes a request to some vCPUs, and interrupts those that are in the guest, or read its
+    /// memory. It is a request that leaves a vCPU that sleeps asleep.
     #[inline]
     pub fn request_some<'a>(
         &'a self,
@@ -159,8 +159,8 @@ impl<B: Backend> Vm<B> {
         }
     }
 
-    /// Returns whether all of some vCPUs are outside of the guest, so that they see requests that were
-    /// made before ahead of entering it, and whoever has made them need not wait.
+    /// Returns whether all of some vCPUs are outside of the guest, so that they see requests that
+    /// were made before ahead of entering it, and whoever has made them need not wait.
     #[inline]
     pub fn have_left_guest<'a>(mut vcpus: impl Iterator<Item = &'a Vcpu<B>>) -> bool {
         // Orders the requests ahead of the reads of the modes.
@@ -184,8 +184,8 @@ impl<B: Backend> Vm<B> {
         };
     }
 
-    /// Runs `f` with the address space that the VM's memory belongs to. Returns [`None`] if the process has
-    /// ended.
+    /// Runs `f` with the address space that the VM's memory belongs to. Returns [`None`] if the
+    /// process has ended.
     #[inline]
     pub(super) fn with_mm<R>(&self, f: impl FnOnce(&MmWithUser) -> R) -> Option<R> {
         // SAFETY: The VM is valid and holds a reference to its `mm`, which never changes.

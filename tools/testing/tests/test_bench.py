@@ -90,7 +90,7 @@ CODE = budget.Code(
     (ENTRY + 8, budget.SWITCH_REST),
     (ENTRY + 0x100, budget.KEYS),
     (ENTRY + 0x104, budget.HART_CSRS),
-    (ENTRY + 0x108, budget.ENTER_EXIT),
+    (ENTRY + 0x108, budget.STAY),
     (ENTRY + 0x210, budget.BACKEND),
     (ENTRY + 0x310, budget.KERNEL_REST),
 ))

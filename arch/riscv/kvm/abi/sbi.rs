@@ -646,8 +646,8 @@ impl HartMask {
         }
     }
 
-    /// Returns the harts that the mask names: none for the set of all harts, which has no end. A number
-    /// that would be too large is that of no hart.
+    /// Returns the harts that the mask names: none for the set of all harts, which has no end. A
+    /// number that would be too large is that of no hart.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u64> + Clone {
         let mut left = if self.is_all() { 0 } else { self.mask };

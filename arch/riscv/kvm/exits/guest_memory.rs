@@ -53,7 +53,8 @@ pub(crate) enum ReadError {
 ///
 /// # Errors
 ///
-/// If the instruction cannot be fetched, the error is what comes next, to be returned by the caller.
+/// If the instruction cannot be fetched, the error is what comes next, to be returned by the
+/// caller.
 pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
     match load(vcpu, insn_at_pc(vcpu)) {
         Ok(raw) => Ok(TrapInsn::fetched(raw as u32)),
@@ -92,8 +93,8 @@ pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, ReadEr
     load(vcpu, GuestLoad::DoubleWord(gva))
 }
 
-/// Handles the failure of a [`read`]: maps the page, so that the guest finds it when it executes its
-/// instruction again, or raises the exception that the guest would have got.
+/// Handles the failure of a [`read`]: maps the page, so that the guest finds it when it executes
+/// its instruction again, or raises the exception that the guest would have got.
 pub(crate) fn read_failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError) -> Result<Next> {
     let trap = match error {
         ReadError::Trap(trap) => trap,

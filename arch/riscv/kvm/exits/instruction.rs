@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Instructions that trap because VS-mode or VU-mode may not use them freely: WFI, WRS, and accesses
-//! to CSRs.
+//! Instructions that trap because VS-mode or VU-mode may not use them freely: WFI, WRS, and
+//! accesses to CSRs.
 
 use crate::{
     abi::{
@@ -41,8 +41,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// A virtual-instruction exception: an instruction that is legal in HS-mode, and not permitted to the
-/// guest now.
+/// A virtual-instruction exception: an instruction that is legal in HS-mode, and not permitted to
+/// the guest now.
 pub(crate) struct VirtualInstruction {
     /// The instruction, or 0 if the hart does not report it.
     pub(crate) stval: u64,
@@ -148,8 +148,8 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
     }
 }
 
-/// Returns whether the guest may read counter number `counter`: its kernel may always, its user mode
-/// only if `scounteren` permits.
+/// Returns whether the guest may read counter number `counter`: its kernel may always, its user
+/// mode only if `scounteren` permits.
 fn counter_allowed(vcpu: &LoadedVcpu<'_, Riscv>, counter: u16) -> bool {
     Regs::of(vcpu).sstatus().spp().into_bool()
         || vcpu.local().user_csrs.get().scounteren & 1 << counter != 0

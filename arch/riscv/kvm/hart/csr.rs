@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Control and status registers: their numbers, their fields, and the instructions that access them.
+//! Control and status registers: their numbers, their fields, and the instructions that access
+//! them.
 //!
 //! Numbers and fields are those of the RISC-V privileged specification, chapters "Supervisor-Level
 //! ISA" and "H Extension for Hypervisor Support".

@@ -99,7 +99,8 @@ pub(crate) fn cache_block_size(ext: u32) -> u64 {
     u64::from(size)
 }
 
-/// Returns the widest translation scheme that the host uses, as the MODE field of `satp` encodes it.
+/// Returns the widest translation scheme that the host uses, as the MODE field of `satp` encodes
+/// it.
 pub(crate) fn satp_mode() -> u64 {
     // SAFETY: Written only at boot.
     let satp = unsafe { bindings::satp_mode };

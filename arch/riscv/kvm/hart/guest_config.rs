@@ -34,8 +34,8 @@ impl GuestConfig {
         | 1 << cause::LOAD_PAGE_FAULT
         | 1 << cause::STORE_PAGE_FAULT;
 
-    /// Returns the configuration of a guest with these features. If user space debugs the guest, its
-    /// breakpoints trap to the host.
+    /// Returns the configuration of a guest with these features. If user space debugs the guest,
+    /// its breakpoints trap to the host.
     pub(crate) fn new(henvcfg: Henvcfg, hstateen0: Hstateen0, debugged: bool) -> Self {
         let breakpoint = if debugged { 0 } else { 1 << cause::BREAKPOINT };
         Self {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one way to the H CSRs outside the world switch: NACL shared memory where the platform has it,
-//! the CSR instructions elsewhere.
+//! The one way to the H CSRs outside the world switch: NACL shared memory where the platform has
+//! it, the CSR instructions elsewhere.
 //!
 //! The choice is a static key, so a platform without NACL pays nothing for it.
 
@@ -24,11 +24,11 @@ use kernel::{
     },
 };
 
-/// Permission to access the guest CSRs of this hart: preemption is disabled, or a vCPU is loaded, whose
-/// CSRs follow the thread from hart to hart.
+/// Permission to access the guest CSRs of this hart: preemption is disabled, or a vCPU is loaded,
+/// whose CSRs follow the thread from hart to hart.
 pub(crate) trait GuestCsrAccess {
-    /// Calls `f` with the hart's shared memory if that is [in use](SharedMemory::is_set). The platform
-    /// must have shared memory ([`nacl::available`]).
+    /// Calls `f` with the hart's shared memory if that is [in use](SharedMemory::is_set). The
+    /// platform must have shared memory ([`nacl::available`]).
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R>;
 }
 
@@ -53,8 +53,8 @@ impl<B: VcpuOps> GuestCsrAccess for LoadedVcpu<'_, B> {
     }
 }
 
-/// Returns whether a CSR may hold any value as far as the host is concerned: it acts only while V=1,
-/// and only on the guest's own state.
+/// Returns whether a CSR may hold any value as far as the host is concerned: it acts only while
+/// V=1, and only on the guest's own state.
 const fn is_guest_csr(csr: u16) -> bool {
     matches!(
         csr,
@@ -128,8 +128,8 @@ pub(crate) unsafe fn write_hgatp(hart: &impl GuestCsrAccess, hgatp: Hgatp) {
     }
 }
 
-/// Puts the `hgatp` that was last written on the hart: the instruction HFENCE.VVMA acts on the VMID that
-/// the hart has there.
+/// Puts the `hgatp` that was last written on the hart: the instruction HFENCE.VVMA acts on the VMID
+/// that the hart has there.
 #[inline]
 pub(crate) fn commit_hgatp(hart: &PreemptOff) {
     if !nacl::sync_csr() {

@@ -118,8 +118,8 @@ pub(crate) struct SharedMemory {
     known: Atomic<bool>,
     /// Whether a CSR has been written there since the SBI last synchronized.
     csr_dirty: Atomic<bool>,
-    /// The slots of fences that have been queued, and that the SBI has not been seen to execute: one
-    /// bit for each slot.
+    /// The slots of fences that have been queued, and that the SBI has not been seen to execute:
+    /// one bit for each slot.
     queued: Atomic<u64>,
     /// Whether a call that should have executed them has left some pending.
     undone: Atomic<bool>,
@@ -127,8 +127,8 @@ pub(crate) struct SharedMemory {
     hgatp: Atomic<u64>,
     /// The HSTATUS that the host runs with. Only KVM changes the register.
     host_hstatus: Atomic<u64>,
-    /// Whether the host's HSTATUS is in the CSR space alone, while the hart still has the value that
-    /// the trap out of the guest has left.
+    /// Whether the host's HSTATUS is in the CSR space alone, while the hart still has the value
+    /// that the trap out of the guest has left.
     host_hstatus_due: Atomic<bool>,
 }
 
@@ -196,8 +196,8 @@ impl SharedMemory {
         self.csr_dirty.write_once(true);
     }
 
-    /// Returns the HSTATUS that the host runs with. It is not read from shared memory: a wrong value
-    /// there would make the host return to anywhere.
+    /// Returns the HSTATUS that the host runs with. It is not read from shared memory: a wrong
+    /// value there would make the host return to anywhere.
     #[inline(always)]
     pub(crate) fn host_hstatus(&self) -> u64 {
         self.host_hstatus.read_once()
@@ -217,7 +217,8 @@ impl SharedMemory {
         self.read_word(AUTOSWAP_HSTATUS)
     }
 
-    /// Writes the guest's `x1` to `x31`, for the call that enters it. `gprs` returns `x<n>` for `n`.
+    /// Writes the guest's `x1` to `x31`, for the call that enters it. `gprs` returns `x<n>` for
+    /// `n`.
     #[inline(always)]
     pub(crate) fn write_sret_context(&self, gprs: impl Fn(usize) -> u64) {
         let mut x = 1;
@@ -242,8 +243,8 @@ impl SharedMemory {
 
     /// Returns whether the memory is in use.
     ///
-    /// If the SBI has refused it when the hart came online or woke up, no guest may run on the hart,
-    /// and CSRs are accessed by the instructions.
+    /// If the SBI has refused it when the hart came online or woke up, no guest may run on the
+    /// hart, and CSRs are accessed by the instructions.
     #[inline(always)]
     pub(crate) fn is_set(&self) -> bool {
         self.set.read_once()
@@ -255,7 +256,8 @@ impl SharedMemory {
         self.is_set().then(|| f(self))
     }
 
-    /// Records that SYNC_SRET has synchronized all CSRs and fences. Fails if a fence is still pending.
+    /// Records that SYNC_SRET has synchronized all CSRs and fences. Fails if a fence is still
+    /// pending.
     #[inline(always)]
     pub(crate) fn note_sret_sync(&self) -> Result<(), SbiError> {
         self.csr_dirty.write_once(false);
@@ -272,8 +274,8 @@ impl SharedMemory {
         self.sync_hfences()
     }
 
-    /// Before SYNC_SRET: retries fences that an earlier call left pending, because SYNC_SRET reports a
-    /// failure only after the guest has run.
+    /// Before SYNC_SRET: retries fences that an earlier call left pending, because SYNC_SRET
+    /// reports a failure only after the guest has run.
     #[inline]
     pub(crate) fn retry_undone_hfences(&self) -> Result<(), SbiError> {
         if self.undone.read_once() {
@@ -304,8 +306,8 @@ impl SharedMemory {
         self.note_hfences()
     }
 
-    /// Removes the fences that the SBI has executed from `queued`. Fails if others are left: they stay
-    /// queued, and no guest may run before they are executed.
+    /// Removes the fences that the SBI has executed from `queued`. Fails if others are left: they
+    /// stay queued, and no guest may run before they are executed.
     #[inline(always)]
     fn note_hfences(&self) -> Result<(), SbiError> {
         if self.queued.read_once() == 0 {
@@ -337,8 +339,8 @@ impl SharedMemory {
     /// After a trap out of the guest: puts the host's HSTATUS in the CSR space, and leaves the hart
     /// with HSTATUS.SPV set.
     ///
-    /// [`leave_guest`](Self::leave_guest) must come before the host executes an SRET that does not end
-    /// a trap, since that SRET would enter the guest.
+    /// [`leave_guest`](Self::leave_guest) must come before the host executes an SRET that does not
+    /// end a trap, since that SRET would enter the guest.
     #[inline(always)]
     pub(crate) fn defer_host_hstatus(&self) {
         self.write_csr::<{ csr::HSTATUS }>(self.host_hstatus());
@@ -469,7 +471,8 @@ impl kernel::fmt::Display for Features {
 pub(crate) struct Nacl(());
 
 impl Nacl {
-    /// Allocates shared memory for all harts if the SBI has the extension, and enables its features.
+    /// Allocates shared memory for all harts if the SBI has the extension, and enables its
+    /// features.
     pub(crate) fn probe() -> Result<Option<Self>> {
         if !firmware::version_at_least(1, 0) || !firmware::has_extension(nacl::EID) {
             return Ok(None);
@@ -571,8 +574,8 @@ pub(crate) fn enable_cpu(irq: &LocalInterruptDisabled) -> Result<(), SbiError> {
 
 /// Makes everything written to this hart's shared memory take effect.
 ///
-/// This comes before the memory is given up, and before CSRs are written by the instructions, which a
-/// later synchronization would overwrite.
+/// This comes before the memory is given up, and before CSRs are written by the instructions, which
+/// a later synchronization would overwrite.
 pub(crate) fn flush_cpu(irq: &LocalInterruptDisabled) {
     if !available() {
         return;

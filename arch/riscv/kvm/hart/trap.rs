@@ -143,8 +143,8 @@ pub(crate) struct GuestPageFault {
 }
 
 impl GuestPageFault {
-    /// Returns whether the hart has tried to write memory: for a store, or, on behalf of any access, to
-    /// set an accessed or dirty bit in the guest's page table.
+    /// Returns whether the hart has tried to write memory: for a store, or, on behalf of any
+    /// access, to set an accessed or dirty bit in the guest's page table.
     #[inline]
     pub(crate) fn writes(&self) -> bool {
         self.access == Access::Store

@@ -89,11 +89,11 @@ fn init_csrs() {
 
 /// Clears the CSRs of a guest.
 ///
-/// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would interrupt the
-/// host, which does not know it. So both are cleared first.
+/// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would interrupt
+/// the host, which does not know it. So both are cleared first.
 ///
-/// `hgatp` stays: when the host reboots, this runs in an interrupt, maybe in the middle of a stay in a
-/// guest, and the guest must not go on in host-physical memory.
+/// `hgatp` stays: when the host reboots, this runs in an interrupt, maybe in the middle of a stay
+/// in a guest, and the guest must not go on in host-physical memory.
 fn clear_csrs() {
     // SAFETY: Nothing is delegated any more, so a guest that goes on traps to the host.
     unsafe {

@@ -3,8 +3,8 @@
 //! Makes the hart that a vCPU is loaded on translate for that vCPU.
 //!
 //! A vCPU that is loaded may be preempted, and then finds the `hgatp` of another VM, or comes to
-//! another hart. So ahead of each entry, and of each read of the guest's memory, [`prepare`] compares
-//! what the hart has with what the vCPU needs:
+//! another hart. So ahead of each entry, and of each read of the guest's memory, [`prepare`]
+//! compares what the hart has with what the vCPU needs:
 //!
 //! | event | `hgatp` of the hart | entries that must not be used |
 //! | --- | --- | --- |
@@ -113,7 +113,8 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
     if local.hgatp.get() != vmid {
         vm.gstage.load_hgatp(preempt, vmid);
         local.hgatp.set(vmid);
-        // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence everything.
+        // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence
+        // everything.
         if local.fenced.replace(vmid) != vmid || !vmid::in_use() {
             local.stale.set(Stale::Everything);
         }
@@ -152,7 +153,8 @@ pub(crate) fn run_queued_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
     if !vcpu.take_request(FENCES) {
         return;
     }
-    // Others may queue fences as fast as this executes them, so it takes one queue's worth at a time.
+    // Others may queue fences as fast as this executes them, so it takes one queue's worth at a
+    // time.
     for _ in 0..FenceQueue::CAPACITY {
         let (queued, is_last) = {
             let mut fences = vcpu.shared().fences.lock();

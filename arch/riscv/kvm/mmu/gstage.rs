@@ -60,8 +60,8 @@ pub(crate) struct Mapping {
     pub(crate) pfn: Pfn,
     /// What the guest may do with the page.
     pub(crate) rights: Rights,
-    /// The level of the largest leaf that may map the page together with its neighbours: host memory
-    /// and memslot are contiguous and aligned to the leaf's size.
+    /// The level of the largest leaf that may map the page together with its neighbours: host
+    /// memory and memslot are contiguous and aligned to the leaf's size.
     pub(crate) max_level: Level,
 }
 
@@ -127,8 +127,8 @@ impl GStage {
         }
     }
 
-    /// Returns the lowest entry for the first of `gfns`, as [`walk`](Self::walk) does, and removes the
-    /// frames that the entry translates from `gfns`. Returns [`None`] when `gfns` is empty.
+    /// Returns the lowest entry for the first of `gfns`, as [`walk`](Self::walk) does, and removes
+    /// the frames that the entry translates from `gfns`. Returns [`None`] when `gfns` is empty.
     ///
     /// Each call walks from the root, so the tree may change between two calls.
     #[inline]
@@ -162,8 +162,8 @@ impl GStage {
             let wanted = leaf(&mapping, level);
             table = match entry.read() {
                 Node::Table(below) if level > mapping.max_level => below,
-                // Smaller pages were mapped here, because the host had no large page then, or because
-                // dirty pages were logged.
+                // Smaller pages were mapped here, because the host had no large page then, or
+                // because dirty pages were logged.
                 Node::Table(_) => {
                     entry.replace_table(wanted, mmu);
                     return Ok(flush);
@@ -183,7 +183,8 @@ impl GStage {
                     return Ok(merge(&entry, old, wanted, flush));
                 }
                 Node::Leaf(old) => {
-                    // The leaf is larger than allowed, because dirty pages are logged one by one now.
+                    // The leaf is larger than allowed, because dirty pages are logged one by one
+                    // now.
                     let page = cache.take(mmu).ok_or(ENOMEM)?;
                     let below = level.below().ok_or(EINVAL)?;
                     let split = entry.link(page, |i| Some(old.part(i, below)), mmu);
@@ -197,9 +198,9 @@ impl GStage {
 
     /// Removes the leaves that map `gfns`, and makes all vCPUs fence them.
     ///
-    /// May release the lock in between if `may_yield`. The fence for what has been removed comes before
-    /// that: whoever takes a page away after the lock is released finds nothing mapped, and does not
-    /// fence.
+    /// May release the lock in between if `may_yield`. The fence for what has been removed comes
+    /// before that: whoever takes a page away after the lock is released finds nothing mapped, and
+    /// does not fence.
     pub(crate) fn unmap(
         &self,
         mmu: &mut MmuWriteGuard<'_, Riscv>,
@@ -210,8 +211,8 @@ impl GStage {
         let mut gone: Option<GfnRange> = None;
         while let Some((entry, leaf)) = self.next_entry(&mut gfns, mmu) {
             if let Some(old) = leaf {
-                // A leaf that is only partly in the range is removed as a whole. The rest of it faults
-                // in again.
+                // A leaf that is only partly in the range is removed as a whole. The rest of it
+                // faults in again.
                 entry.clear_leaf(old);
                 let level = entry.level();
                 let last = level.first(gfns.start.0 - 1);
@@ -231,7 +232,8 @@ impl GStage {
         }
     }
 
-    /// Returns whether a table of the lowest level translates `gfn`, whether `gfn` is mapped or not.
+    /// Returns whether a table of the lowest level translates `gfn`, whether `gfn` is mapped or
+    /// not.
     pub(crate) fn has_page_table_below(&self, mmu: &MmuWriteGuard<'_, Riscv>, gfn: Gfn) -> bool {
         self.walk(gfn.gpa(), mmu).0.level() == Level::PAGE
     }
@@ -258,15 +260,15 @@ impl GStage {
         false
     }
 
-    /// Makes a page writable that has been write-protected for the dirty log. Returns `false` if there is
-    /// no such page.
+    /// Makes a page writable that has been write-protected for the dirty log. Returns `false` if
+    /// there is no such page.
     pub(crate) fn make_page_writable(&self, mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
         let (entry, _) = self.walk(gfn.gpa(), mmu);
         entry.level() == Level::PAGE && entry.update_leaf(Pte::made_writable)
     }
 
-    /// Replaces each leaf of `gfns` by what `f` returns for it, if anything. Returns whether any was
-    /// replaced.
+    /// Replaces each leaf of `gfns` by what `f` returns for it, if anything. Returns whether any
+    /// was replaced.
     #[inline]
     fn update(
         &self,
@@ -292,8 +294,8 @@ fn leaf(mapping: &Mapping, level: Level) -> Pte {
 #[inline]
 fn merge(entry: &Entry<'_>, old: Pte, wanted: Pte, flush: Flush) -> Flush {
     if old.pfn() != wanted.pfn() {
-        // The host has moved the page. Its notifier should have come first, but nothing here depends
-        // on that.
+        // The host has moved the page. Its notifier should have come first, but nothing here
+        // depends on that.
         let _ = entry.replace_leaf(Some(old), wanted);
         return Flush::Remote;
     }

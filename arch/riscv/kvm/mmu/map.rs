@@ -53,8 +53,8 @@ pub(crate) fn memslot<'a>(
 
 /// Maps the frame of `slot` that the guest has faulted on.
 ///
-/// If the host changes the slot or the frame meanwhile, nothing is mapped, and the guest faults once
-/// more.
+/// If the host changes the slot or the frame meanwhile, nothing is mapped, and the guest faults
+/// once more.
 ///
 /// # Errors
 ///
@@ -98,7 +98,8 @@ pub(crate) fn map(
     if mmu.must_retry(seq, gfn) {
         return Ok(());
     }
-    // While pages are logged, a page becomes writable only when the guest has been seen to write it.
+    // While pages are logged, a page becomes writable only when the guest has been seen to write
+    // it.
     let rights = match (page.writable(), write || !logged) {
         (true, true) => pte::Rights::Writable,
         (true, false) => pte::Rights::Logged,
@@ -138,8 +139,8 @@ pub(crate) fn map(
     Ok(())
 }
 
-/// Makes a page writable that is mapped, but write-protected for the log. Returns `false` if there is
-/// no such page.
+/// Makes a page writable that is mapped, but write-protected for the log. Returns `false` if there
+/// is no such page.
 ///
 /// Most faults are of this kind while user space logs, so it takes the lock for reading only.
 fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, seq: MmuSeq) -> bool {
@@ -158,8 +159,8 @@ fn fence_page(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
     remote_fence::queue(vcpu, Fence::Gpa(span));
 }
 
-/// Returns the level of the largest leaf that may map `gfn`: the host must have a page as large, and
-/// the page must lie in the memslot, at the same offset in both address spaces.
+/// Returns the level of the largest leaf that may map `gfn`: the host must have a page as large,
+/// and the page must lie in the memslot, at the same offset in both address spaces.
 pub(crate) fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Level {
     let gfns = slot.gfns();
     let host_page = slot.userspace_addr().0 as u64 >> pte::PAGE_SHIFT;

@@ -2,9 +2,9 @@
 
 //! Fences that other vCPUs have to execute.
 //!
-//! A vCPU executes what it was asked for before it enters the guest again, or reads its memory. So it
-//! is enough to ask, and to see that it is not in the guest any more: whoever asks waits for that, or,
-//! in the functions named `try_`, finds that there is nobody to wait for.
+//! A vCPU executes what it was asked for before it enters the guest again, or reads its memory. So
+//! it is enough to ask, and to see that it is not in the guest any more: whoever asks waits for
+//! that, or, in the functions named `try_`, finds that there is nobody to wait for.
 
 use crate::{
     mmu::fence_queue::Fence,
@@ -44,15 +44,16 @@ pub(crate) fn fence_all(vm: &Vm<Riscv>, wanted: Fence) {
     fence(vm, vm.vcpus(), wanted);
 }
 
-/// Asks vCPUs for a FENCE.I, and waits until none of them is in the guest without having executed it.
+/// Asks vCPUs for a FENCE.I, and waits until none of them is in the guest without having executed
+/// it.
 pub(crate) fn fence_i<'a>(vm: &'a Vm<Riscv>, vcpus: impl Iterator<Item = &'a Vcpu<Riscv>> + Clone) {
     vm.request_some(FENCE_I, vcpus);
 }
 
 /// Asks vCPUs for a fence unless one of them is in the guest.
 ///
-/// Returns `false`, having done nothing, if one is; `false` after making the requests if one entered
-/// meanwhile; `true` if the fence is as good as executed.
+/// Returns `false`, having done nothing, if one is; `false` after making the requests if one
+/// entered meanwhile; `true` if the fence is as good as executed.
 pub(crate) fn try_fence<'a>(
     vcpus: impl Iterator<Item = &'a Vcpu<Riscv>> + Clone,
     fence: Fence,

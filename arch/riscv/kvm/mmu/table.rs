@@ -2,8 +2,8 @@
 
 //! The memory of G-stage page tables: a tree of tables that owns its nodes.
 //!
-//! An entry is read as an enum (nothing, a leaf, or a table below), so that the walks in `gstage.rs`
-//! are safe code.
+//! An entry is read as an enum (nothing, a leaf, or a table below), so that the walks in
+//! `gstage.rs` are safe code.
 
 #![allow(unsafe_code)]
 
@@ -110,8 +110,8 @@ impl Drop for Root {
 ///
 /// # Safety
 ///
-/// The entry must have been removed from the tree, or the whole tree must be about to be freed, and no
-/// hart may walk the table any more.
+/// The entry must have been removed from the tree, or the whole tree must be about to be freed, and
+/// no hart may walk the table any more.
 unsafe fn free_below(pte: Pte) {
     if pte.is_empty() || pte.is_leaf() {
         return;
@@ -186,8 +186,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Replaces the leaf `old`, or an empty entry, by the leaf `new`. Returns `false` if the entry is
-    /// not `old` any more, because a holder of the lock for reading has changed it.
+    /// Replaces the leaf `old`, or an empty entry, by the leaf `new`. Returns `false` if the entry
+    /// is not `old` any more, because a holder of the lock for reading has changed it.
     #[inline]
     pub(crate) fn replace_leaf(&self, old: Option<Pte>, new: Pte) -> bool {
         debug_assert!(new.is_leaf());
@@ -198,8 +198,8 @@ impl<'a> Entry<'a> {
             .is_ok()
     }
 
-    /// Replaces the leaf by what `f` returns for it. Returns `false` if the entry is not a leaf, or if
-    /// `f` returns [`None`].
+    /// Replaces the leaf by what `f` returns for it. Returns `false` if the entry is not a leaf, or
+    /// if `f` returns [`None`].
     ///
     /// `f` is called again if the hart, or a holder of the lock for reading, sets a bit meanwhile.
     #[inline]
@@ -221,24 +221,24 @@ impl<'a> Entry<'a> {
 
     /// Replaces a table by the leaf `new`, makes all vCPUs fence the table, and frees it.
     ///
-    /// The lock must not be dropped in between: somebody could unmap a page that the old table still
-    /// maps, see the new leaf, and fence only its addresses, which does not drop cached pointers to the
-    /// old table.
+    /// The lock must not be dropped in between: somebody could unmap a page that the old table
+    /// still maps, see the new leaf, and fence only its addresses, which does not drop cached
+    /// pointers to the old table.
     pub(crate) fn replace_table(&self, new: Pte, mmu: &MmuWriteGuard<'_, Riscv>) {
         debug_assert!(new.is_leaf());
-        // Release: the contents of the page are visible before the leaf that maps it. Nobody else changes an entry that
-        // leads to a table while the lock is held for writing.
+        // Release: the contents of the page are visible before the leaf that maps it. Nobody else
+        // changes an entry that leads to a table while the lock is held for writing.
         let old = Pte::from_raw(self.pte.swap(new.into_raw(), Ordering::Release));
         remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
-        // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is in
-        // the guest, or reads its memory, has executed the fence.
+        // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is
+        // in the guest, or reads its memory, has executed the fence.
         unsafe { free_below(old) };
     }
 
     /// Replaces a leaf or an empty entry by a table, which the entry then owns.
     ///
-    /// `fill` returns the leaf for the entry of the new table with a number, or [`None`] to leave the
-    /// entry empty.
+    /// `fill` returns the leaf for the entry of the new table with a number, or [`None`] to leave
+    /// the entry empty.
     #[inline]
     pub(crate) fn link(
         &self,
@@ -253,8 +253,8 @@ impl<'a> Entry<'a> {
             }
         }
         let phys = page.into_phys();
-        // Release: the entries of the table are visible before the table. INVARIANT: The entry owns the
-        // table from now on.
+        // Release: the entries of the table are visible before the table. INVARIANT: The entry owns
+        // the table from now on.
         self.pte
             .store(Pte::table(phys).into_raw(), Ordering::Release);
         Some(Table {

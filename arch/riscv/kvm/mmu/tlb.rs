@@ -2,10 +2,11 @@
 
 //! The TLB of this hart: fences, and whose translations it may hold.
 //!
-//! A TLB entry carries a VMID, and an ASID that the guest has chosen. vCPUs of one VM share the VMID,
-//! while each of them may use the same ASID for another address space. And a fence that a vCPU has
-//! executed acts on the hart it ran on then, not on the hart it runs on next. So for each VM and each
-//! hart there is one vCPU that may use what the hart has cached: the owner, which ran there last.
+//! A TLB entry carries a VMID, and an ASID that the guest has chosen. vCPUs of one VM share the
+//! VMID, while each of them may use the same ASID for another address space. And a fence that a
+//! vCPU has executed acts on the hart it ran on then, not on the hart it runs on next. So for each
+//! VM and each hart there is one vCPU that may use what the hart has cached: the owner, which ran
+//! there last.
 
 use crate::{
     abi::{

@@ -2,8 +2,8 @@
 
 //! VMIDs, which tag the TLB entries of a VM.
 //!
-//! There may be more VMs than VMIDs. So a VMID is valid for one generation: when all are used up, a new
-//! generation begins, in which each VM gets a VMID again.
+//! There may be more VMs than VMIDs. So a VMID is valid for one generation: when all are used up, a
+//! new generation begins, in which each VM gets a VMID again.
 
 #![allow(unsafe_code)]
 
@@ -66,11 +66,12 @@ impl VmVmid {
 
     /// Returns the VMID if it is of this generation.
     ///
-    /// If interrupts are disabled, the answer holds until they are enabled, because a new generation
-    /// begins with an interrupt on every hart.
+    /// If interrupts are disabled, the answer holds until they are enabled, because a new
+    /// generation begins with an interrupt on every hart.
     #[inline]
     pub(crate) fn current(&self) -> Option<Vmid> {
-        // A hart that sees a VMID of this generation has been interrupted since the generation began.
+        // A hart that sees a VMID of this generation has been interrupted since the generation
+        // began.
         let vmid = Vmid(self.0.read_once());
         (vmid.generation() == GENERATION.read_once()).then_some(vmid)
     }
@@ -83,8 +84,8 @@ impl VmVmid {
         Vmid(self.0.read_once())
     }
 
-    /// Gives the VM a VMID of this generation. The generation may end at any time after that, so the
-    /// caller checks [`current`](Self::current).
+    /// Gives the VM a VMID of this generation. The generation may end at any time after that, so
+    /// the caller checks [`current`](Self::current).
     ///
     /// May begin a new generation, and then waits for all harts.
     #[inline]
@@ -105,8 +106,8 @@ impl VmVmid {
         if count > 1 && *next == count {
             GENERATION.store(GENERATION.load(Relaxed) + 1, Relaxed);
             *next = 1;
-            // vCPUs that run leave the guest for this interrupt, and get a new VMID before they enter
-            // the guest again. It drops what the harts have cached under the old VMIDs.
+            // vCPUs that run leave the guest for this interrupt, and get a new VMID before they
+            // enter the guest again. It drops what the harts have cached under the old VMIDs.
             smp::on_each(fence::hfence_gvma_all);
         }
         // Without VMIDs, all VMs share VMID 0, and a hart fences whenever it enters another VM.

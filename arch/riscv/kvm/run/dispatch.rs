@@ -123,8 +123,8 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> 
     next
 }
 
-/// Logs why a guest cannot go on. At the debug level, because any user of `/dev/kvm` can make as many
-/// of these messages as it likes.
+/// Logs why a guest cannot go on. At the debug level, because any user of `/dev/kvm` can make as
+/// many of these messages as it likes.
 #[cold]
 fn report(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap, error: Error) {
     let regs = Regs::of(vcpu);

@@ -5,11 +5,12 @@
 //! # Why the guest may go on after an exit that was handled early
 //!
 //! The vCPU is in guest mode all the time: the first thread that wants something of it sends an
-//! interrupt, which makes the guest exit. Inside the world switch, no interrupt is taken, and nothing
-//! makes a request, gives the thread work to do, or takes the VMID away; so everything that was
-//! checked before the entry still holds. Between the exit and the stage with interrupts disabled,
-//! interrupts are enabled for a moment, and the handler itself may make requests. So everything that
-//! was checked before the entry is checked again, and whether that first interrupt has come.
+//! interrupt, which makes the guest exit. Inside the world switch, no interrupt is taken, and
+//! nothing makes a request, gives the thread work to do, or takes the VMID away; so everything that
+//! was checked before the entry still holds. Between the exit and the stage with interrupts
+//! disabled, interrupts are enabled for a moment, and the handler itself may make requests. So
+//! everything that was checked before the entry is checked again, and whether that first interrupt
+//! has come.
 
 use crate::{
     exits::Next,
@@ -63,7 +64,8 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
     let result: Result<_, EntryFailed> = vcpu.in_guest_mode(&mut irq, |irq| loop {
         vcpu.shared().interrupts.flush(&preempt);
         // From here on, whoever wants this vCPU sends an IPI, which makes the guest exit. Only the
-        // first kick sends one: if it has already arrived, later kicks stay silent, so do not enter.
+        // first kick sends one: if it has already arrived, later kicks stay silent, so do not
+        // enter.
         if vm.vmid.current() != Some(vmid)
             || vcpu.was_kicked()
             || vcpu.request_pending()

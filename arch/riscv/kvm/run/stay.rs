@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One stay in the guest, which the kernel sees as one: exits that are handled inside the world switch
-//! do not end it.
+//! One stay in the guest, which the kernel sees as one: exits that are handled inside the world
+//! switch do not end it.
 //!
-//! Between the two calls that tell the kernel of the stay, RCU does not watch, so everything there is
-//! in `.noinstr.text` or inlined into it, and calls nothing that could be instrumented.
+//! Between the two calls that tell the kernel of the stay, RCU does not watch, so everything there
+//! is in `.noinstr.text` or inlined into it, and calls nothing that could be instrumented.
 
 #![allow(unsafe_code)]
 

@@ -43,7 +43,8 @@ impl Serve for Hsm {
                 };
                 power::start(target, entry).map(|()| 0)
             }),
-            // If the hart stops, the guest does not see the answer: the hart starts at another address.
+            // If the hart stops, the guest does not see the answer: the hart starts at another
+            // address.
             HsmFn::HartStop if power::stop(call.vcpu) => Ok(0),
             HsmFn::HartStop => Err(SbiError::Failed),
             HsmFn::HartGetStatus => hart(call).map(|target| state(target) as u64),

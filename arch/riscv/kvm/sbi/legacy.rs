@@ -2,8 +2,8 @@
 
 //! The extensions of SBI v0.1 (SBI specification, chapter 5), each a single function.
 //!
-//! They return a value in `a0` and leave all other registers alone. A call names harts by the virtual
-//! address of a bit vector in the guest's memory. Address zero names all harts.
+//! They return a value in `a0` and leave all other registers alone. A call names harts by the
+//! virtual address of a bit vector in the guest's memory. Address zero names all harts.
 
 use super::{
     call::{
@@ -85,8 +85,8 @@ fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
 
 /// Calls `f` with the harts that the first argument names, 64 at a time.
 ///
-/// If the vector cannot be read, the guest makes the call again from its start. To interrupt or fence a
-/// hart twice has the same effect as once.
+/// If the vector cannot be read, the guest makes the call again from its start. To interrupt or
+/// fence a hart twice has the same effect as once.
 fn for_harts(call: &Call<'_>, f: impl Fn(HartMask)) -> Result<(), ReadError> {
     const BITS: u64 = u64::BITS as u64;
 

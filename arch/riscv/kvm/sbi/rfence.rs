@@ -97,8 +97,8 @@ fn mask(call: &Call<'_>) -> HartMask {
 
 /// Returns the fence of `size` bytes from `start` on, for one ASID or for all.
 ///
-/// A range that leaves the address space could be refused, but KVM has always served it. To fence too
-/// much is never wrong.
+/// A range that leaves the address space could be refused, but KVM has always served it. To fence
+/// too much is never wrong.
 pub(super) fn sfence(start: u64, size: u64, asid: Option<u64>) -> Fence {
     let range = FenceRange::new(start, size).unwrap_or(FenceRange::All);
     match (range, asid) {

@@ -61,17 +61,16 @@ pub(crate) fn load(
     from: GuestLoad,
 ) -> Result<Result<u64, Trap>> {
     if nacl::available() {
-        // The guest's CSRs may have been written to shared memory since it ran, and the load depends
-        // on them.
+        // The guest's CSRs may have been written to shared memory since it ran, and the load
+        // depends on them.
         if let Err(e) = nacl::this_hart(irq).sync() {
             nacl::warn_once(e);
             return Err(EIO);
         }
     }
     let mut trap = bindings::kvm_cpu_trap::default();
-    // The load takes effect now, so HSTATUS is written by the instruction, even where there is shared
-    // memory.
-    // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
+    // The load takes effect now, so HSTATUS is written by the instruction, even where there is
+    // shared memory. SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
     let value = unsafe {
         let mut host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
         if nacl::available() {

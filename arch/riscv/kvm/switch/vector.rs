@@ -3,9 +3,9 @@
 //! The guest's vector registers.
 //!
 //! They are large, so they move as late as possible: they are loaded when a guest that has them is
-//! entered, stay on the hart from exit to exit, and are saved only if the guest has written them. The
-//! registers of user space are saved by the kernel, which loads them when user space runs again, so
-//! there is no copy of them here.
+//! entered, stay on the hart from exit to exit, and are saved only if the guest has written them.
+//! The registers of user space are saved by the kernel, which loads them when user space runs
+//! again, so there is no copy of them here.
 //!
 //! The kernel may want to use vectors itself while the hart holds the registers of a vCPU. That can
 //! happen at any point of the vCPU's thread outside a stay in the guest. The kernel then calls
@@ -57,8 +57,8 @@ pub(crate) fn allowed() -> bool {
 
 /// The vector registers of a guest, which are in memory or on a hart.
 pub(crate) struct GuestVector {
-    /// The registers in order, while they are not on the hart. Empty if guests cannot have vectors. They
-    /// are cells because the assembly writes them.
+    /// The registers in order, while they are not on the hart. Empty if guests cannot have vectors.
+    /// They are cells because the assembly writes them.
     memory: KVec<Cell<u64>>,
     /// Whether the registers are on the hart that the vCPU is loaded on.
     live: Cell<bool>,
@@ -198,8 +198,8 @@ impl Drop for FlushCallback {
     }
 }
 
-/// Saves the vector registers of the vCPU that is loaded on this hart, so that the kernel can use the
-/// unit.
+/// Saves the vector registers of the vCPU that is loaded on this hart, so that the kernel can use
+/// the unit.
 ///
 /// # Safety
 ///

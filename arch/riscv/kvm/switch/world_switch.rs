@@ -7,21 +7,21 @@
 //!
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
-//! | NACL sync_sret + autoswap_csr | put the guest's value in the autoswap area | read it from there |
-//! | NACL sync_sret + sync_csr | put the guest's value in the CSR space | swap it there for the host's, and defer the host's |
+//! | NACL sync_sret + autoswap_csr | guest's value to the swap area | guest's value from there |
+//! | NACL sync_sret + sync_csr | guest's value to the CSR space | guest's back, host's deferred |
 //! | NACL sync_sret alone | `csrw` | `csrrw` |
 //! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
 //!
-//! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory before
-//! the host's next SRET, which would enter the guest. So where the host's value is in the CSR space
-//! alone, it is written to the hart when the vCPU is put, which comes before each return to user space
-//! and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled in the kernel do
-//! not access the CSR at all.
+//! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory
+//! before the host's next SRET, which would enter the guest. So where the host's value is in the
+//! CSR space alone, it is written to the hart when the vCPU is put, which comes before each return
+//! to user space and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled
+//! in the kernel do not access the CSR at all.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
 //!
-//! SPVP is the only field of the guest's HSTATUS that the hardware changes and KVM keeps. All others are
-//! ignored when the register is read.
+//! SPVP is the only field of the guest's HSTATUS that the hardware changes and KVM keeps. All
+//! others are ignored when the register is read.
 //!
 //! The choice is a set of static keys, patched once when the module is loaded.
 
@@ -73,8 +73,8 @@ fn prepare_shmem(shmem: &SharedMemory) -> Result<(), EntryFailed> {
     if nacl::sync_sret() {
         shmem.retry_undone_hfences()?;
     } else {
-        // A plain SRET flushes nothing of what was written to shared memory, so the hart would enter
-        // whatever guest the CSRs describe without it.
+        // A plain SRET flushes nothing of what was written to shared memory, so the hart would
+        // enter whatever guest the CSRs describe without it.
         shmem.sync()?;
     }
     Ok(())
@@ -104,8 +104,8 @@ pub(crate) unsafe fn switch(
 /// Enters by SRET. Returns HTVAL and HTINST.
 #[inline(always)]
 fn switch_by_sret(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, u64), EntryFailed> {
-    // SAFETY: `vcpu::reset()` has made the guest's HSTATUS, in which only SPVP changes, and the host's
-    // is restored. The vCPU is loaded, and interrupts are disabled.
+    // SAFETY: `vcpu::reset()` has made the guest's HSTATUS, in which only SPVP changes, and the
+    // host's is restored. The vCPU is loaded, and interrupts are disabled.
     unsafe {
         let host = csr::swap::<{ csr::HSTATUS }>(regs.hstatus().into_raw());
         bindings::__kvm_riscv_rust_switch_to(regs.arch());
@@ -154,8 +154,8 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
         unsafe { csr::swap::<{ csr::HSTATUS }>(shmem.host_hstatus()) }
     };
     note_hstatus(regs, guest);
-    // If a fence was left pending, the guest has run with stale translations. The trap is dropped, and
-    // the guest executes the trapping instruction again.
+    // If a fence was left pending, the guest has run with stale translations. The trap is dropped,
+    // and the guest executes the trapping instruction again.
     shmem.note_sret_sync()?;
     Ok(shared_htval_htinst(shmem))
 }

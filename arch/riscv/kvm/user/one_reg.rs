@@ -409,8 +409,8 @@ fn read_ext<E: Numbered>(reg: ExtReg<E>, enabled: impl Fn(E) -> bool) -> u64 {
     }
 }
 
-/// Enables or disables extensions, by 1 or 0 in the register of one extension, or by a bit for each in a
-/// register of several. In the latter, an extension that cannot be changed stays as it is.
+/// Enables or disables extensions, by 1 or 0 in the register of one extension, or by a bit for each
+/// in a register of several. In the latter, an extension that cannot be changed stays as it is.
 fn write_ext<E: Numbered>(reg: ExtReg<E>, value: u64, set: impl Fn(E, u64) -> Result) -> Result {
     let (exts, on) = match reg {
         ExtReg::Single(ext) => return set(ext, value),

@@ -2,9 +2,9 @@
 
 //! The part of an exit to user space that the next `KVM_RUN` completes.
 //!
-//! It is kept here and not in the run area, where user space could change it. Only the value that user
-//! space was asked for is read from there. User space cancels the completion by another exit reason in
-//! the run area, for example because it has reset the vCPU.
+//! It is kept here and not in the run area, where user space could change it. Only the value that
+//! user space was asked for is read from there. User space cancels the completion by another exit
+//! reason in the run area, for example because it has reset the vCPU.
 
 use crate::{
     abi::{
@@ -49,8 +49,8 @@ pub(crate) enum Completion {
 
 /// The position of `ret_value` among the words of `riscv_csr` in the run area.
 const CSR_RET_VALUE: usize = 3;
-/// The position of `ret` among the words of `riscv_sbi` in the run area: it follows the extension, the
-/// function and six arguments.
+/// The position of `ret` among the words of `riscv_sbi` in the run area: it follows the extension,
+/// the function and six arguments.
 const SBI_RET: usize = 8;
 
 impl Completion {
@@ -137,8 +137,8 @@ pub(crate) fn ask_csr(vcpu: &LockedVcpu<'_, Riscv>, insn: CsrInsn) {
     vcpu.local().completion.set(Completion::Csr(insn));
 }
 
-/// Asks user space to serve an SBI call. If user space leaves the result alone, it is "not supported".
-/// `pending` is [`Completion::Sbi`] or [`Completion::LegacySbi`].
+/// Asks user space to serve an SBI call. If user space leaves the result alone, it is "not
+/// supported". `pending` is [`Completion::Sbi`] or [`Completion::LegacySbi`].
 pub(crate) fn ask_sbi(vcpu: &LockedVcpu<'_, Riscv>, pending: Completion) {
     let regs = Regs::of(vcpu);
     let [a0, a1, a2, a3, a4, a5, a6, a7] = core::array::from_fn(|i| regs.x(10 + i));

@@ -56,8 +56,8 @@ impl Exception {
         }
     }
 
-    /// The exception that the guest would have had where the backend has received `trap` for its fetch
-    /// of the guest's instruction: the load that fetches reports a load fault.
+    /// The exception that the guest would have had where the backend has received `trap` for its
+    /// fetch of the guest's instruction: the load that fetches reports a load fault.
     pub(crate) fn of_fetch(trap: &Trap) -> Self {
         Self {
             scause: match trap.scause {

@@ -3,9 +3,9 @@
 //! Interrupts of the guest.
 //!
 //! While a vCPU is loaded, `hvip` of its hart says which interrupts are pending: the guest itself
-//! clears the bit for software interrupts there. Any thread may change the level of an interrupt. The
-//! change waits in one atomic word until the vCPU is about to enter the guest, and then overrides what
-//! the guest has done meanwhile.
+//! clears the bit for software interrupts there. Any thread may change the level of an interrupt.
+//! The change waits in one atomic word until the vCPU is about to enter the guest, and then
+//! overrides what the guest has done meanwhile.
 
 use crate::{
     hart::{
@@ -38,8 +38,8 @@ use kernel::{
     },
 };
 
-/// Changes of levels. The upper half says which interrupts change, the lower half to which level. Both
-/// are bits of `hvip`.
+/// Changes of levels. The upper half says which interrupts change, the lower half to which level.
+/// Both are bits of `hvip`.
 #[derive(Clone, Copy)]
 struct Changes(u64);
 
@@ -112,7 +112,8 @@ impl Interrupts {
         }
     }
 
-    /// Removes the changes that wait, and returns `hvip`, a copy of the register, with them applied.
+    /// Removes the changes that wait, and returns `hvip`, a copy of the register, with them
+    /// applied.
     #[inline]
     pub(crate) fn apply_changes(&self, hvip: u64) -> u64 {
         if self.changes.read_once() == Changes::NONE.0 {
@@ -164,7 +165,8 @@ impl Interrupts {
     }
 }
 
-/// Raises an interrupt of the vCPU that is loaded on this hart, and that this hart is about to enter.
+/// Raises an interrupt of the vCPU that is loaded on this hart, and that this hart is about to
+/// enter.
 #[inline(always)]
 pub(crate) fn raise_loaded(hart: &impl GuestCsrAccess, irq: VsInterrupt) {
     let hvip = guest_csr::read::<{ csr::HVIP }>(hart);
@@ -189,7 +191,8 @@ pub(crate) fn clear(vcpu: &LoadedVcpu<'_, Riscv>, irq: VsInterrupt) -> bool {
     hvip & irq.bit() != 0
 }
 
-/// Takes the snapshot that [`Interrupts::pending`] needs, for a vCPU that sleeps while it is loaded.
+/// Takes the snapshot that [`Interrupts::pending`] needs, for a vCPU that sleeps while it is
+/// loaded.
 pub(crate) fn snapshot_loaded(vcpu: &LoadedVcpu<'_, Riscv>) {
     let interrupts = &vcpu.shared().interrupts;
     interrupts.flush(vcpu);

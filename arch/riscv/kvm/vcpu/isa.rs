@@ -131,12 +131,14 @@ const fn letter_bit(letter: u8) -> u64 {
     1 << features::letter(letter)
 }
 
-/// Returns whether user space has a register for `ext`: the host and this backend have the extension.
+/// Returns whether user space has a register for `ext`: the host and this backend have the
+/// extension.
 pub(crate) fn is_known(ext: IsaExtId) -> bool {
     host_ext(ext).is_some_and(features::host_has)
 }
 
-/// Returns the host's number of an extension, or [`None`] for those that this backend does not have.
+/// Returns the host's number of an extension, or [`None`] for those that this backend does not
+/// have.
 const fn host_ext(ext: IsaExtId) -> Option<u32> {
     Some(match ext {
         IsaExtId::A => features::letter(b'a'),

@@ -36,7 +36,8 @@ impl SbiExtensions {
     }
 }
 
-/// Returns whether a guest has an extension by default, or [`None`] if it cannot have the extension.
+/// Returns whether a guest has an extension by default, or [`None`] if it cannot have the
+/// extension.
 pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
     match ext {
         SbiExtId::Time

@@ -2,9 +2,9 @@
 
 //! The guest's timer.
 //!
-//! With Sstc, the hart compares `time` with `vstimecmp` itself while the guest runs, and a timer of the
-//! host replaces it only while the vCPU sleeps in WFI. Without Sstc, a timer of the host raises the
-//! interrupt, whether the guest runs or not.
+//! With Sstc, the hart compares `time` with `vstimecmp` itself while the guest runs, and a timer of
+//! the host replaces it only while the vCPU sleeps in WFI. Without Sstc, a timer of the host raises
+//! the interrupt, whether the guest runs or not.
 
 use crate::{
     hart::{
@@ -107,8 +107,8 @@ impl GuestTimer {
         self.deadline.write_once(deadline);
     }
 
-    /// Returns whether the timer is on. With Sstc, there is no separate state: the timer is on unless
-    /// the deadline is [`NEVER`].
+    /// Returns whether the timer is on. With Sstc, there is no separate state: the timer is on
+    /// unless the deadline is [`NEVER`].
     pub(crate) fn is_on(&self) -> bool {
         if features::sstc() {
             self.deadline() != NEVER
@@ -128,8 +128,8 @@ impl GuestTimer {
 
     /// Takes the timer off this hart.
     ///
-    /// The hart's timer is set to never expire, since its pending interrupt would end every WFI of the
-    /// host on this hart. Returns whether that needed a write.
+    /// The hart's timer is set to never expire, since its pending interrupt would end every WFI of
+    /// the host on this hart. Returns whether that needed a write.
     #[inline]
     pub(crate) fn put(&self, hart: &impl GuestCsrAccess) -> bool {
         if !features::sstc() {
@@ -150,8 +150,8 @@ impl GuestTimer {
     }
 }
 
-/// With Sstc, sets the timer of the vCPU that is loaded on this hart. Returns `false` without Sstc, and
-/// then does nothing.
+/// With Sstc, sets the timer of the vCPU that is loaded on this hart. Returns `false` without Sstc,
+/// and then does nothing.
 #[inline(always)]
 pub(crate) fn set_loaded(hart: &impl GuestCsrAccess, deadline: u64) -> bool {
     if features::sstc() {
@@ -170,8 +170,8 @@ pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
     }
 }
 
-/// Stops the timer of the host for a vCPU. With Sstc, the guest's timer stays on, because the deadline is
-/// its whole state.
+/// Stops the timer of the host for a vCPU. With Sstc, the guest's timer stays on, because the
+/// deadline is its whole state.
 pub(crate) fn switch_off(vcpu: &Vcpu<Riscv>) {
     vcpu.timer().cancel();
     vcpu.shared().timer.armed.store(false, Relaxed);

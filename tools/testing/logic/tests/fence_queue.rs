@@ -3,11 +3,11 @@
 //! The queue of fences and the spans that they fence.
 
 use kvm_riscv_logic::mmu::fence_queue::{
-            Fence,
-            FenceQueue,
-            Queued,
-            Span, //
-        };
+    Fence,
+    FenceQueue,
+    Queued,
+    Span, //
+};
 
 fn gva(page: u64) -> Fence {
     Fence::Gva(Span::new(page << 12, 1 << 12))

@@ -3,24 +3,24 @@
 //! Tests of the decoding of guest instructions.
 
 use kvm_riscv_logic::abi::insn::{
-            decode_load,
-            decode_store,
-            decode_system,
-            extend,
-            is_compressed,
-            CsrInsn,
-            CsrOp,
-            CsrOperand,
-            CsrWrite,
-            Gpr,
-            Htinst,
-            InsnLen,
-            Load,
-            Store,
-            System,
-            TrapInsn,
-            Width, //
-        };
+    decode_load,
+    decode_store,
+    decode_system,
+    extend,
+    is_compressed,
+    CsrInsn,
+    CsrOp,
+    CsrOperand,
+    CsrWrite,
+    Gpr,
+    Htinst,
+    InsnLen,
+    Load,
+    Store,
+    System,
+    TrapInsn,
+    Width, //
+};
 
 /// What LLVM's assembler makes of each instruction, of the kinds that are decoded and of others.
 const ASSEMBLED: &[(u32, &str)] = &[

@@ -5,38 +5,38 @@
 use std::collections::BTreeSet;
 
 use kvm_riscv_logic::abi::{
-        nacl::{
-            csr_index,
-            sret_x,
-            CsrSlot,
-            Feature,
-            Hfence,
-            HfenceEntry,
-            HfenceError,
-            HfenceSlot,
-            NaclFn,
-            PageRange,
-            AUTOSWAP,
-            AUTOSWAP_FLAGS,
-            AUTOSWAP_FLAG_HSTATUS,
-            AUTOSWAP_HSTATUS,
-            AUTOSWAP_SIZE,
-            CSR_COUNT,
-            CSR_SPACE,
-            DIRTY_BITMAP,
-            DIRTY_BITMAP_SIZE,
-            EID,
-            HFENCE_COUNT,
-            HFENCE_PENDING,
-            HFENCE_QUEUE,
-            SHMEM_ALIGN,
-            SHMEM_SIZE,
-            SRET_CONTEXT,
-            SRET_CONTEXT_SIZE,
-            SYNC_ALL, //
-        },
-        sbi::Standard, //
-    };
+    nacl::{
+        csr_index,
+        sret_x,
+        CsrSlot,
+        Feature,
+        Hfence,
+        HfenceEntry,
+        HfenceError,
+        HfenceSlot,
+        NaclFn,
+        PageRange,
+        AUTOSWAP,
+        AUTOSWAP_FLAGS,
+        AUTOSWAP_FLAG_HSTATUS,
+        AUTOSWAP_HSTATUS,
+        AUTOSWAP_SIZE,
+        CSR_COUNT,
+        CSR_SPACE,
+        DIRTY_BITMAP,
+        DIRTY_BITMAP_SIZE,
+        EID,
+        HFENCE_COUNT,
+        HFENCE_PENDING,
+        HFENCE_QUEUE,
+        SHMEM_ALIGN,
+        SHMEM_SIZE,
+        SRET_CONTEXT,
+        SRET_CONTEXT_SIZE,
+        SYNC_ALL, //
+    },
+    sbi::Standard, //
+};
 
 #[test]
 fn numbers() {

@@ -5,36 +5,36 @@
 use std::collections::BTreeSet;
 
 use kvm_riscv_logic::abi::{
-        insn::Gpr,
-        one_reg::{
-            AiaCsr,
-            ConfigReg,
-            CoreReg,
-            CsrReg,
-            ExtReg,
-            ExtWord,
-            FpReg,
-            FwftFeature,
-            FwftField,
-            FwftReg,
-            GeneralCsr,
-            IdError,
-            IsaExtId,
-            Numbered,
-            Reg,
-            RegNum,
-            RegType,
-            SbiExtId,
-            SbiStateReg,
-            Size,
-            SmstateenCsr,
-            StaReg,
-            TimerReg,
-            VectorCsr,
-            VectorReg,
-            ZicfissCsr, //
-        },
-    };
+    insn::Gpr,
+    one_reg::{
+        AiaCsr,
+        ConfigReg,
+        CoreReg,
+        CsrReg,
+        ExtReg,
+        ExtWord,
+        FpReg,
+        FwftFeature,
+        FwftField,
+        FwftReg,
+        GeneralCsr,
+        IdError,
+        IsaExtId,
+        Numbered,
+        Reg,
+        RegNum,
+        RegType,
+        SbiExtId,
+        SbiStateReg,
+        Size,
+        SmstateenCsr,
+        StaReg,
+        TimerReg,
+        VectorCsr,
+        VectorReg,
+        ZicfissCsr, //
+    },
+};
 
 /// `enum KVM_RISCV_ISA_EXT_ID`, in its order.
 const ISA_EXTENSIONS: [&str; 80] = [

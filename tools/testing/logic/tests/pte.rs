@@ -5,12 +5,12 @@
 //! Bit positions are those of the privileged specification, "Sv39 Page Table Entry", written out.
 
 use kvm_riscv_logic::abi::pte::{
-            Rights,
-            Level,
-            Mode,
-            Pte,
-            ROOT_PAGES, //
-        };
+    Level,
+    Mode,
+    Pte,
+    Rights,
+    ROOT_PAGES, //
+};
 
 const V: u64 = 1 << 0;
 const R: u64 = 1 << 1;

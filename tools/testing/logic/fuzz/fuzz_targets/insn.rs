@@ -5,17 +5,17 @@
 #![no_main]
 
 use kvm_riscv_logic::abi::insn::{
-            decode_load,
-            decode_store,
-            decode_system,
-            extend,
-            CsrOp,
-            Htinst,
-            InsnLen,
-            System,
-            TrapInsn,
-            Width, //
-        };
+    decode_load,
+    decode_store,
+    decode_system,
+    extend,
+    CsrOp,
+    Htinst,
+    InsnLen,
+    System,
+    TrapInsn,
+    Width, //
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Checks what holds for every instruction, valid or not.

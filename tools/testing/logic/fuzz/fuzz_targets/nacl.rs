@@ -5,17 +5,17 @@
 #![no_main]
 
 use kvm_riscv_logic::abi::nacl::{
-            csr_index,
-            sret_x,
-            CsrSlot,
-            Hfence,
-            HfenceEntry,
-            HfenceSlot,
-            PageRange,
-            CSR_COUNT,
-            DIRTY_BITMAP,
-            SHMEM_SIZE, //
-        };
+    csr_index,
+    sret_x,
+    CsrSlot,
+    Hfence,
+    HfenceEntry,
+    HfenceSlot,
+    PageRange,
+    CSR_COUNT,
+    DIRTY_BITMAP,
+    SHMEM_SIZE, //
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Puts a fence together from the words of its entry, the way the other side reads them.

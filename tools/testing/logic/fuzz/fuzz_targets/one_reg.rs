@@ -5,9 +5,9 @@
 #![no_main]
 
 use kvm_riscv_logic::abi::one_reg::{
-            IdError,
-            Reg, //
-        };
+    IdError,
+    Reg, //
+};
 use libfuzzer_sys::fuzz_target;
 
 const ARCH: u64 = 0xff << 56;

@@ -5,15 +5,15 @@
 #![no_main]
 
 use kvm_riscv_logic::abi::sbi::{
-            ExtensionId,
-            FenceRange,
-            HartMask,
-            HartSuspendType,
-            ResetReason,
-            ResetType,
-            SbiError,
-            SleepType, //
-        };
+    ExtensionId,
+    FenceRange,
+    HartMask,
+    HartSuspendType,
+    ResetReason,
+    ResetType,
+    SbiError,
+    SleepType, //
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u64, u64, u64)| {
