@@ -66,6 +66,7 @@ pub use self::{
     },
     mmu::{
         signal_hwpoison,
+        Backing,
         FaultedPage,
         MemoryCache,
         MmuLocked,
@@ -88,10 +89,10 @@ pub use self::{
     },
     vcpu::{
         with_running,
+        LoadPermit,
         LoadedVcpu,
         LockedVcpu,
         NewVcpu,
-        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },

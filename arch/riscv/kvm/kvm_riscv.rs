@@ -51,13 +51,13 @@ use kernel::{
         },
         Gfn,
         GfnRange,
+        LoadPermit,
         LockedVcpu,
         MemoryChange,
         Memslot,
         MmuWriteGuard,
         NewVcpu,
         PreemptOff,
-        UnloadedVcpu,
         Vcpu,
         VcpuTimerRestart,
         Vm, //
@@ -159,8 +159,8 @@ impl VcpuOps for Riscv {
         vcpu::put(vcpu, preempt);
     }
 
-    fn run(vcpu: &mut UnloadedVcpu<'_, Self>) -> Result {
-        run::run(vcpu)
+    fn run(vcpu: &LockedVcpu<'_, Self>, permit: LoadPermit<'_, Self>) -> Result {
+        run::run(vcpu, permit)
     }
 
     fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult {

@@ -14,12 +14,9 @@ pub(crate) mod vmid;
 
 use crate::{
     abi::pte::Level,
-    mmu::{
-        fence_queue::{
-            Fence,
-            Span, //
-        },
-        map::max_level, //
+    mmu::fence_queue::{
+        Fence,
+        Span, //
     },
     Riscv, //
 };
@@ -38,15 +35,14 @@ use kernel::{
 
 /// Unmaps the pages of 4K where the host has a larger page, which the next access then maps.
 fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
-    let gstage = &vm.backend().gstage;
     let gfns = slot.gfns();
     let pages = Level::MEGAPAGE.pages();
 
     let mut mmu = vm.mmu_write_lock();
     for start in (gfns.start.0.next_multiple_of(pages)..gfns.end.0).step_by(pages as usize) {
         let gfn = Gfn(start);
-        if gstage.has_page_table_below(&mmu, gfn) && max_level(&mmu, slot, gfn) > Level::PAGE {
-            gstage.unmap(&mut mmu, gfn..Gfn(start + pages), false);
+        if gstage::has_page_table_below(&mmu, gfn) && mmu.block_size(slot, gfn) > 1 {
+            gstage::unmap(&mut mmu, gfn..Gfn(start + pages), false);
         }
         mmu.yield_if_needed(|_| ());
     }
@@ -54,15 +50,14 @@ fn unmap_split_pages(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
 
 /// Unmaps everything. No vCPU runs any more.
 pub(crate) fn unmap_all(vm: &Vm<Riscv>) {
-    let gstage = &vm.backend().gstage;
     // The tables go with the VM.
-    gstage.unmap(&mut vm.mmu_write_lock(), Gfn(0)..gstage.end(), true);
+    let gfns = Gfn(0)..vm.backend().gstage.end();
+    gstage::unmap(&mut vm.mmu_write_lock(), gfns, true);
 }
 
 /// Unmaps a memslot that is about to go or to move.
 pub(crate) fn unmap_slot(vm: &Vm<Riscv>, slot: &Memslot<'_>) {
-    let gstage = &vm.backend().gstage;
-    gstage.unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
+    gstage::unmap(&mut vm.mmu_write_lock(), slot.gfns(), true);
 }
 
 /// Says whether a memslot may be changed.
@@ -107,10 +102,7 @@ pub(crate) fn commit_slot(vm: &Vm<Riscv>, new: Option<&Memslot<'_>>, change: Mem
     // pages dirty instead, a page is write-protected when user space clears it.
     if new.logs_dirty_pages() && !vm.dirty_log_starts_all_set() {
         let gfns = new.gfns();
-        let changed = vm
-            .backend()
-            .gstage
-            .write_protect(&vm.mmu_write_lock(), gfns.clone());
+        let changed = gstage::write_protect(&vm.mmu_write_lock(), gfns.clone());
         if changed {
             vm.flush_remote_tlbs(&gfns);
         }
@@ -124,28 +116,27 @@ pub(crate) fn unmap_range(
     gfns: GfnRange,
     may_yield: bool,
 ) -> bool {
-    mmu.vm().backend().gstage.unmap(mmu, gfns, may_yield);
+    gstage::unmap(mmu, gfns, may_yield);
     // `unmap()` has flushed exactly what it has unmapped.
     false
 }
 
 /// Returns whether a range has been accessed since the last call, and clears the record of it.
 pub(crate) fn age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-    mmu.vm().backend().gstage.age(mmu, gfns)
+    gstage::age(mmu, gfns)
 }
 
 /// Returns whether a range has been accessed since the last call of [`age_range`].
 pub(crate) fn test_age_range(mmu: &MmuWriteGuard<'_, Riscv>, gfns: GfnRange) -> bool {
-    mmu.vm().backend().gstage.is_young(mmu, gfns)
+    gstage::is_young(mmu, gfns)
 }
 
 /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.
 pub(crate) fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Riscv>, base: Gfn, mask: u64) {
-    let gstage = &mmu.vm().backend().gstage;
     let mut left = mask;
     while left != 0 {
         let gfn = Gfn(base.0 + u64::from(left.trailing_zeros()));
-        let _ = gstage.write_protect(mmu, gfn..Gfn(gfn.0 + 1));
+        let _ = gstage::write_protect(mmu, gfn..Gfn(gfn.0 + 1));
         left &= left - 1;
     }
 }

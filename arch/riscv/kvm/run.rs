@@ -24,14 +24,15 @@ use crate::{
 use kernel::{
     kvm::{
         ExitReason,
+        LoadPermit,
         LoadedVcpu,
-        UnloadedVcpu, //
+        LockedVcpu, //
     },
     prelude::*, //
 };
 
 /// Handles `KVM_RUN`.
-pub(crate) fn run(vcpu: &mut UnloadedVcpu<'_, Riscv>) -> Result {
+pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>, permit: LoadPermit<'_, Riscv>) -> Result {
     if !vcpu.local().has_run.replace(true) {
         vcpu::update_config(vcpu);
     }
@@ -39,7 +40,7 @@ pub(crate) fn run(vcpu: &mut UnloadedVcpu<'_, Riscv>) -> Result {
     if !vcpu.wants_to_run() {
         return Err(EINTR);
     }
-    vcpu.with_loaded(|vcpu| {
+    vcpu.with_loaded(permit, |vcpu| {
         vcpu.run_area().set_exit_reason(ExitReason::Unknown);
         loop {
             vcpu.handle_work()?;
@@ -60,7 +61,7 @@ pub(crate) fn run(vcpu: &mut UnloadedVcpu<'_, Riscv>) -> Result {
 
 /// Handles requests, except those that need preemption to be disabled, which
 /// [`activate::prepare`] handles.
-fn handle_requests(vcpu: &mut LoadedVcpu<'_, Riscv>) -> Result<Next> {
+fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
     // The request that comes with a dead VM is never taken back.
     if vcpu.vm().is_dead() {
         return Err(EIO);
@@ -74,10 +75,10 @@ fn handle_requests(vcpu: &mut LoadedVcpu<'_, Riscv>) -> Result<Next> {
         }
     }
     if vcpu.take_request(power::RESET) {
-        let entry = power.entry_point();
-        let args = [hartid(vcpu), entry.opaque];
         vcpu::forget_requests(vcpu);
-        vcpu.with_unloaded(|vcpu| vcpu::reset(vcpu, entry.pc, args));
+        vcpu.with_unloaded(power.entry_point(), |vcpu, entry| {
+            vcpu::reset(vcpu, entry.pc, [hartid(vcpu), entry.opaque]);
+        });
     }
     activate::run_queued_fences(vcpu);
     if vcpu.dirty_ring_full() {

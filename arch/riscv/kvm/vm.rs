@@ -5,7 +5,7 @@
 use crate::{
     abi::pte::Mode,
     mmu::{
-        gstage::GStage,
+        table::Tree,
         tlb::TlbOwners,
         vmid::VmVmid, //
     },
@@ -25,7 +25,7 @@ pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
 /// The state of a VM.
 pub(crate) struct VmState {
     /// The guest's page table.
-    pub(crate) gstage: GStage,
+    pub(crate) gstage: Tree,
     /// The VMID of the VM.
     pub(crate) vmid: VmVmid,
     /// The guest's time.
@@ -41,7 +41,7 @@ impl VmState {
     pub(crate) fn new() -> Result<impl PinInit<Self, Error>> {
         let mode = *MAX_MODE.as_ref().ok_or(ENODEV)?;
         Ok(try_init!(Self {
-            gstage: GStage::new(mode)?,
+            gstage: Tree::new(mode)?,
             vmid: VmVmid::new(),
             time: GuestTime::new(),
             tlb_owners: TlbOwners::new()?,

@@ -17,9 +17,9 @@ use super::{
     mmu::MmuWriteGuard,
     timer::VcpuTimerRestart,
     vcpu::{
+        LoadPermit,
         LockedVcpu,
         NewVcpu,
-        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },
@@ -104,8 +104,8 @@ pub trait VcpuOps: Backend {
     /// Takes the guest's state off this hart. May run in the middle of a context switch.
     fn put(vcpu: &LockedVcpu<'_, Self>, preempt: &PreemptOff);
 
-    /// Handles `KVM_RUN`.
-    fn run(vcpu: &mut UnloadedVcpu<'_, Self>) -> Result;
+    /// Handles `KVM_RUN`. `permit` is to load the vCPU.
+    fn run(vcpu: &LockedVcpu<'_, Self>, permit: LoadPermit<'_, Self>) -> Result;
 
     /// Handles an ioctl that the core does not know.
     fn ioctl(vcpu: &LockedVcpu<'_, Self>, cmd: u32, arg: UserPtr) -> IoctlResult;

@@ -35,6 +35,7 @@ use core::{
 
 /// A memslot, alive for `'a`.
 pub struct Memslot<'a> {
+    kvm: NonNull<bindings::kvm>,
     slot: NonNull<bindings::kvm_memory_slot>,
     _life: PhantomData<&'a ()>,
 }
@@ -44,13 +45,24 @@ impl<'a> Memslot<'a> {
     ///
     /// # Safety
     ///
-    /// The pointee must be a valid memslot, and stay one, for `'a`.
+    /// The pointee must be a valid memslot of `vm`, and stay one, for `'a`.
     #[inline]
-    pub(super) unsafe fn from_raw(slot: *const bindings::kvm_memory_slot) -> Option<Self> {
-        NonNull::new(slot.cast_mut()).map(|slot| Self {
+    pub(super) unsafe fn from_raw<B: Backend>(
+        vm: &'a Vm<B>,
+        slot: *const bindings::kvm_memory_slot,
+    ) -> Option<Self> {
+        let slot = NonNull::new(slot.cast_mut())?;
+        Some(Self {
+            kvm: NonNull::new(vm.as_raw())?,
             slot,
             _life: PhantomData,
         })
+    }
+
+    /// Returns the VM of the slot.
+    #[inline]
+    pub(super) fn kvm(&self) -> *mut bindings::kvm {
+        self.kvm.as_ptr()
     }
 
     // The core links a slot that can be found with others, so that there is no reference to all of
@@ -119,11 +131,13 @@ impl<'a> Memslot<'a> {
         Hva(self.userspace_addr().0.wrapping_add(offset as usize))
     }
 
-    /// Gets the page that backs `gfn`, which lies in the slot, and brings it in if it is out.
+    /// Returns the page that backs `gfn`, after bringing it in if necessary. May sleep.
     ///
-    /// May sleep.
+    /// # Errors
+    ///
+    /// [`PageFault::NoAccess`] also if `gfn` does not lie in the slot.
     #[inline]
-    pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage, PageFault> {
+    pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage<'_>, PageFault> {
         FaultedPage::new(self, gfn, write)
     }
 
@@ -242,7 +256,10 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
     pub fn memslot(&self, gfn: Gfn) -> Option<Memslot<'_>> {
         // SAFETY: The VM is valid, and the section makes the result stay valid until `self` is
         // used mutably or dropped.
-        unsafe { Memslot::from_raw(bindings::gfn_to_memslot(self.vcpu.vm().as_raw(), gfn.0)) }
+        unsafe {
+            let vm = self.vcpu.vm();
+            Memslot::from_raw(vm, bindings::gfn_to_memslot(vm.as_raw(), gfn.0))
+        }
     }
 
     /// Has a device of the kernel handle a load from `addr`. Returns whether there is one.

@@ -16,14 +16,17 @@ use super::{
 use crate::{
     alloc::AllocError,
     bindings,
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
+    sync::atomic::Atomic,
     types::NotThreadSafe, //
 };
 use core::{
     mem::ManuallyDrop,
-    ptr::NonNull,
-    sync::atomic::AtomicU64, //
+    ptr::NonNull, //
 };
 
 /// `kvm->mmu_lock` is held for reading: page tables do not change shape, but entries may change.
@@ -40,22 +43,48 @@ pub struct MmuWriteGuard<'a, B: Backend> {
     _not_send: NotThreadSafe,
 }
 
-/// A token of code that holds `kvm->mmu_lock`, so that no page table goes.
-pub trait MmuLocked {}
+mod private {
+    pub trait Sealed {}
+}
 
-impl<B: Backend> MmuLocked for MmuReadGuard<'_, B> {}
-impl<B: Backend> MmuLocked for MmuWriteGuard<'_, B> {}
+/// A guard of `kvm->mmu_lock` of one VM, by which no page table of that VM goes.
+pub trait MmuLocked<B: Backend>: private::Sealed {
+    /// Returns the VM.
+    fn vm(&self) -> &Vm<B>;
+}
+
+impl<B: Backend> private::Sealed for MmuReadGuard<'_, B> {}
+impl<B: Backend> private::Sealed for MmuWriteGuard<'_, B> {}
+
+impl<B: Backend> MmuLocked<B> for MmuReadGuard<'_, B> {
+    #[inline]
+    fn vm(&self) -> &Vm<B> {
+        self.vm
+    }
+}
+
+impl<B: Backend> MmuLocked<B> for MmuWriteGuard<'_, B> {
+    #[inline]
+    fn vm(&self) -> &Vm<B> {
+        self.vm
+    }
+}
 
 /// The VM's count of invalidations, read ahead of a fault.
 #[derive(Clone, Copy)]
 pub struct MmuSeq(usize);
 
 impl MmuSeq {
-    /// Reads the count. Whatever is looked up afterwards is stale if the count has changed by then.
+    /// Reads the count. Whatever is looked up afterwards is stale once the count has changed.
     #[inline]
     pub fn read<B: Backend>(vm: &Vm<B>) -> Self {
-        // SAFETY: The VM is valid.
-        let seq = unsafe { (&raw const (*vm.as_raw()).mmu_invalidate_seq).read_volatile() };
+        Self::of(vm.as_raw())
+    }
+
+    #[inline]
+    fn of(kvm: *mut bindings::kvm) -> Self {
+        // SAFETY: The callers have a reference to the VM.
+        let seq = unsafe { (&raw const (*kvm).mmu_invalidate_seq).read_volatile() };
         // SAFETY: Always safe to call. Pairs with the `smp_wmb()` in `kvm_mmu_invalidate_end()`.
         unsafe { bindings::smp_rmb() };
         Self(seq)
@@ -140,16 +169,63 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         }
     }
 
-    /// Returns the level of the leaf that maps `hva` in the host's page tables: 0 for 4K or none, 1
-    /// for 2M, 2 for 1G.
+    /// Returns the number of frames, a power of two, of the largest block around `gfn` that the
+    /// host maps by one leaf of its own page tables, and that lies in `slot` at the same offset in
+    /// both address spaces.
     ///
-    /// True for as long as the lock is held, if `must_retry` has said no under the same lock.
+    /// This holds for as long as the lock is held if the page at `gfn` is not
+    /// [stale](Self::backing).
     #[inline]
-    pub fn host_leaf_level(&self, hva: Hva) -> usize {
+    pub fn block_size(&self, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
+        const LEAF: u64 = ENTRIES as u64;
+
+        let gfns = slot.gfns();
+        let host_page = slot.userspace_addr().0 as u64 >> PAGE_SHIFT;
+        let fits = |frames: u64| {
+            let first = gfn.0 & !(frames - 1);
+            (gfns.start.0 ^ host_page) & (frames - 1) == 0
+                && first >= gfns.start.0
+                && first + frames <= gfns.end.0
+        };
+        if !fits(LEAF) {
+            return 1;
+        }
         // SAFETY: The VM is valid, and holds a reference to its `mm`. The helper disables
         // interrupts while it walks the page tables of `mm`, and whoever frees one of those waits
         // for an interrupt on each CPU that uses `mm`.
-        unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, hva.0) as usize }
+        let level =
+            unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, slot.hva(gfn).0) };
+        match level {
+            0 => 1,
+            1 => LEAF,
+            _ if fits(LEAF * LEAF) => LEAF * LEAF,
+            _ => LEAF,
+        }
+    }
+
+    /// Returns the host memory that `page` has been found in, with its neighbours in a block of at
+    /// most `max` frames, for as long as the lock is held.
+    ///
+    /// Returns [`None`] if the page is stale: the host may have changed it since, or it is of
+    /// another VM.
+    #[inline]
+    pub fn backing<'m>(&'m self, page: &FaultedPage<'_>, max: u64) -> Option<Backing<'m, B>> {
+        if page.slot.kvm() != self.vm.as_raw() || self.must_retry(page.seq, page.gfn) {
+            return None;
+        }
+        let frames = if max > 1 {
+            self.block_size(page.slot, page.gfn).min(max)
+        } else {
+            1
+        };
+        // INVARIANT: The page is not stale, and the host maps it by a leaf of so many frames.
+        Some(Backing {
+            mmu: self,
+            gfn: page.gfn,
+            pfn: page.pfn,
+            frames,
+            writable: page.writable,
+        })
     }
 }
 
@@ -180,16 +256,71 @@ pub enum PageFault {
     NoAccess,
 }
 
+/// Host memory that backs guest frames, which may be mapped in the guest while the lock is held.
+/// The MMU notifier takes the mapping away before the host takes the memory.
+///
+/// # Invariants
+///
+/// The frame `gfn` of the VM is backed by `pfn`, and so are its neighbours in the naturally aligned
+/// block of `frames` frames, a power of two. User space lets them be written if `writable`.
+pub struct Backing<'m, B: Backend> {
+    mmu: &'m MmuWriteGuard<'m, B>,
+    gfn: Gfn,
+    pfn: Pfn,
+    frames: u64,
+    writable: bool,
+}
+
+impl<'m, B: Backend> Backing<'m, B> {
+    /// Returns the guard of the lock.
+    #[inline]
+    pub fn mmu(&self) -> &'m MmuWriteGuard<'m, B> {
+        self.mmu
+    }
+
+    /// Returns the guest frame that has faulted.
+    #[inline]
+    pub fn gfn(&self) -> Gfn {
+        self.gfn
+    }
+
+    /// Returns the host frame behind it.
+    #[inline]
+    pub fn pfn(&self) -> Pfn {
+        self.pfn
+    }
+
+    /// Returns the number of frames in the block.
+    #[inline]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Returns whether the host lets the frames be written.
+    #[inline]
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+}
+
 /// A page of the host's memory that backs a guest frame, with a reference to it if it has one.
-pub struct FaultedPage {
+pub struct FaultedPage<'s> {
+    slot: &'s Memslot<'s>,
+    gfn: Gfn,
+    /// The count of invalidations from before the page was found.
+    seq: MmuSeq,
     pfn: Pfn,
     page: *mut bindings::page,
     writable: bool,
 }
 
-impl FaultedPage {
+impl<'s> FaultedPage<'s> {
     #[inline]
-    pub(super) fn new(slot: &Memslot<'_>, gfn: Gfn, write: bool) -> Result<Self, PageFault> {
+    pub(super) fn new(slot: &'s Memslot<'s>, gfn: Gfn, write: bool) -> Result<Self, PageFault> {
+        if !slot.gfns().contains(&gfn) {
+            return Err(PageFault::NoAccess);
+        }
+        let seq = MmuSeq::of(slot.kvm());
         let mut page = core::ptr::null_mut();
         let mut writable = false;
         let foll = if write { bindings::FOLL_WRITE } else { 0 };
@@ -207,17 +338,14 @@ impl FaultedPage {
             Err(PageFault::NoAccess)
         } else {
             Ok(Self {
+                slot,
+                gfn,
+                seq,
                 pfn: Pfn(pfn),
                 page,
                 writable,
             })
         }
-    }
-
-    /// Returns the host frame.
-    #[inline]
-    pub fn pfn(&self) -> Pfn {
-        self.pfn
     }
 
     /// Returns whether the host lets the page be written.
@@ -245,8 +373,8 @@ impl FaultedPage {
     }
 }
 
-impl Drop for FaultedPage {
-    /// Gives the page back without its having been used.
+impl Drop for FaultedPage<'_> {
+    /// Gives the page back unused.
     #[inline]
     fn drop(&mut self) {
         if !self.page.is_null() {
@@ -341,7 +469,7 @@ pub const ENTRIES: usize = PAGE_SIZE / size_of::<u64>();
 
 /// `PAGES` pages of memory, a power of two, contiguous and aligned to their size, that hold a page
 /// table. Charged to the process, and counted as secondary page tables.
-pub struct PageTablePage<const PAGES: usize>(NonNull<AtomicU64>);
+pub struct PageTablePage<const PAGES: usize>(NonNull<Atomic<u64>>);
 
 // SAFETY: The memory is owned, and nothing in it depends on the thread.
 unsafe impl<const PAGES: usize> Send for PageTablePage<PAGES> {}
@@ -357,7 +485,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
         let gfp = bindings::GFP_KERNEL_ACCOUNT | bindings::__GFP_ZERO;
         // SAFETY: Always safe to call.
         let addr = unsafe { bindings::get_free_pages_noprof(gfp, Self::ORDER) };
-        let ptr = NonNull::new(addr as *mut AtomicU64).ok_or(AllocError)?;
+        let ptr = NonNull::new(addr as *mut Atomic<u64>).ok_or(AllocError)?;
         // SAFETY: The pages are ours.
         Ok(unsafe { Self::new_accounted(ptr) })
     }
@@ -366,7 +494,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     ///
     /// `ptr` must point to `PAGES` zeroed pages that nobody else owns.
     #[inline]
-    unsafe fn new_accounted(ptr: NonNull<AtomicU64>) -> Self {
+    unsafe fn new_accounted(ptr: NonNull<Atomic<u64>>) -> Self {
         // SAFETY: The address is of the first of `PAGES` pages that were allocated together.
         unsafe { bindings::kvm_account_pgtable_pages(ptr.as_ptr().cast(), PAGES as c_int) };
         Self(ptr)
@@ -374,7 +502,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
 
     /// Returns the entries.
     #[inline]
-    pub fn entries(&self) -> &[AtomicU64] {
+    pub fn entries(&self) -> &[Atomic<u64>] {
         // SAFETY: `self` owns so many entries, initialized to zero and atomic ever since.
         unsafe { core::slice::from_raw_parts(self.0.as_ptr(), PAGES * ENTRIES) }
     }
@@ -411,7 +539,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     /// `phys` must have been returned by [`into_phys`](Self::into_phys), and ownership must not be
     /// taken back within `'a`.
     #[inline]
-    pub unsafe fn entries_at<'a>(phys: u64) -> &'a [AtomicU64] {
+    pub unsafe fn entries_at<'a>(phys: u64) -> &'a [Atomic<u64>] {
         // SAFETY: By the requirement, so many entries are there for `'a`.
         unsafe {
             core::slice::from_raw_parts(bindings::kvm_phys_to_virt(phys).cast(), PAGES * ENTRIES)

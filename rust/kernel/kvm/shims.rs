@@ -29,9 +29,9 @@ use super::{
     mmu::MmuWriteGuard,
     timer::VcpuTimer,
     vcpu::{
+        LoadPermit,
         LockedVcpu,
         NewVcpu,
-        UnloadedVcpu,
         Vcpu,
         VcpuId, //
     },
@@ -229,10 +229,12 @@ pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
 
 #[doc(hidden)]
 pub unsafe fn vcpu_run<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: The vCPU is valid, and the core holds its mutex.
-    errno(B::run(&mut unsafe {
-        UnloadedVcpu::new(Vcpu::from_raw(vcpu))
-    }))
+    // SAFETY: The vCPU is valid.
+    let vcpu = unsafe { Vcpu::<B>::from_raw(vcpu) };
+    // SAFETY: The core holds the mutex, and has not loaded the vCPU. It loads one by itself only
+    // for a thread that has loaded it before.
+    let (locked, permit) = unsafe { (LockedVcpu::new(vcpu), LoadPermit::new(vcpu)) };
+    errno(B::run(&locked, permit))
 }
 
 /// # Safety
@@ -362,7 +364,10 @@ pub unsafe fn flush_shadow_memslot<B: MmuOps>(
     slot: *mut bindings::kvm_memory_slot,
 ) {
     // SAFETY: Both are valid.
-    let (vm, slot) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(slot)) };
+    let (vm, slot) = unsafe {
+        let vm = Vm::<B>::from_raw(kvm);
+        (vm, Memslot::from_raw(vm, slot))
+    };
     if let Some(slot) = slot {
         B::unmap_slot(vm, &slot);
     }
@@ -375,7 +380,10 @@ pub unsafe fn prepare_memory_region<B: MmuOps>(
     change: bindings::kvm_mr_change,
 ) -> c_int {
     // SAFETY: `kvm` is valid, and `new` is null or valid.
-    let (vm, new) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(new)) };
+    let (vm, new) = unsafe {
+        let vm = Vm::<B>::from_raw(kvm);
+        (vm, Memslot::from_raw(vm, new))
+    };
     errno(B::prepare_slot(
         vm,
         new.as_ref(),
@@ -390,7 +398,10 @@ pub unsafe fn commit_memory_region<B: MmuOps>(
     change: bindings::kvm_mr_change,
 ) {
     // SAFETY: `kvm` is valid, and `new` is null or valid.
-    let (vm, new) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(new)) };
+    let (vm, new) = unsafe {
+        let vm = Vm::<B>::from_raw(kvm);
+        (vm, Memslot::from_raw(vm, new))
+    };
     B::commit_slot(vm, new.as_ref(), MemoryChange::from_raw(change));
 }
 
@@ -441,7 +452,10 @@ pub unsafe fn log_dirty_masked<B: MmuOps>(
     mask: c_ulong,
 ) {
     // SAFETY: Both are valid.
-    let (vm, slot) = unsafe { (Vm::<B>::from_raw(kvm), Memslot::from_raw(slot)) };
+    let (vm, slot) = unsafe {
+        let vm = Vm::<B>::from_raw(kvm);
+        (vm, Memslot::from_raw(vm, slot))
+    };
     if let Some(slot) = slot {
         let base = Gfn(slot.gfns().start.0.wrapping_add(gfn_offset));
         // SAFETY: The core holds the lock for writing.

@@ -118,6 +118,13 @@ impl<B: Backend> Vcpu<B> {
         &self.state().shared
     }
 
+    /// Returns whether there are requests.
+    #[inline]
+    pub fn request_pending(&self) -> bool {
+        // SAFETY: The vCPU is valid; the field is read as an atomic.
+        unsafe { (&raw const (*self.as_raw()).requests).read_volatile() != 0 }
+    }
+
     /// Makes a request, without interrupting the vCPU.
     #[inline]
     pub fn request(&self, request: Request) {
@@ -311,6 +318,31 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         unsafe { (*self.vcpu.as_raw()).wants_to_run }
     }
 
+    /// Loads the vCPU and installs the signal mask that user space has given it, while `f` runs.
+    ///
+    /// Panics if the permit is for another vCPU.
+    #[inline]
+    pub fn with_loaded<R>(
+        &self,
+        permit: LoadPermit<'_, B>,
+        f: impl FnOnce(&LoadedVcpu<'_, B>) -> R,
+    ) -> R {
+        assert!(core::ptr::eq(permit.vcpu, self.vcpu));
+        // SAFETY: The vCPU is valid, its mutex is held, and by the permit it is not loaded. Both
+        // calls are undone below.
+        unsafe {
+            bindings::vcpu_load(self.vcpu.as_raw());
+            bindings::kvm_sigset_activate(self.vcpu.as_raw());
+        }
+        let r = f(&LoadedVcpu { locked: self });
+        // SAFETY: The counterparts of the calls above.
+        unsafe {
+            bindings::kvm_sigset_deactivate(self.vcpu.as_raw());
+            bindings::vcpu_put(self.vcpu.as_raw());
+        }
+        r
+    }
+
     /// Returns whether `request` has been made, and takes it back.
     #[inline]
     pub fn take_request(&self, request: Request) -> bool {
@@ -319,53 +351,25 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
     }
 }
 
-/// A vCPU that this thread is about to run: its mutex is held, and it is not loaded.
+/// The permission to load a vCPU, once.
 ///
-/// Only the entry point of `KVM_RUN` makes one.
-pub struct UnloadedVcpu<'a, B: Backend> {
-    locked: LockedVcpu<'a, B>,
+/// Only the entry point of `KVM_RUN` makes one, and [`LockedVcpu::with_loaded`] consumes it.
+pub struct LoadPermit<'a, B: Backend> {
+    vcpu: &'a Vcpu<B>,
+    _not_send: NotThreadSafe,
 }
 
-impl<'a, B: Backend> core::ops::Deref for UnloadedVcpu<'a, B> {
-    type Target = LockedVcpu<'a, B>;
-
-    #[inline]
-    fn deref(&self) -> &LockedVcpu<'a, B> {
-        &self.locked
-    }
-}
-
-impl<'a, B: VcpuOps> UnloadedVcpu<'a, B> {
+impl<'a, B: Backend> LoadPermit<'a, B> {
     /// # Safety
     ///
-    /// For the whole of `'a`, this thread must hold the vCPU's mutex. The vCPU must not be loaded.
+    /// This thread must hold the vCPU's mutex, and the vCPU must not be loaded, nor be loaded
+    /// otherwise for the whole of `'a`.
     #[inline]
     pub(super) unsafe fn new(vcpu: &'a Vcpu<B>) -> Self {
         Self {
-            // SAFETY: By the requirement.
-            locked: unsafe { LockedVcpu::new(vcpu) },
+            vcpu,
+            _not_send: NotThreadSafe,
         }
-    }
-
-    /// Loads the vCPU and installs the signal mask that user space has given it, while `f` runs.
-    #[inline]
-    pub fn with_loaded<R>(&mut self, f: impl FnOnce(&mut LoadedVcpu<'_, B>) -> R) -> R {
-        let vcpu = self.locked.vcpu.as_raw();
-        // SAFETY: The vCPU is valid, its mutex is held, and it is not loaded: `self` is borrowed
-        // mutably while it is. Both calls are undone below.
-        unsafe {
-            bindings::vcpu_load(vcpu);
-            bindings::kvm_sigset_activate(vcpu);
-        }
-        let r = f(&mut LoadedVcpu {
-            locked: &self.locked,
-        });
-        // SAFETY: The counterparts of the calls above.
-        unsafe {
-            bindings::kvm_sigset_deactivate(vcpu);
-            bindings::vcpu_put(vcpu);
-        }
-        r
     }
 }
 
@@ -434,13 +438,6 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
             return Err(Error::from_errno(r));
         }
         Ok(())
-    }
-
-    /// Returns whether there are requests.
-    #[inline]
-    pub fn request_pending(&self) -> bool {
-        // SAFETY: The vCPU is valid; the field is read as an atomic.
-        unsafe { (&raw const (*self.vcpu.as_raw()).requests).read_volatile() != 0 }
     }
 
     /// Returns whether `request` has been made.
@@ -547,11 +544,18 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     }
 
     /// Runs `f` with the guest's state in memory and not on the hart, and with preemption disabled.
+    ///
+    /// `f` is a function and its argument owns its data, so that neither can bring along a
+    /// reference to this token.
     #[inline]
-    pub fn with_unloaded<R>(&mut self, f: impl FnOnce(&LockedVcpu<'_, B>) -> R) -> R {
+    pub fn with_unloaded<A: 'static, R>(
+        &self,
+        argument: A,
+        f: fn(&LockedVcpu<'_, B>, A) -> R,
+    ) -> R {
         let preempt = PreemptOff::new();
         B::put(self.locked, &preempt);
-        let r = f(self.locked);
+        let r = f(self.locked, argument);
         B::load(self.locked, CpuId::current(), &preempt);
         r
     }

@@ -53,15 +53,21 @@ impl<B: Backend> VcpuTable<B> {
         }
     }
 
-    /// Returns the vCPU with this index, if it has been noted.
+    /// Returns the vCPU with this index, which the guest has chosen, if it has been noted.
     ///
-    /// Guests choose the index, so it stays in bounds even where the check is mispredicted.
+    /// The index stays in bounds even where the check is mispredicted (`array_index_nospec()`).
     #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<&Vcpu<B>> {
+    pub(super) fn get_nospec(&self, index: usize) -> Option<&Vcpu<B>> {
         if index >= SIZE {
             return None;
         }
-        let vcpu = self.vcpus[hidden(index) & (SIZE - 1)].read_once();
+        self.get(hidden(index) & (SIZE - 1))
+    }
+
+    /// Returns the vCPU with this index, if it has been noted.
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> Option<&Vcpu<B>> {
+        let vcpu = self.vcpus.get(index)?.read_once();
         // SAFETY: By the invariants. What is read of the vCPU depends on the address, so it is what
         // was written before that was noted.
         unsafe { Vcpu::from_raw_or_null(vcpu as *mut _) }

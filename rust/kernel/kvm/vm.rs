@@ -107,7 +107,7 @@ impl<B: Backend> Vm<B> {
         // User space usually creates them in the order of their identifiers, from 0.
         self.state()
             .vcpus
-            .get(id.0 as usize)
+            .get_nospec(id.0 as usize)
             .filter(|vcpu| vcpu.id() == id)
     }
 
@@ -214,9 +214,9 @@ impl<B: Backend> Vm<B> {
     }
 
     /// Notes that the guest has written, or may now write, a frame of `slot`.
-    #[inline]
+    #[inline(always)]
     pub fn mark_page_dirty(&self, slot: &Memslot<'_>, gfn: super::Gfn) {
-        if !slot.gfns().contains(&gfn) {
+        if slot.kvm() != self.as_raw() || !slot.gfns().contains(&gfn) {
             return;
         }
         // SAFETY: The VM and the slot are valid, and the frame is one of the slot's.

@@ -97,14 +97,16 @@ impl Level {
     /// Pages of 1G, which the specification calls gigapages.
     pub const GIGAPAGE: Self = Self(2);
 
-    /// Returns the level with this number, 1G at the most: a leaf that is larger than what the host
-    /// has a page of is of no use.
+    /// Returns the level of the largest leaf that maps no more than `frames` pages of 4K, at least
+    /// 1.
     #[inline]
-    pub const fn of_leaf(number: usize) -> Self {
-        match number {
-            0 => Self::PAGE,
-            1 => Self::MEGAPAGE,
-            _ => Self::GIGAPAGE,
+    pub const fn of_block(frames: u64) -> Self {
+        if frames >= Self::GIGAPAGE.pages() {
+            Self::GIGAPAGE
+        } else if frames >= Self::MEGAPAGE.pages() {
+            Self::MEGAPAGE
+        } else {
+            Self::PAGE
         }
     }
 

@@ -29,6 +29,7 @@ use crate::{
             FENCES,
             FENCE_I, //
         },
+        table::Tree,
         tlb::{
             self,
             Stale,
@@ -111,7 +112,7 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
     let local = &vcpu.local().activation;
     let vmid = vm.vmid.last(preempt);
     if local.hgatp.get() != vmid {
-        vm.gstage.load_hgatp(preempt, vmid);
+        Tree::load_hgatp(vcpu.vm(), preempt, vmid);
         local.hgatp.set(vmid);
         // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence
         // everything.

@@ -4,8 +4,8 @@
 
 use crate::{
     abi::pte::{
-        self,
-        Level, //
+        Level,
+        Rights, //
     },
     hart::trap::GuestPageFault,
     mmu::{
@@ -14,8 +14,8 @@ use crate::{
             Span, //
         },
         gstage::{
-            Flush,
-            Mapping, //
+            self,
+            Flush, //
         },
         remote_fence, //
     },
@@ -30,7 +30,6 @@ use kernel::{
         LoadedVcpu,
         Memslot,
         MmuSeq,
-        MmuWriteGuard,
         PageFault,
         SrcuGuard, //
     },
@@ -69,17 +68,15 @@ pub(crate) fn map(
     }
     let (gfn, write) = (fault.gpa.gfn(), fault.writes());
     let vm = vcpu.vm();
-    let gstage = &vm.backend().gstage;
     let logged = slot.logs_dirty_pages() && !slot.is_read_only();
 
-    let seq = MmuSeq::read(vm);
-    if write && logged && make_writable(vcpu, slot, gfn, seq) {
+    if write && logged && make_writable(vcpu, slot, gfn) {
         fence_page(vcpu, gfn);
         return Ok(());
     }
 
     let mut cache = vcpu.local().cache.try_borrow_mut().map_err(|_| EBUSY)?;
-    cache.top_up(vm, gstage.max_new_tables())?;
+    cache.top_up(vm, vm.backend().gstage.max_new_tables())?;
     let page = match slot.fault_in(gfn, write) {
         Ok(page) => page,
         Err(PageFault::HwPoison) => {
@@ -94,35 +91,24 @@ pub(crate) fn map(
         Err(PageFault::NoAccess) => return Err(EFAULT),
     };
 
-    let mmu = vm.mmu_write_lock();
-    if mmu.must_retry(seq, gfn) {
-        return Ok(());
-    }
     // While pages are logged, a page becomes writable only when the guest has been seen to write
-    // it.
+    // it, and pages are mapped one by one.
     let rights = match (page.writable(), write || !logged) {
-        (true, true) => pte::Rights::Writable,
-        (true, false) => pte::Rights::Logged,
-        (false, _) => pte::Rights::ReadOnly,
+        (true, true) => Rights::Writable,
+        (true, false) => Rights::Logged,
+        (false, _) => Rights::ReadOnly,
     };
-    let mapping = Mapping {
-        gfn,
-        pfn: page.pfn(),
-        rights,
-        max_level: if logged {
-            Level::PAGE
-        } else {
-            max_level(&mmu, slot, gfn)
-        },
-    };
-    if rights == pte::Rights::Writable {
-        vm.mark_page_dirty(slot, gfn);
-    }
-    let flush = match gstage.map(&mmu, &mut cache, mapping) {
+    let max_frames = if logged { 1 } else { u64::MAX };
+
+    let mut mmu = vm.mmu_write_lock();
+    let flush = match gstage::map(&mut mmu, &mut cache, &page, max_frames, rights) {
         Ok(flush) => flush,
         Err(EAGAIN) => return Ok(()),
         Err(e) => return Err(e),
     };
+    if rights == Rights::Writable {
+        vm.mark_page_dirty(slot, gfn);
+    }
     page.release_mapped(&mmu);
     drop(mmu);
 
@@ -143,10 +129,11 @@ pub(crate) fn map(
 /// is no such page.
 ///
 /// Most faults are of this kind while user space logs, so it takes the lock for reading only.
-fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, seq: MmuSeq) -> bool {
+fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> bool {
     let vm = vcpu.vm();
+    let seq = MmuSeq::read(vm);
     let mmu = vm.mmu_read_lock();
-    let done = !mmu.must_retry(seq, gfn) && vm.backend().gstage.make_page_writable(&mmu, gfn);
+    let done = !mmu.must_retry(seq, gfn) && gstage::make_page_writable(&mmu, gfn);
     if done {
         vm.mark_page_dirty(slot, gfn);
     }
@@ -157,27 +144,4 @@ fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn, seq
 fn fence_page(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
     let span = Span::new(gfn.gpa().0, PAGE_SIZE as u64);
     remote_fence::queue(vcpu, Fence::Gpa(span));
-}
-
-/// Returns the level of the largest leaf that may map `gfn`: the host must have a page as large,
-/// and the page must lie in the memslot, at the same offset in both address spaces.
-pub(crate) fn max_level(mmu: &MmuWriteGuard<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Level {
-    let gfns = slot.gfns();
-    let host_page = slot.userspace_addr().0 as u64 >> pte::PAGE_SHIFT;
-    let fits = |level: Level| {
-        let mask = level.pages() - 1;
-        let first = level.first(gfn.0);
-        (gfns.start.0 & mask) == (host_page & mask)
-            && first >= gfns.start.0
-            && first + level.pages() <= gfns.end.0
-    };
-    if !fits(Level::MEGAPAGE) {
-        return Level::PAGE;
-    }
-    let host = Level::of_leaf(mmu.host_leaf_level(slot.hva(gfn)));
-    if fits(host) {
-        host
-    } else {
-        Level::MEGAPAGE.min(host)
-    }
 }

@@ -2,8 +2,10 @@
 
 //! The memory of G-stage page tables: a tree of tables that owns its nodes.
 //!
-//! An entry is read as an enum (nothing, a leaf, or a table below), so that the walks in
-//! `gstage.rs` are safe code.
+//! What safe code can do to the tree is what its invariants allow. A walk begins at a guard of the
+//! MMU lock, and so is in the tree of the VM whose lock is held. An entry is read as an enum:
+//! empty, a leaf, or the entry below. A leaf is made from host memory that backs the very frame, by
+//! [`MapWalk`] alone; [`Entry`] can only remove one, or take rights away and give them back.
 
 #![allow(unsafe_code)]
 
@@ -12,6 +14,7 @@ use crate::{
         Level,
         Mode,
         Pte,
+        Rights,
         PAGE_SHIFT,
         ROOT_PAGES, //
     },
@@ -26,80 +29,110 @@ use crate::{
     },
     Riscv, //
 };
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
-};
 use kernel::{
+    access_once::{
+        release_barrier,
+        AccessOnce, //
+    },
     alloc::AllocError,
     kvm::{
+        Backing,
+        FaultedPage,
+        Gfn,
         MmuLocked,
         MmuWriteGuard,
         PageTablePage,
-        PreemptOff, //
+        PreemptOff,
+        UnusedVm,
+        Vm, //
     },
-    num::Bounded, //
+    num::Bounded,
+    prelude::*,
+    sync::atomic::{
+        ordering::Release,
+        Atomic, //
+    },
 };
 
 /// A page table below the root.
 pub(crate) type TablePage = PageTablePage<1>;
 
-/// The root of a page table, which owns all tables below.
+/// The tree of a VM, which owns all tables below its root.
 ///
 /// # Invariants
 ///
 /// In each table of the tree, an entry that is neither empty nor a leaf holds the address that
 /// [`PageTablePage::into_phys`] has returned for a table which that entry owns. Entries at level 0
 /// are empty or leaves. The shape of the tree changes only under the MMU lock, held for writing.
-pub(crate) struct Root {
-    page: PageTablePage<ROOT_PAGES>,
+///
+/// A leaf maps host memory that backs the frames of the entry, with at most the rights that the
+/// host has granted; the MMU notifier removes it before the host takes the memory.
+///
+/// The scheme changes only while the tree is empty and no vCPU uses it.
+pub(crate) struct Tree {
+    root: PageTablePage<ROOT_PAGES>,
+    /// A [`Mode`], by its index in [`Mode::ALL`].
+    mode: Atomic<u32>,
 }
 
-impl Root {
-    /// Allocates an empty tree. May sleep.
-    pub(crate) fn alloc() -> Result<Self, AllocError> {
+impl Tree {
+    /// Allocates an empty tree for a translation scheme. May sleep.
+    pub(crate) fn new(mode: Mode) -> Result<Self, AllocError> {
         // INVARIANT: All entries are empty.
         Ok(Self {
-            page: PageTablePage::alloc()?,
+            root: PageTablePage::alloc()?,
+            mode: Atomic::new(mode as u32),
         })
     }
 
-    /// Returns the host physical address of the root.
-    pub(crate) fn phys(&self) -> u64 {
-        self.page.phys()
+    /// Returns the translation scheme.
+    #[inline]
+    pub(crate) fn mode(&self) -> Mode {
+        match self.mode.read_once() {
+            0 => Mode::Sv39x4,
+            1 => Mode::Sv48x4,
+            _ => Mode::Sv57x4,
+        }
     }
 
-    /// Writes the root and `vmid` to `hgatp`. `mode` is the scheme that the tree is used with.
+    /// Changes the translation scheme of a VM.
+    pub(crate) fn set_mode(vm: &UnusedVm<'_, Riscv>, mode: Mode) {
+        // INVARIANT: Without memory the tree is empty, and without vCPUs nobody uses it.
+        vm.vm().backend().gstage.mode.write_once(mode as u32);
+    }
+
+    /// Returns the number of tables that one mapping may need besides the root.
+    pub(crate) fn max_new_tables(&self) -> usize {
+        self.mode().root_level().levels_below()
+    }
+
+    /// Returns the first frame beyond those that the scheme translates.
     #[inline]
-    pub(crate) fn load_hgatp(&self, preempt: &PreemptOff, mode: Mode, vmid: Vmid) {
+    pub(crate) fn end(&self) -> Gfn {
+        Gfn(1 << (self.mode().gpa_bits() - PAGE_SHIFT))
+    }
+
+    /// Writes the root of a VM and `vmid`, which is or was the VM's, to `hgatp`.
+    #[inline]
+    pub(crate) fn load_hgatp(vm: &Vm<Riscv>, preempt: &PreemptOff, vmid: Vmid) {
+        let tree = &vm.backend().gstage;
         let hgatp = Hgatp::from_raw(0)
-            .with_mode(Bounded::from_expr(mode.hgatp_mode() & 0xf))
+            .with_mode(Bounded::from_expr(tree.mode().hgatp_mode() & 0xf))
             .with_vmid(Bounded::from_expr(vmid.raw() & 0x3fff))
             .with_ppn(Bounded::from_expr(
-                (self.phys() >> PAGE_SHIFT) & ((1 << 44) - 1),
+                (tree.root.phys() >> PAGE_SHIFT) & ((1 << 44) - 1),
             ));
-        // SAFETY: The tree maps nothing but memory of the guest, by the callers of `replace_leaf()`
-        // and `link()`. It lives as long as the VM, and `hgatp` has no effect but while a guest
-        // runs, ahead of which it is written.
+        // SAFETY: By the invariants, the tree maps nothing but memory that the guest may access. It
+        // lives as long as the VM, and a hart walks it only for a vCPU of the VM.
         unsafe { guest_csr::write_hgatp(preempt, hgatp) };
-    }
-
-    /// Returns the root as a table, for as long as the lock is held. `mode` is the scheme that the
-    /// tree is used with.
-    #[inline]
-    pub(crate) fn table<'a>(&'a self, mode: Mode, _: &'a impl MmuLocked) -> Table<'a> {
-        Table {
-            entries: self.page.entries(),
-            level: mode.root_level(),
-        }
     }
 }
 
-impl Drop for Root {
+impl Drop for Tree {
     fn drop(&mut self) {
-        for entry in self.page.entries() {
+        for entry in self.root.entries() {
             // SAFETY: Nobody uses the tree any more, and this entry is freed with it.
-            unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
+            unsafe { free_below(Pte::from_raw(entry.read_once())) };
         }
     }
 }
@@ -116,19 +149,21 @@ unsafe fn free_below(pte: Pte) {
     if pte.is_empty() || pte.is_leaf() {
         return;
     }
-    // SAFETY: By the invariants of `Root`, the entry owns the table; the rest is the requirement.
+    // SAFETY: By the invariants of `Tree`, the entry owns the table; the rest is the requirement.
     let table = unsafe { TablePage::from_phys(pte.phys()) };
     for entry in table.entries() {
         // SAFETY: The table is about to be freed.
-        unsafe { free_below(Pte::from_raw(entry.load(Ordering::Relaxed))) };
+        unsafe { free_below(Pte::from_raw(entry.read_once())) };
     }
 }
 
-/// A table of a tree, borrowed with the tree and with the lock that keeps its shape.
+/// An entry of a table, on the way to the translation of one frame. It is borrowed with the guard
+/// of the lock that keeps the shape of the tree.
 #[derive(Clone, Copy)]
-pub(crate) struct Table<'a> {
-    entries: &'a [AtomicU64],
+pub(crate) struct Entry<'a> {
+    pte: &'a Atomic<u64>,
     level: Level,
+    gfn: Gfn,
 }
 
 /// The contents of an entry.
@@ -137,31 +172,29 @@ pub(crate) enum Node<'a> {
     Empty,
     /// A translation.
     Leaf(Pte),
-    /// A table of the level below.
-    Table(Table<'a>),
-}
-
-impl<'a> Table<'a> {
-    /// Returns the entry that translates `gpa`.
-    #[inline]
-    pub(crate) fn entry(&self, gpa: u64) -> Entry<'a> {
-        let index = self.level.index(gpa, self.entries.len());
-        Entry {
-            // In bounds: the index is below the number of entries, a power of two.
-            pte: &self.entries[index],
-            level: self.level,
-        }
-    }
-}
-
-/// An entry of a table.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry<'a> {
-    pte: &'a AtomicU64,
-    level: Level,
+    /// A table, of which this is the entry for the same frame.
+    Table(Entry<'a>),
 }
 
 impl<'a> Entry<'a> {
+    /// Returns the entry of the root table for `gfn`, in the tree of the VM whose lock is held.
+    #[inline]
+    pub(crate) fn root(mmu: &'a impl MmuLocked<Riscv>, gfn: Gfn) -> Self {
+        let tree = &mmu.vm().backend().gstage;
+        Self::of_table(tree.root.entries(), tree.mode().root_level(), gfn)
+    }
+
+    #[inline]
+    fn of_table(entries: &'a [Atomic<u64>], level: Level, gfn: Gfn) -> Self {
+        let index = level.index(gfn.gpa().0, entries.len());
+        Self {
+            // In bounds: the index is below the number of entries, a power of two.
+            pte: &entries[index],
+            level,
+            gfn,
+        }
+    }
+
     /// Returns the level of the entry.
     #[inline]
     pub(crate) fn level(&self) -> Level {
@@ -169,33 +202,48 @@ impl<'a> Entry<'a> {
     }
 
     /// Reads the entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&self) -> Node<'a> {
-        let pte = Pte::from_raw(self.pte.load(Ordering::Relaxed));
+        let pte = Pte::from_raw(self.pte.read_once());
         match (pte.is_empty(), pte.is_leaf(), self.level.below()) {
             (true, _, _) => Node::Empty,
             (false, true, _) => Node::Leaf(pte),
-            (false, false, Some(below)) => Node::Table(Table {
-                // SAFETY: By the invariants of `Root`, the entry owns this table, and it stays for
-                // as long as the lock is held, which `'a` is part of.
-                entries: unsafe { TablePage::entries_at(pte.phys()) },
-                level: below,
-            }),
+            (false, false, Some(below)) => {
+                // SAFETY: By the invariants of `Tree`, the entry owns this table. The table stays
+                // for as long as the lock is held, which `'a` is part of.
+                let entries = unsafe { TablePage::entries_at(pte.phys()) };
+                Node::Table(Self::of_table(entries, below, self.gfn))
+            }
             // By the invariants, there is no such entry.
             (false, false, None) => Node::Empty,
         }
     }
 
-    /// Replaces the leaf `old`, or an empty entry, by the leaf `new`. Returns `false` if the entry
-    /// is not `old` any more, because a holder of the lock for reading has changed it.
+    /// Removes the leaf, if there is one. The caller fences what the leaf has mapped.
     #[inline]
-    pub(crate) fn replace_leaf(&self, old: Option<Pte>, new: Pte) -> bool {
-        debug_assert!(new.is_leaf());
-        let old = old.unwrap_or(Pte::EMPTY).into_raw();
-        // Release: the contents of the page are visible before the leaf that maps it.
-        self.pte
-            .compare_exchange(old, new.into_raw(), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+    pub(crate) fn remove_leaf(&self) {
+        if let Node::Leaf(_) = self.read() {
+            self.pte.write_once(Pte::EMPTY.into_raw());
+        }
+    }
+
+    /// Makes the leaf read-only. Returns whether it was writable.
+    #[inline]
+    pub(crate) fn write_protect(&self) -> bool {
+        self.update_leaf(|pte| pte.is_writable().then(|| pte.write_protected()))
+    }
+
+    /// Makes the leaf writable again. Returns `false` if there is none, or if the host does not let
+    /// the page be written.
+    #[inline]
+    pub(crate) fn make_writable(&self) -> bool {
+        self.update_leaf(Pte::made_writable)
+    }
+
+    /// Clears the accessed bit of the leaf. Returns whether it was set.
+    #[inline]
+    pub(crate) fn age(&self) -> bool {
+        self.update_leaf(|pte| pte.is_young().then(|| pte.aged()))
     }
 
     /// Replaces the leaf by what `f` returns for it. Returns `false` if the entry is not a leaf, or
@@ -203,65 +251,169 @@ impl<'a> Entry<'a> {
     ///
     /// `f` is called again if the hart, or a holder of the lock for reading, sets a bit meanwhile.
     #[inline]
-    pub(crate) fn update_leaf(&self, f: impl Fn(Pte) -> Option<Pte>) -> bool {
-        self.pte
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |raw| {
-                let leaf = Some(Pte::from_raw(raw)).filter(|pte| pte.is_leaf())?;
-                f(leaf).map(Pte::into_raw)
-            })
-            .is_ok()
-    }
-
-    /// Removes the leaf `old`.
-    #[inline]
-    pub(crate) fn clear_leaf(&self, old: Pte) {
-        debug_assert!(old.is_leaf());
-        self.pte.store(Pte::EMPTY.into_raw(), Ordering::Relaxed);
-    }
-
-    /// Replaces a table by the leaf `new`, makes all vCPUs fence the table, and frees it.
-    ///
-    /// The lock must not be dropped in between: somebody could unmap a page that the old table
-    /// still maps, see the new leaf, and fence only its addresses, which does not drop cached
-    /// pointers to the old table.
-    pub(crate) fn replace_table(&self, new: Pte, mmu: &MmuWriteGuard<'_, Riscv>) {
-        debug_assert!(new.is_leaf());
-        // Release: the contents of the page are visible before the leaf that maps it. Nobody else
-        // changes an entry that leads to a table while the lock is held for writing.
-        let old = Pte::from_raw(self.pte.swap(new.into_raw(), Ordering::Release));
-        remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
-        // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is
-        // in the guest, or reads its memory, has executed the fence.
-        unsafe { free_below(old) };
-    }
-
-    /// Replaces a leaf or an empty entry by a table, which the entry then owns.
-    ///
-    /// `fill` returns the leaf for the entry of the new table with a number, or [`None`] to leave
-    /// the entry empty.
-    #[inline]
-    pub(crate) fn link(
-        &self,
-        page: TablePage,
-        fill: impl Fn(usize) -> Option<Pte>,
-        _: &MmuWriteGuard<'_, Riscv>,
-    ) -> Option<Table<'a>> {
-        let below = self.level.below()?;
-        for (i, entry) in page.entries().iter().enumerate() {
-            if let Some(pte) = fill(i) {
-                entry.store(pte.into_raw(), Ordering::Relaxed);
+    fn update_leaf(&self, f: impl Fn(Pte) -> Option<Pte>) -> bool {
+        let mut old = self.pte.read_once();
+        loop {
+            let leaf = Pte::from_raw(old);
+            if !leaf.is_leaf() {
+                return false;
+            }
+            let Some(new) = f(leaf) else {
+                return false;
+            };
+            match self.pte.cmpxchg(old, new.into_raw(), Release) {
+                Ok(_) => return true,
+                Err(now) => old = now,
             }
         }
-        let phys = page.into_phys();
-        // Release: the entries of the table are visible before the table. INVARIANT: The entry owns
-        // the table from now on.
-        self.pte
-            .store(Pte::table(phys).into_raw(), Ordering::Release);
-        Some(Table {
-            // SAFETY: The entry owns the table, which stays for as long as the lock is held, which
-            // `'a` is part of.
-            entries: unsafe { TablePage::entries_at(phys) },
-            level: below,
+    }
+}
+
+/// A walk to the entry that is to map a frame, which the host backs.
+pub(crate) struct MapWalk<'m> {
+    entry: Entry<'m>,
+    backing: &'m Backing<'m, Riscv>,
+    /// The level of the largest leaf that the block of host memory is large enough for.
+    max_level: Level,
+}
+
+impl<'m> MapWalk<'m> {
+    /// Begins at the root. Returns [`None`] if the scheme does not translate the frame.
+    #[inline]
+    pub(crate) fn new(backing: &'m Backing<'m, Riscv>) -> Option<Self> {
+        let (mmu, gfn) = (backing.mmu(), backing.gfn());
+        (gfn < mmu.vm().backend().gstage.end()).then(|| Self {
+            entry: Entry::root(mmu, gfn),
+            backing,
+            max_level: Level::of_block(backing.frames()),
         })
     }
+
+    /// Goes down to the highest entry that is not a table, or where a leaf would fit, and reads it.
+    #[inline]
+    pub(crate) fn go_down(&mut self) -> Node<'m> {
+        loop {
+            match self.entry.read() {
+                Node::Table(below) if !self.fits() => self.entry = below,
+                node => return node,
+            }
+        }
+    }
+
+    /// Returns whether the block of host memory is large enough for a leaf of this level.
+    #[inline]
+    pub(crate) fn fits(&self) -> bool {
+        self.entry.level <= self.max_level
+    }
+
+    /// Returns the leaf of this level, with no more rights than the host grants.
+    #[inline(always)]
+    fn leaf(&self, rights: Rights) -> Option<Pte> {
+        if !self.fits() {
+            return None;
+        }
+        let rights = if self.backing.writable() {
+            rights
+        } else {
+            Rights::ReadOnly
+        };
+        Some(Pte::leaf(
+            self.entry.level.first(self.backing.pfn().0),
+            rights,
+        ))
+    }
+
+    /// Writes a leaf to an empty entry. Returns `false` if the leaf does not fit.
+    #[inline(always)]
+    pub(crate) fn map(self, rights: Rights) -> bool {
+        let (Some(leaf), Node::Empty) = (self.leaf(rights), self.entry.read()) else {
+            return false;
+        };
+        // The contents of the page are visible before the leaf that maps it. While the lock is held
+        // for writing, nobody else changes an empty entry.
+        release_barrier();
+        self.entry.pte.write_once(leaf.into_raw());
+        true
+    }
+
+    /// Replaces the leaf `old` by one with `rights`, or by the union of both if they map the same
+    /// frames. Returns whether the frames are the same.
+    #[inline]
+    pub(crate) fn remap(self, old: Pte, rights: Rights) -> bool {
+        let Some(leaf) = self.leaf(rights) else {
+            return false;
+        };
+        let same = old.pfn() == leaf.pfn();
+        // Keep what is allowed already: another vCPU may have faulted for more than this one.
+        let new = if same { old.union(leaf) } else { leaf };
+        if new != old {
+            // If a hart sets a bit in between, the guest faults once more.
+            let _ = self
+                .entry
+                .pte
+                .cmpxchg(old.into_raw(), new.into_raw(), Release);
+        }
+        same
+    }
+
+    /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns, and
+    /// goes down to it. Returns [`None`], having done nothing, if there is no level below.
+    #[inline]
+    pub(crate) fn link(&mut self, page: TablePage) -> Option<()> {
+        let below = self.entry.level.below()?;
+        match self.entry.read() {
+            Node::Empty => {}
+            Node::Leaf(old) => {
+                for (i, entry) in page.entries().iter().enumerate() {
+                    entry.write_once(old.part(i, below).into_raw());
+                }
+            }
+            Node::Table(_) => return None,
+        }
+        let phys = page.into_phys();
+        // The entries of the table are visible before the table. INVARIANT: The entry owns the
+        // table from now on.
+        release_barrier();
+        self.entry.pte.write_once(Pte::table(phys).into_raw());
+        if let Node::Table(below) = self.entry.read() {
+            self.entry = below;
+        }
+        Some(())
+    }
+}
+
+/// Replaces the table at the level where `page` fits by one leaf, makes all vCPUs fence the table,
+/// and frees it. Returns `false`, having done nothing, if there is no such table, or if the page is
+/// stale.
+///
+/// Entries that were read before cannot be used after, because they borrow the guard.
+///
+/// The lock is held throughout: if it were released in between, somebody could unmap a page that
+/// the old table still maps, see the new leaf, and fence only its addresses, which does not drop
+/// cached pointers to the old table.
+pub(crate) fn replace_table(
+    mmu: &mut MmuWriteGuard<'_, Riscv>,
+    page: &FaultedPage<'_>,
+    max_frames: u64,
+    rights: Rights,
+) -> bool {
+    let old = {
+        let Some(backing) = mmu.backing(page, max_frames) else {
+            return false;
+        };
+        let Some(mut walk) = MapWalk::new(&backing) else {
+            return false;
+        };
+        let (Node::Table(_), Some(leaf)) = (walk.go_down(), walk.leaf(rights)) else {
+            return false;
+        };
+        // Release: the contents of the page are visible before the leaf that maps it. Nobody else
+        // changes an entry that leads to a table while the lock is held for writing.
+        Pte::from_raw(walk.entry.pte.xchg(leaf.into_raw(), Release))
+    };
+    remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
+    // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is in
+    // the guest, or reads its memory, has executed the fence.
+    unsafe { free_below(old) };
+    true
 }

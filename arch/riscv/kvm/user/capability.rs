@@ -4,6 +4,7 @@
 
 use crate::{
     abi::pte::Mode,
+    mmu::table::Tree,
     vm::MAX_MODE,
     Riscv, //
 };
@@ -56,7 +57,7 @@ pub(crate) fn enable_cap(vm: &Vm<Riscv>, capability: u32, flags: u32, args: [u64
             if Some(mode) > MAX_MODE.as_ref().copied() {
                 return Err(EINVAL);
             }
-            vm.if_unused(|_| vm.backend().gstage.set_mode(mode))
+            vm.if_unused(|unused| Tree::set_mode(unused, mode))
                 .ok_or(EBUSY)
         }
         _ => Err(EINVAL),

@@ -65,19 +65,32 @@ fn a_scheme_has_as_many_levels_below_its_root_as_can_be_gone_down() {
 #[test]
 fn an_entry_begins_at_a_multiple_of_its_size() {
     assert_eq!(Level::PAGE.first(0x1_2345), 0x1_2345);
-    assert_eq!(Level::of_leaf(1).first(0x1_2345), 0x1_2200);
-    assert_eq!(Level::of_leaf(1).first(0x1_2200), 0x1_2200);
-    assert_eq!(Level::of_leaf(2).first(0x5_ffff), 0x4_0000);
+    assert_eq!(Level::MEGAPAGE.first(0x1_2345), 0x1_2200);
+    assert_eq!(Level::MEGAPAGE.first(0x1_2200), 0x1_2200);
+    assert_eq!(Level::GIGAPAGE.first(0x5_ffff), 0x4_0000);
 }
 
 #[test]
 fn levels_translate_4k_2m_and_1g() {
-    let sizes: Vec<_> = (0..3).map(|n| Level::of_leaf(n).size()).collect();
+    let sizes = [Level::PAGE, Level::MEGAPAGE, Level::GIGAPAGE].map(Level::size);
     assert_eq!(sizes, [4 << 10, 2 << 20, 1 << 30]);
-    assert_eq!(Level::of_leaf(1).pages(), 512);
-    assert_eq!(Level::of_leaf(9), Level::of_leaf(2));
-    assert_eq!(Level::of_leaf(1).below(), Some(Level::PAGE));
+    assert_eq!(Level::MEGAPAGE.pages(), 512);
+    assert_eq!(Level::MEGAPAGE.below(), Some(Level::PAGE));
     assert_eq!(Level::PAGE.below(), None);
+}
+
+#[test]
+fn a_block_is_mapped_by_the_largest_leaf_that_it_holds() {
+    for (frames, level) in [
+        (1, Level::PAGE),
+        (511, Level::PAGE),
+        (512, Level::MEGAPAGE),
+        (512 * 512 - 1, Level::MEGAPAGE),
+        (512 * 512, Level::GIGAPAGE),
+        (u64::MAX, Level::GIGAPAGE),
+    ] {
+        assert_eq!(Level::of_block(frames), level);
+    }
 }
 
 #[test]
@@ -92,7 +105,7 @@ fn an_index_is_always_in_the_table() {
     }
     assert_eq!(Level::PAGE.index(0x1f_f000, 512), 0x1ff);
     assert_eq!(Level::PAGE.index(0x20_0000, 512), 0);
-    assert_eq!(Level::of_leaf(1).index(0x20_0000, 512), 1);
+    assert_eq!(Level::MEGAPAGE.index(0x20_0000, 512), 1);
 }
 
 #[test]
@@ -152,8 +165,7 @@ fn aging_changes_nothing_else() {
 
 #[test]
 fn the_parts_of_a_leaf_map_what_it_maps() {
-    for number in 1..3 {
-        let level = Level::of_leaf(number);
+    for level in [Level::MEGAPAGE, Level::GIGAPAGE] {
         let below = level.below().unwrap();
         let large = Pte::leaf(0x4_0000, Rights::Writable);
         for index in [0, 1, 511] {
