@@ -18,7 +18,7 @@ use core::marker::PhantomData;
 /// How many vCPUs a table holds, those with the lowest indices. The others take the core's way.
 pub(super) const SIZE: usize = 64;
 
-/// The vCPUs of a VM by their index, as far as they have been [noted](Self::note).
+/// The vCPUs of a VM by their index, as far as they have been noted.
 ///
 /// # Invariants
 ///
