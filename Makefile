@@ -10,7 +10,8 @@ HARNESS := $(PYTHON) -m harness
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble clean distclean
+WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble docs \
+		     clean distclean
 HARNESS_TARGETS := run shell test logic
 .PHONY: help bench budget $(WORKSPACE_TARGETS) $(HARNESS_TARGETS)
 
@@ -41,6 +42,7 @@ help:
 	@echo '                 what kvm.ko is linked from'
 	@echo '  lint           imports, unsafe code and width of lines; formatting; clippy'
 	@echo '  disassemble    the world switch as the hart executes it'
+	@echo '  docs           the pages as HTML, and rustdoc of the abstractions: build/docs'
 	@echo '  tree           the kernel source with the project laid over it: build/tree'
 	@echo '  rust-analyzer  the project file for editors, at the top of that tree'
 	@echo '  clean          remove what was built; keep what was downloaded'

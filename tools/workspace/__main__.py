@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the targets of the Makefile do that need no host."""
 
-from . import build, command, disassembly, lint, rules, stats
+from . import build, command, disassembly, docs, lint, pins, rules, stats
 from .settings import BUILD
 from .steps import lock, remove
 from .workspace import Workspace
@@ -47,6 +47,12 @@ def lint_(settings):
         lint.run(workspace)
 
 
+def docs_(settings):
+    workspace = Workspace(settings, pins.DOCS_PACKAGES)
+    with workspace.locked():
+        print(f"docs: {docs.make(workspace)}")
+
+
 def clean(settings):
     """Remove what can be made again from what was downloaded."""
     with lock(settings.cache / "lock"):
@@ -67,8 +73,8 @@ def distclean(settings):
 
 VERBS = {
     "tree": tree, "rust-analyzer": rust_analyzer, "stats": stats_,
-    "lint": lint_, "disassemble": disassemble, "clean": clean,
-    "distclean": distclean,
+    "lint": lint_, "disassemble": disassemble, "docs": docs_,
+    "clean": clean, "distclean": distclean,
 }
 
 if __name__ == "__main__":

@@ -70,8 +70,12 @@ class Builder:
 
     def check(self, targets):
         """Compile some targets under clippy."""
+        self.targets("clippy", "CLIPPY=1", *targets)
+
+    def targets(self, what, *arguments):
+        """Configure, and make something else than a kernel."""
         self._begin()
-        self.make("clippy", "CLIPPY=1", *targets)
+        self.make(what, *arguments)
         compiler_warnings.refuse(self.log, self.tree)
 
     def _begin(self):

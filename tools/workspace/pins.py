@@ -32,6 +32,9 @@ COMMON_PACKAGES = (
 # For the drawing that a benchmark ends with, and nothing else.
 BENCH_PACKAGES = ("python3-matplotlib",)
 
+# For the pages as HTML. Without graphviz, the kernel's set-up of Sphinx warns.
+DOCS_PACKAGES = ("graphviz", "python3-sphinx", "python3-yaml")
+
 # What differs from one Debian release to another: the toolchain's packages,
 # the suffix that the kernel's LLVM= takes, and the suite that has a recent
 # enough QEMU when the release itself does not.
