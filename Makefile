@@ -10,7 +10,7 @@ HARNESS := $(PYTHON) -m harness
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble docs \
+WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble docs series \
 		     clean distclean
 HARNESS_TARGETS := run shell test logic
 .PHONY: help bench budget $(WORKSPACE_TARGETS) $(HARNESS_TARGETS)
@@ -43,6 +43,7 @@ help:
 	@echo '  lint           imports, unsafe code and width of lines; formatting; clippy'
 	@echo '  disassemble    the world switch as the hart executes it'
 	@echo '  docs           the pages as HTML, and rustdoc of the abstractions: build/docs'
+	@echo '  series         the project as patches against the kernel: build/series'
 	@echo '  tree           the kernel source with the project laid over it: build/tree'
 	@echo '  rust-analyzer  the project file for editors, at the top of that tree'
 	@echo '  clean          remove what was built; keep what was downloaded'
@@ -62,4 +63,5 @@ help:
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'
 	@echo '  JOBS=              parallel compilations; default one for each CPU'
 	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'
+	@echo '  BUILD=1            series: compile after each patch; 6 minutes or more'
 	@echo '  FULL=1             test: all iterations of what is long; takes two hours'

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the targets of the Makefile do that need no host."""
 
-from . import build, command, disassembly, docs, lint, pins, rules, stats
+from . import (build, command, disassembly, docs, lint, pins, rules, series,
+               stats)
 from .settings import BUILD
 from .steps import lock, remove
 from .workspace import Workspace
@@ -53,6 +54,12 @@ def docs_(settings):
         print(f"docs: {docs.make(workspace)}")
 
 
+def series_(settings):
+    workspace = Workspace(settings, pins.SERIES_PACKAGES)
+    with workspace.locked():
+        series.make(workspace)
+
+
 def clean(settings):
     """Remove what can be made again from what was downloaded."""
     with lock(settings.cache / "lock"):
@@ -74,6 +81,7 @@ def distclean(settings):
 VERBS = {
     "tree": tree, "rust-analyzer": rust_analyzer, "stats": stats_,
     "lint": lint_, "disassemble": disassemble, "docs": docs_,
+    "series": series_,
     "clean": clean, "distclean": distclean,
 }
 

@@ -35,6 +35,9 @@ BENCH_PACKAGES = ("python3-matplotlib",)
 # For the pages as HTML. Without graphviz, the kernel's set-up of Sphinx warns.
 DOCS_PACKAGES = ("graphviz", "python3-sphinx", "python3-yaml")
 
+# For the series of patches.
+SERIES_PACKAGES = ("git",)
+
 # What differs from one Debian release to another: the toolchain's packages,
 # the suffix that the kernel's LLVM= takes, and the suite that has a recent
 # enough QEMU when the release itself does not.

@@ -32,6 +32,7 @@ DEFAULTS = {
     "JOBS": str(os.cpu_count() or 1),
     "TIMEOUT_FACTOR": "1",
     "FULL": "0",
+    "BUILD": "0",
 }
 
 
@@ -50,6 +51,7 @@ class Settings:
     jobs: int
     timeout_factor: float
     full: bool
+    build_series: bool
 
     @classmethod
     def from_environment(cls, environment=None):
@@ -78,6 +80,7 @@ class Settings:
             jobs=_count("JOBS", value("JOBS"), 1024),
             timeout_factor=_factor(value("TIMEOUT_FACTOR")),
             full=_one_of("FULL", value("FULL"), ("0", "1")) == "1",
+            build_series=_one_of("BUILD", value("BUILD"), ("0", "1")) == "1",
         )
         if settings.kernel_src and settings.kernel_tarball:
             raise Failure("KERNEL_SRC and KERNEL_TARBALL are both set.",
