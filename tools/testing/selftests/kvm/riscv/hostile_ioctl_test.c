@@ -21,8 +21,6 @@
 #define FREE_GPA	0x80000000UL
 #define FREE_SLOT	20
 
-#define FORWARD_EXT	SBI_EXT_EXPERIMENTAL_START
-
 /* The kernel's half of the address space, and a hole in ours. */
 #define KERNEL_ADDRESS	(-8192UL)
 

@@ -6,7 +6,7 @@
  * into a page, sets all registers through ONE_REG, runs the vCPU to the MMIO
  * exit, answers, and compares all registers with what the ISA says.
  *
- * The case `refused` makes KVM log "VCPU exit error": that is its answer.
+ * The case `refused` makes the C backend log "VCPU exit error".
  */
 #include <sys/eventfd.h>
 

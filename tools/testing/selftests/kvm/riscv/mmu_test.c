@@ -6,16 +6,14 @@
  * The data slot is mapped at the same address in the guest and in its physical
  * memory, so that "address" means both.
  *
- * The case `hole` makes KVM log "VCPU exit error": that is its answer to user
- * space for memory that is not there.
+ * The cases `protection` and `hole` make the C backend log "VCPU exit error".
  */
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include <asm/barrier.h>
-
+#include "ask_guest.h"
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -345,7 +343,6 @@ TEST_F(mmu, delete_create_move)
 
 /* --- While the guest runs ------------------------------------------------- */
 
-static u64 guest_stop;
 static u64 rounds;
 
 /* Reads and writes all pages, over and over; word 0 is the host's. */
@@ -384,11 +381,6 @@ static void *hammer_thread(void *vcpu)
 	}
 }
 
-static u64 *guest_global(struct kvm_vm *vm, void *global)
-{
-	return addr_gva2hva(vm, (gva_t)global);
-}
-
 /* Until the guest has gone through all pages once more. */
 static void wait_for_round(struct kvm_vm *vm)
 {
@@ -403,17 +395,14 @@ static void wait_for_round(struct kvm_vm *vm)
 static pthread_t start_thread(FIXTURE_DATA(mmu) *self, void *guest,
 			      void *(*run_and_answer)(void *))
 {
-	pthread_t thread;
-
 	vcpu_arch_set_entry_point(self->vcpu, guest);
-	TEST_ASSERT(!pthread_create(&thread, NULL, run_and_answer, self->vcpu),
-		    "pthread_create: %s", strerror(errno));
-	return thread;
+	vcpu_args_set(self->vcpu, 1, BASE);
+	return thread_start(run_and_answer, self->vcpu);
 }
 
 static void end_thread(FIXTURE_DATA(mmu) *self, pthread_t thread)
 {
-	WRITE_ONCE(*guest_global(self->vm, &guest_stop), 1);
+	stop_guest(self->vm);
 	pthread_join(thread, NULL);
 }
 
@@ -435,45 +424,6 @@ TEST_F(mmu, slot_goes_while_running)
 	/* Each time all pages are mapped anew, one by one. */
 	TEST_ASSERT(vcpu_get_stat(self->vcpu, exits) > 30 * PAGES,
 		    "a slot that went was not noticed");
-}
-
-/* Answers one word of guest memory, when asked, as the guest sees it. */
-static u64 asked, answered, answer;
-
-static void guest_watch(void)
-{
-	u64 last = 0, question;
-
-	while (!READ_ONCE(guest_stop)) {
-		/* Keep it in the TLB. */
-		READ_ONCE(*(u64 *)BASE);
-		question = READ_ONCE(asked);
-		if (question == last)
-			continue;
-		/* Read after it was asked, answered after it was read. */
-		smp_mb();
-		WRITE_ONCE(answer, READ_ONCE(*(u64 *)BASE));
-		/* Pairs with the last one of ask(). */
-		smp_mb();
-		last = question;
-		WRITE_ONCE(answered, last);
-	}
-	GUEST_DONE();
-}
-
-static u64 ask(struct kvm_vm *vm)
-{
-	u64 *question = guest_global(vm, &asked);
-	u64 *done = guest_global(vm, &answered);
-
-	/* Asked after whatever the caller has done to the memory. */
-	smp_mb();
-	WRITE_ONCE(*question, *question + 1);
-	while (READ_ONCE(*done) != *question)
-		sched_yield();
-	/* Pairs with the last one of guest_watch(). */
-	smp_mb();
-	return READ_ONCE(*guest_global(vm, &answer));
 }
 
 static void *watcher_thread(void *vcpu)
@@ -524,6 +474,7 @@ TEST_F(mmu, discard_while_running)
 
 	add_slot(self, DEFAULT_VM_MEM_SRC, PAGES, 0);
 	vcpu_arch_set_entry_point(self->vcpu, guest_watch);
+	vcpu_args_set(self->vcpu, 1, BASE);
 	vcpu_thread_start(&watcher, self->vcpu);
 
 	for (i = 1; i <= 100; i++) {
@@ -545,7 +496,7 @@ TEST_F(mmu, discard_while_running)
 		TEST_ASSERT_EQ(ask(self->vm), ~i);
 	}
 
-	WRITE_ONCE(*guest_global(self->vm, &guest_stop), 1);
+	stop_guest(self->vm);
 	vcpu_thread_join(&watcher);
 }
 
@@ -920,7 +871,7 @@ TEST_F(mmu, dirty_log_while_running)
 		vm_mem_region_set_flags(self->vm, SLOT, 0);
 		wait_for_count(self);
 	}
-	WRITE_ONCE(*guest_global(self->vm, &guest_stop), 1);
+	stop_guest(self->vm);
 	vcpu_thread_join(&counter);
 }
 

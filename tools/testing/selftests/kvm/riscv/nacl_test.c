@@ -739,7 +739,7 @@ TEST_F(nacl, garbage_in_csrs)
 		nacl_misuse(NACL_CSR_GARBAGE, EXITS);
 		/* It may do anything, but it can be stopped. */
 		t = (struct vcpu_thread) { .vcpu = vcpu };
-		pthread_create(&t.thread, NULL, run_anything, &t);
+		t.thread = thread_start(run_anything, &t);
 		usleep(1000 + 500 * i);
 		vcpu_thread_stop(&t);
 		kvm_vm_free(vm);

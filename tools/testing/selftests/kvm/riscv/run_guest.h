@@ -90,6 +90,16 @@ static inline void run_guest(struct kvm_vcpu *vcpu, void *guest)
 	run_until_done(vcpu);
 }
 
+/* pthread_create() returns its error, and leaves errno alone. */
+static inline pthread_t thread_start(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, run, arg);
+
+	TEST_ASSERT(!error, "pthread_create: %s", strerror(error));
+	return thread;
+}
+
 /* A vCPU that runs beside the test, until it is done or told to stop. */
 struct vcpu_thread {
 	struct kvm_vcpu *vcpu;
@@ -123,8 +133,7 @@ static inline void vcpu_thread_start(struct vcpu_thread *t, struct kvm_vcpu *vcp
 	t->stop = false;
 	t->done = false;
 	sigaction(SIGUSR1, &action, NULL);
-	TEST_ASSERT(!pthread_create(&t->thread, NULL, vcpu_thread_main, t),
-		    "no thread for a vCPU: %s", strerror(errno));
+	t->thread = thread_start(vcpu_thread_main, t);
 }
 
 /* Waits for the guest to be done. */

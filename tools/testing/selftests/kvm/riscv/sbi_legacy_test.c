@@ -5,6 +5,8 @@
  */
 #include <sched.h>
 
+#include "ask_guest.h"
+#include "fenced_page.h"
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -152,7 +154,6 @@ TEST_F(legacy, console)
 }
 
 static u64 interrupts[NR_VCPUS];
-static bool guest_stop;
 
 static void guest_count_ipi(struct pt_regs *regs)
 {
@@ -212,7 +213,7 @@ static void guest_ipi(void)
 
 	GUEST_ASSERT_EQ(legacy(REMOTE_FENCE_I, (u64)&mask, 1, 2, 3), 0);
 	GUEST_ASSERT_EQ(legacy(REMOTE_FENCE_I, 0, 1, 2, 3), 0);
-	WRITE_ONCE(guest_stop, true);
+	WRITE_ONCE(guest_stop, 1);
 	GUEST_DONE();
 }
 
@@ -327,8 +328,7 @@ TEST_F(legacy, another_vm_in_between)
 
 	intruder[0] = vcpu[0][1];
 	intruder[1] = vcpu[1][0];
-	TEST_ASSERT(!pthread_create(&thread, NULL, intruder_thread, intruder),
-		    "no thread");
+	thread = thread_start(intruder_thread, intruder);
 	/* Its thread goes first on this CPU, unless it sleeps. */
 	while (!vcpu_get_stat(vcpu[0][1], wfi_exit_stat))
 		sched_yield();
@@ -343,18 +343,6 @@ TEST_F(legacy, another_vm_in_between)
 		kvm_vm_free(vm[i]);
 }
 
-/* A page that the other hart reads all the time, and whose mapping changes. */
-static u64 *guest_pte;
-static u64 page_gva;
-static u64 ptes[2];
-
-static void guest_read_page(void)
-{
-	while (!READ_ONCE(guest_stop))
-		WRITE_ONCE(interrupts[1], READ_ONCE(*(u64 *)page_gva));
-	GUEST_DONE();
-}
-
 static void guest_fence(void)
 {
 	const u64 second = BIT(1);
@@ -362,42 +350,27 @@ static void guest_fence(void)
 
 	for (i = 0; i < 100; i++) {
 		u64 vector = i & 2 ? 0 : (u64)&second;
-		u64 start = i & 4 ? 0 : page_gva, size = i & 4 ? 0 : 4096;
+		u64 start = i & 4 ? 0 : fence_gva, size = i & 4 ? 0 : 4096;
 		u64 now = i & 1;
 
-		WRITE_ONCE(*guest_pte, ptes[now]);
+		WRITE_ONCE(*guest_pte, fence_ptes[now]);
 		GUEST_ASSERT_EQ(legacy(i & 8 ? REMOTE_SFENCE_VMA : REMOTE_SFENCE_VMA_ASID,
 				       vector, start, size, 0), 0);
-		/* What the other hart reads from now on is new, but for one read. */
-		WRITE_ONCE(interrupts[1], 0);
-		while (!READ_ONCE(interrupts[1]))
-			cpu_relax();
-		WRITE_ONCE(interrupts[1], 0);
-		while (!READ_ONCE(interrupts[1]))
-			cpu_relax();
-		GUEST_ASSERT_EQ(READ_ONCE(interrupts[1]), now + 1);
+		GUEST_ASSERT_EQ(guest_ask(), fence_values[now]);
 	}
-	WRITE_ONCE(guest_stop, true);
+	WRITE_ONCE(guest_stop, 1);
 	GUEST_DONE();
 }
 
+/* What the other hart reads after the call is what the new mapping has. */
 TEST_F(legacy, sfence)
 {
 	struct vcpu_thread other;
-	int i;
 
 	REQUIRE_V01();
-	page_gva = vm_alloc_pages(self->vm, 2);
-	for (i = 0; i < 2; i++) {
-		ptes[i] = *pte_of(self->vm, page_gva + i * 4096);
-		*(u64 *)addr_gva2hva(self->vm, page_gva + i * 4096) = i + 1;
-	}
-	guest_pte = map_pte(self->vm, page_gva);
-	sync_global_to_guest(self->vm, page_gva);
-	sync_global_to_guest(self->vm, ptes);
-	sync_global_to_guest(self->vm, guest_pte);
-
-	vcpu_arch_set_entry_point(self->vcpu[1], guest_read_page);
+	prepare_fence_page(self->vm);
+	vcpu_arch_set_entry_point(self->vcpu[1], guest_watch);
+	vcpu_args_set(self->vcpu[1], 1, fence_gva);
 	vcpu_thread_start(&other, self->vcpu[1]);
 	run_guest(self->vcpu[0], guest_fence);
 	vcpu_thread_join(&other);

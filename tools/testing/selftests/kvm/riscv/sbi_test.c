@@ -8,6 +8,8 @@
  */
 #include <asm/barrier.h>
 
+#include "ask_guest.h"
+#include "fenced_page.h"
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -385,8 +387,6 @@ static void guest_count_ipi(struct pt_regs *regs)
 	WRITE_ONCE(interrupts[me], interrupts[me] + 1);
 }
 
-static bool guest_stop;
-
 static void guest_wait_for_ipis(void)
 {
 	csr_write(CSR_SIE, IE_SIE);
@@ -439,7 +439,7 @@ static void guest_ipi(void)
 	guest_expect_ipi(0, 3);
 	guest_expect_ipi(1, 52);
 
-	WRITE_ONCE(guest_stop, true);
+	WRITE_ONCE(guest_stop, 1);
 	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2, 0));
 	GUEST_DONE();
 }
@@ -456,43 +456,6 @@ TEST_F(sbi, ipi)
 }
 
 /* --- Remote fences ------------------------------------------------------- */
-
-static u64 *guest_pte;		/* of the page at fence_gva, as the guest sees it */
-static u64 fence_gva;
-static u64 fence_ptes[2];	/* two mappings of it */
-static u64 fence_values[2];	/* what is there, by either */
-static u64 asked, answered, answer;
-
-/* Reads fence_gva when asked, and in between as well: it stays in the TLB. */
-static void guest_reader(void)
-{
-	u64 value, last = 0;
-
-	while (!READ_ONCE(guest_stop)) {
-		value = READ_ONCE(*(u64 *)fence_gva);
-		if (READ_ONCE(asked) != last) {
-			last = READ_ONCE(asked);
-			value = READ_ONCE(*(u64 *)fence_gva);
-			WRITE_ONCE(answer, value);
-			/* Pairs with guest_ask(). */
-			smp_mb();
-			WRITE_ONCE(answered, last);
-		}
-	}
-	GUEST_DONE();
-}
-
-static u64 guest_ask(void)
-{
-	u64 question = READ_ONCE(asked) + 1;
-
-	WRITE_ONCE(asked, question);
-	while (READ_ONCE(answered) != question)
-		cpu_relax();
-	/* The answer is read after it was given. */
-	smp_mb();
-	return READ_ONCE(answer);
-}
 
 static void guest_fence(void)
 {
@@ -532,38 +495,22 @@ static void guest_fence(void)
 				       "fence of %s: the other hart reads 0x%lx, not 0x%lx",
 				       fences[i].what, value, fence_values[turn]);
 		}
-	WRITE_ONCE(guest_stop, true);
+	WRITE_ONCE(guest_stop, 1);
 	GUEST_DONE();
 }
 
-static void prepare_fence_page(struct kvm_vm *vm)
-{
-	gva_t pages = vm_alloc_pages(vm, 2);
-	int i;
-
-	fence_gva = pages;
-	for (i = 0; i < 2; i++) {
-		fence_ptes[i] = *pte_of(vm, pages + i * 4096);
-		fence_values[i] = 0x1111111111111111UL * (i + 1);
-		*(u64 *)addr_gva2hva(vm, pages + i * 4096) = fence_values[i];
-	}
-	guest_pte = map_pte(vm, fence_gva);
-	sync_global_to_guest(vm, fence_gva);
-	sync_global_to_guest(vm, fence_ptes);
-	sync_global_to_guest(vm, fence_values);
-	sync_global_to_guest(vm, guest_pte);
-}
-
 /*
- * A fence is over when its call returns. The other hart's TLB is a real one,
- * under an emulator too: without the fence it keeps the old mapping.
+ * A fence is over when its call returns. QEMU empties a hart's TLB whenever the
+ * hart leaves a guest, so this shows that the other hart has left it; the fences
+ * themselves are compared by nacl_test.
  */
 TEST_F(sbi, fence)
 {
 	struct vcpu_thread other;
 
 	prepare_fence_page(self->vm);
-	vcpu_arch_set_entry_point(self->vcpu[1], guest_reader);
+	vcpu_arch_set_entry_point(self->vcpu[1], guest_watch);
+	vcpu_args_set(self->vcpu[1], 1, fence_gva);
 	vcpu_thread_start(&other, self->vcpu[1]);
 	run_guest(self->vcpu[0], guest_fence);
 	vcpu_thread_join(&other);
@@ -579,18 +526,10 @@ static u32 *guest_code_page;
 static void guest_caller(void)
 {
 	u64 (*function)(void) = (void *)guest_code_page;
-	u64 question, last = 0;
 
-	while (!READ_ONCE(guest_stop)) {
-		question = READ_ONCE(asked);
-		if (question == last)
-			continue;
-		last = question;
-		WRITE_ONCE(answer, function());
-		/* Pairs with guest_ask(). */
-		smp_mb();
-		WRITE_ONCE(answered, question);
-	}
+	while (!READ_ONCE(guest_stop))
+		if (guest_is_asked())
+			guest_answer(function());
 	GUEST_DONE();
 }
 
@@ -604,7 +543,7 @@ static void guest_fence_i(void)
 					   n & 1 ? 2 : 0, n & 1 ? 0 : ALL_HARTS));
 		GUEST_ASSERT_EQ(guest_ask(), n);
 	}
-	WRITE_ONCE(guest_stop, true);
+	WRITE_ONCE(guest_stop, 1);
 	GUEST_DONE();
 }
 

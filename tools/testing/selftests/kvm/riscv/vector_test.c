@@ -303,7 +303,7 @@ TEST_F(vector, kept)
 	int calls = 0;
 
 	pin_self_to_cpu(0);
-	TEST_ASSERT(!pthread_create(&other, NULL, vector_thread, NULL), "no thread");
+	other = thread_start(vector_thread, NULL);
 	vcpu_args_set(self->vcpu[0], 3, 0, 0, ROUNDS);
 	while (run_to_call(self->vcpu[0]))
 		calls++;

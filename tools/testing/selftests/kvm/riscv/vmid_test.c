@@ -78,8 +78,7 @@ TEST(vmid)
 		sync_global_to_guest(m[i].vm, mine);
 	}
 	for (i = 0; i < NR_VMS; i++)
-		TEST_ASSERT(!pthread_create(&m[i].thread, NULL, machine_thread, &m[i]),
-			    "no thread for a VM");
+		m[i].thread = thread_start(machine_thread, &m[i]);
 	for (i = 0; i < NR_VMS; i++) {
 		pthread_join(m[i].thread, NULL);
 		kvm_vm_free(m[i].vm);

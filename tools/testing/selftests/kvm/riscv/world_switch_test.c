@@ -77,6 +77,9 @@ struct area {
 	u64 saved[NR_X];	/* what it finds afterwards */
 	u64 frame[16];		/* the registers of the C code around it */
 };
+static_assert(offsetof(struct area, saved) == AREA_SAVED);
+static_assert(offsetof(struct area, frame) == AREA_FRAME);
+static_assert(sizeof(struct area) <= AREA_BYTES);
 
 #define STRING(x...)		#x
 #define EXPAND(x...)		STRING(x)
@@ -446,7 +449,6 @@ static struct kvm_vm *create_vm(struct kvm_vcpu **vcpu, struct area **area)
 	gva_t page = vm_alloc_page(vm);
 	int i;
 
-	TEST_ASSERT(sizeof(struct area) <= AREA_BYTES, "AREA_BYTES too small");
 	virt_pg_map(vm, 0, addr_gva2gpa(vm, page));
 	virt_pg_map(vm, MMIO_GVA, MMIO_GPA);
 
@@ -626,8 +628,8 @@ TEST_F(world_switch, two_vms)
 
 	start(self->vcpu[0], guest_spin, 0, 20);
 	start(vcpu[1], guest_spin, 1, 20);
-	pthread_create(&thread[0], NULL, run_to_the_end, self->vcpu[0]);
-	pthread_create(&thread[1], NULL, run_to_the_end, vcpu[1]);
+	thread[0] = thread_start(run_to_the_end, self->vcpu[0]);
+	thread[1] = thread_start(run_to_the_end, vcpu[1]);
 	for (i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	kvm_vm_free(vm);
@@ -1027,7 +1029,7 @@ TEST_F(world_switch, host_survives)
 	sigaddset(&usr1, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
 	for (i = 0; i < 2; i++)
-		pthread_create(&thread[i], NULL, system_calls, &calls[i]);
+		thread[i] = thread_start(system_calls, &calls[i]);
 	sigaction(SIGUSR1, &action, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
 	TEST_ASSERT(!timer_create(CLOCK_MONOTONIC, &to_us, &timer) &&
@@ -1129,7 +1131,7 @@ TEST_F(world_switch, float)
 		SKIP(return, "the hart has no D extension");
 
 	pin_self_to_cpu(0);
-	pthread_create(&other, NULL, float_thread, NULL);
+	other = thread_start(float_thread, NULL);
 	vcpu_arch_set_entry_point(vcpu, guest_float);
 	vcpu_args_set(vcpu, 1, 5 * ROUNDS);
 
