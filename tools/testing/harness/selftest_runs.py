@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """How the kernel's own kvm selftests are run, from one readable table."""
 
+import fnmatch
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from workspace.errors import Failure
@@ -87,6 +89,16 @@ def of_all(programs):
     ours = (Run(name) for name in programs
             if name not in (*upstream.programs, *DEBUG_ONLY, *NACL_ONLY))
     return sorted((*upstream.runs, *ours), key=lambda run: bool(run.memory))
+
+
+def matching(patterns: Iterable[str], names: Iterable[str]) -> set[str]:
+    """The names that a list of patterns is about; each matches at least one."""
+    names = set(names)
+    found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+    idle = [pattern for pattern, matched in found.items() if not matched]
+    if idle:
+        raise Failure(f"No selftest is called {', '.join(idle)}.")
+    return {name for matched in found.values() for name in matched}
 
 
 def _entries(entries, kind, table, name):

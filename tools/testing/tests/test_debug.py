@@ -26,7 +26,7 @@ KMEMLEAK = "/sys/kernel/debug/kmemleak"
 KMEMLEAK_AGE = 6
 KMEMLEAK_REPORT = re.compile(r"^.*kmemleak: \d+ new suspected.*$", re.M)
 # Of the project's own, what is for the full run alone.
-LONG = ("riscv/world_switch_test",)
+LONG = ("riscv/world_switch_*",)
 # Of the kernel's own, besides all of the project's.
 UPSTREAM = (
     "coalesced_io_test",
@@ -41,15 +41,18 @@ def pytest_generate_tests(metafunc):
         runs = (*selftest_runs.of_all(report.artifacts.programs),
                 *(selftest_runs.Run(name)
                   for name in selftest_runs.DEBUG_ONLY))
+        names = [run.name for run in runs]
+        long = selftest_runs.matching(LONG, names)
+        upstream = selftest_runs.matching(UPSTREAM, names)
         metafunc.parametrize("watched", [
             pytest.param(run, id=run.name) for run in runs
-            if is_watched(run, report.settings.full)])
+            if is_watched(run, long, upstream, report.settings.full)])
 
 
-def is_watched(run, full):
+def is_watched(run, long, upstream, full):
     if run.program in selftests.ours():
-        return full or run.program not in LONG
-    return run.name in UPSTREAM or full and not (run.memory or run.long)
+        return full or run.name not in long
+    return run.name in upstream or full and not (run.memory or run.long)
 
 
 @pytest.fixture(scope="module")

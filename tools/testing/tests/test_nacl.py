@@ -25,8 +25,8 @@ WHOLE = ("all", "none", "sync_csr+sync_hfence",
 # On the others, these: world switch, page tables and the log of dirty pages,
 # timer, IPIs, fences.
 CORE = (
-    "riscv/world_switch_test",
-    "riscv/mmu_test",
+    "riscv/world_switch_*",
+    "riscv/mmu_*",
     "riscv/sbi_test",
     "riscv/vmid_test",
     "arch_timer",
@@ -79,9 +79,10 @@ def pytest_generate_tests(metafunc):
                              ids=names)
         return
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
+    core = selftest_runs.matching(CORE, (run.name for run in runs))
     pairs = [(where, run, f"{name}-{run.name}")
              for where, name in zip(chosen, names) for run in runs
-             if run.name in CORE or where[-1] in WHOLE
+             if run.name in core or where[-1] in WHOLE
              and not (run.memory or run.long)]
     metafunc.parametrize("slot, run", [pair[:2] for pair in pairs],
                          indirect=["slot"], scope="session",

@@ -8,8 +8,7 @@ from harness.vm import Vm
 
 CPU = "rv64-no-sstc"
 # What sets timers and waits for them, but for what is about Sstc itself.
-PROGRAMS = ("riscv/sbi_test", "riscv/sbi_legacy_test",
-            "riscv/world_switch_test")
+PROGRAMS = ("riscv/sbi_*", "riscv/world_switch_*")
 
 
 def configurations(metafunc):
@@ -23,9 +22,9 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("slot", chosen, indirect=True, scope="session",
                          ids=slots.ids(chosen))
     if "run" in metafunc.fixturenames:
-        runs = [run for run in selftest_runs.of_all(
-                    metafunc.config.report.artifacts.programs)
-                if run.name in PROGRAMS]
+        runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
+        names = selftest_runs.matching(PROGRAMS, (run.name for run in runs))
+        runs = [run for run in runs if run.name in names]
         metafunc.parametrize("run", runs, ids=[run.name for run in runs])
 
 

@@ -310,6 +310,14 @@ class TestSelftestRuns:
         with pytest.raises(Failure, match=complaint):
             self.read(tmp_path, text)
 
+    def test_a_name_of_no_program_is_refused(self):
+        names = ("riscv/mmu_slots_test", "riscv/mmu_faults_test", "a -u X")
+        assert selftest_runs.matching(("riscv/mmu_*", "a -u X"), names) == \
+            set(names)
+        assert selftest_runs.matching(("*_slots_test",), names) == {names[0]}
+        with pytest.raises(Failure, match=r"called b, riscv/x\*\."):
+            selftest_runs.matching(("a*", "b", "riscv/x*"), names)
+
 
 class TestVerdicts:
     ASSERTION = "==== Test Assertion Failure ====\n"
