@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The log of dirty pages: each page that was written is in it, and no other one,
+ * whatever the size of the host's pages and whoever shares them.
+ */
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "ask_guest.h"
+#include "mmu_guest.h"
+
+#define BITMAP_WORDS	(2 * HUGE / PAGE / 64)
+
+static u64 bitmap[BITMAP_WORDS];
+
+/* Of the first 128 pages, exactly these have been written. */
+static void expect_dirty(FIXTURE_DATA(mmu) *self, const char *what, u64 low, u64 high)
+{
+	memset(bitmap, 0xff, sizeof(bitmap));
+	kvm_vm_get_dirty_log(self->vm, SLOT, bitmap);
+	TEST_ASSERT(bitmap[0] == low, "%s: pages 0x%lx of the first 64 are dirty, not 0x%lx",
+		    what, bitmap[0], low);
+	TEST_ASSERT(bitmap[1] == high, "%s: pages 0x%lx of the next 64 are dirty, not 0x%lx",
+		    what, bitmap[1], high);
+}
+
+static void write_pages(FIXTURE_DATA(mmu) *self, u64 low, u64 high)
+{
+	u64 page;
+
+	for (page = 0; page < 128; page++)
+		if ((page < 64 ? low >> page : high >> (page - 64)) & 1)
+			guest_write(self, BASE + page * PAGE, page);
+}
+
+static void log_dirty_pages(FIXTURE_DATA(mmu) *self)
+{
+	u64 page;
+
+	/* Mapped writable before the log is switched on. */
+	write_pages(self, -1UL, 0);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	expect_dirty(self, "nothing written", 0, 0);
+
+	write_pages(self, 0x8000000000000001, 0x10);
+	expect_dirty(self, "three pages written", 0x8000000000000001, 0x10);
+	expect_dirty(self, "nothing written since", 0, 0);
+
+	/* Reading is not writing, neither what is mapped nor what is not. */
+	for (page = 0; page < 128; page++)
+		guest_read(self, BASE + page * PAGE);
+	expect_dirty(self, "all pages read", 0, 0);
+
+	write_pages(self, 0x8000000000000001, 0x10);
+	expect_dirty(self, "the same pages again", 0x8000000000000001, 0x10);
+	write_pages(self, -1UL, -1UL);
+	expect_dirty(self, "all pages written", -1UL, -1UL);
+}
+
+static void log_again(FIXTURE_DATA(mmu) *self)
+{
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	write_pages(self, -1UL, -1UL);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	write_pages(self, 2, 0);
+	expect_dirty(self, "switched off and on again", 2, 0);
+}
+
+TEST_F(mmu, dirty_log)
+{
+	add_slot(self, DEFAULT_VM_MEM_SRC, 128, 0);
+	memset(self->memory, 1, 128 * PAGE);
+	start_obeying(self->vcpu);
+	log_dirty_pages(self);
+	log_again(self);
+}
+
+static void guest_count(void)
+{
+	u64 n = 0;
+
+	while (!READ_ONCE(guest_stop))
+		WRITE_ONCE(*(u64 *)BASE, ++n);
+	GUEST_DONE();
+}
+
+static void wait_for_count(FIXTURE_DATA(mmu) *self)
+{
+	u64 now = READ_ONCE(*host_word(self, 0));
+
+	while (READ_ONCE(*host_word(self, 0)) < now + 10)
+		sched_yield();
+}
+
+/* A page that the log has taken for clean is not writable in any TLB. */
+TEST_F(mmu, dirty_log_while_running)
+{
+	struct vcpu_thread counter;
+	int i;
+
+	add_slot(self, DEFAULT_VM_MEM_SRC, 128, 0);
+	memset(self->memory, 1, 128 * PAGE);
+	vcpu_arch_set_entry_point(self->vcpu, guest_count);
+	vcpu_thread_start(&counter, self->vcpu);
+	*host_word(self, 0) = 0;
+	wait_for_count(self);
+
+	for (i = 0; i < 50; i++) {
+		vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+		wait_for_count(self);
+		expect_dirty(self, "written since the log is on", 1, 0);
+		wait_for_count(self);
+		expect_dirty(self, "written since it was read", 1, 0);
+		vm_mem_region_set_flags(self->vm, SLOT, 0);
+		wait_for_count(self);
+	}
+	stop_guest(self->vm);
+	vcpu_thread_join(&counter);
+}
+
+TEST_F(mmu, dirty_log_of_huge_pages)
+{
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	/* All in one huge page, of which the log is still one of small ones. */
+	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
+	memset(self->memory, 0, HUGE);
+	start_obeying(self->vcpu);
+	log_dirty_pages(self);
+	if (!is_rust_backend())
+		SKIP(return, "the C backend hangs in a write to small pages that were a huge one, once they are no longer logged");
+	log_again(self);
+
+	/* The log ends, and with it the small pages: the tables go as well. */
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	write_in_large(self, "no longer logged");
+}
+
+/*
+ * Write protection is not always there for the log's sake: the page may be
+ * shared, by a fork or, being the page of zeros, by every process of the host.
+ */
+TEST_F(mmu, dirty_log_of_shared_pages)
+{
+	u64 *zeros, page;
+	int status;
+	pid_t child;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend lets a guest write into the host's page of zeros");
+	zeros = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(zeros != MAP_FAILED && !READ_ONCE(*zeros), "no page of zeros");
+	add_slot(self, DEFAULT_VM_MEM_SRC, 128, 0);
+	start_obeying(self->vcpu);
+
+	/* Read only so far: the host has given all of them that one page. */
+	for (page = 0; page < PAGES; page++)
+		TEST_ASSERT_EQ(guest_read(self, BASE + page * PAGE), 0);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	for (page = 0; page < PAGES; page += 2)
+		guest_write(self, BASE + page * PAGE, page + 1);
+	TEST_ASSERT(!READ_ONCE(*zeros), "the guest wrote into the host's page of zeros");
+	for (page = 0; page < PAGES; page++)
+		TEST_ASSERT_EQ(*host_word(self, page), page & 1 ? 0 : page + 1);
+	expect_dirty(self, "every other page", 0x5555555555555555, 0);
+
+	child = fork();
+	TEST_ASSERT(child >= 0, "fork: %s", strerror(errno));
+	if (!child) {
+		while (READ_ONCE(*host_word(self, 0)) == 1 && getppid() != 1)
+			usleep(1000);
+		_exit(getppid() == 1 ? 0 : 1);
+	}
+	/* Mapped for reading first: the log's fast path is for such pages. */
+	TEST_ASSERT_EQ(guest_read(self, BASE), 1);
+	guest_write(self, BASE, 1000);
+	TEST_ASSERT_EQ(*host_word(self, 0), 1000);
+	usleep(50000);
+	TEST_ASSERT(!waitpid(child, &status, WNOHANG),
+		    "the fork saw what the guest wrote after it");
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+}
+
+TEST_F(mmu, dirty_log_cleared_by_hand)
+{
+	if (!kvm_has_cap(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2))
+		SKIP(return, "KVM has no KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+	vm_enable_cap(self->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		      KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+	add_slot(self, DEFAULT_VM_MEM_SRC, 128, KVM_MEM_LOG_DIRTY_PAGES);
+	memset(self->memory, 1, 128 * PAGE);
+	start_obeying(self->vcpu);
+
+	write_pages(self, 0xf, 1);
+	expect_dirty(self, "written", 0xf, 1);
+	expect_dirty(self, "read does not clear", 0xf, 1);
+
+	/* Two of the first 64 pages, then the others. */
+	memset(bitmap, 0, sizeof(bitmap));
+	bitmap[0] = 3;
+	kvm_vm_clear_dirty_log(self->vm, SLOT, bitmap, 0, 64);
+	expect_dirty(self, "two cleared", 0xc, 1);
+	write_pages(self, 1, 0);
+	expect_dirty(self, "one written again", 0xd, 1);
+
+	bitmap[0] = -1UL;
+	kvm_vm_clear_dirty_log(self->vm, SLOT, bitmap, 64, 64);
+	expect_dirty(self, "the second half cleared", 0xd, 0);
+	bitmap[0] = -1UL;
+	kvm_vm_clear_dirty_log(self->vm, SLOT, bitmap, 0, 64);
+	expect_dirty(self, "all cleared", 0, 0);
+	write_pages(self, 0xf, 1);
+	expect_dirty(self, "all written again", 0xf, 1);
+}
+
+TEST_HARNESS_MAIN

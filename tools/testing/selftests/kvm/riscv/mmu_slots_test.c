@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Slots that are read-only, that move, and that come and go, also while the guest
+ * runs.
+ */
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "ask_guest.h"
+#include "mmu_guest.h"
+
+#define SLOT_IS_GONE	0x5555UL
+
+static void expect_mmio(struct kvm_vcpu *vcpu, bool is_write, u64 address, u64 value)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 data;
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_MMIO);
+	TEST_ASSERT_EQ(run->mmio.phys_addr, address);
+	TEST_ASSERT_EQ(run->mmio.len, 8);
+	TEST_ASSERT_EQ(run->mmio.is_write, is_write);
+	if (is_write) {
+		memcpy(&data, run->mmio.data, sizeof(data));
+		TEST_ASSERT_EQ(data, value);
+	} else {
+		memcpy(run->mmio.data, &value, sizeof(value));
+	}
+}
+
+/* A store to a read-only slot is MMIO; loads and fetches are not. */
+TEST_F(mmu, read_only_slot)
+{
+	u64 round;
+
+	add_slot(self, DEFAULT_VM_MEM_SRC, PAGES, KVM_MEM_READONLY);
+	start_obeying(self->vcpu);
+
+	for (round = 0; round < 3; round++) {
+		*host_word(self, round) = 0xabcd + round;
+		/* First touched by the store in round 1. */
+		if (round != 1)
+			TEST_ASSERT_EQ(guest_read(self, BASE + round * PAGE), 0xabcd + round);
+		give_order(self->vm, WRITE, BASE + round * PAGE, 0x1234);
+		expect_mmio(self->vcpu, true, BASE + round * PAGE, 0x1234);
+		take_result(self);
+		TEST_ASSERT_EQ(guest_read(self, BASE + round * PAGE), 0xabcd + round);
+		TEST_ASSERT_EQ(*host_word(self, round), 0xabcd + round);
+	}
+
+	*(u32 *)host_word(self, 8) = RET;
+	guest_call(self, BASE + 8 * PAGE);
+
+	/* KVM will not change it in place; deleted and made anew, it may. */
+	vm_mem_region_delete(self->vm, SLOT);
+	vm_userspace_mem_region_add(self->vm, DEFAULT_VM_MEM_SRC, BASE, SLOT, PAGES, 0);
+	self->memory = addr_gpa2hva(self->vm, BASE);
+	guest_write(self, BASE, 0x1234);
+	TEST_ASSERT_EQ(*host_word(self, 0), 0x1234);
+}
+
+TEST_F(mmu, delete_create_move)
+{
+	const u64 moved = BASE + 0x10000000;
+	u64 round;
+
+	add_slot(self, DEFAULT_VM_MEM_SRC, PAGES, 0);
+	virt_map(self->vm, moved, moved, PAGES);
+	start_obeying(self->vcpu);
+
+	for (round = 0; round < 5; round++) {
+		u64 page = round * 3, address = BASE + page * PAGE;
+
+		*host_word(self, page) = 100 + round;
+		TEST_ASSERT_EQ(guest_read(self, address), 100 + round);
+		guest_write(self, address + 8, round);
+
+		vm_mem_region_move(self->vm, SLOT, moved);
+		TEST_ASSERT_EQ(guest_read(self, moved + page * PAGE), 100 + round);
+		TEST_ASSERT_EQ(guest_read(self, moved + page * PAGE + 8), round);
+		give_order(self->vm, READ, address, 0);
+		expect_mmio(self->vcpu, false, address, 55);
+		TEST_ASSERT_EQ(take_result(self), 55);
+		vm_mem_region_move(self->vm, SLOT, BASE);
+		TEST_ASSERT_EQ(guest_read(self, address), 100 + round);
+
+		vm_mem_region_delete(self->vm, SLOT);
+		give_order(self->vm, READ, address, 0);
+		expect_mmio(self->vcpu, false, address, 66);
+		TEST_ASSERT_EQ(take_result(self), 66);
+		give_order(self->vm, WRITE, address, 77);
+		expect_mmio(self->vcpu, true, address, 77);
+		take_result(self);
+
+		/* Other memory, at the same place. */
+		vm_userspace_mem_region_add(self->vm, DEFAULT_VM_MEM_SRC, BASE, SLOT,
+					    PAGES, 0);
+		self->memory = addr_gpa2hva(self->vm, BASE);
+		TEST_ASSERT_EQ(guest_read(self, address), 0);
+		*host_word(self, page) = 200 + round;
+		TEST_ASSERT_EQ(guest_read(self, address), 200 + round);
+	}
+}
+
+/* --- While the guest runs ------------------------------------------------- */
+
+static u64 rounds;
+
+/* Reads and writes all pages, over and over; word 0 is the host's. */
+static void guest_hammer(void)
+{
+	u64 page, sum;
+
+	while (!READ_ONCE(guest_stop)) {
+		sum = 0;
+		for (page = 0; page < PAGES; page++) {
+			sum += READ_ONCE(*(u64 *)(BASE + page * PAGE));
+			WRITE_ONCE(*(u64 *)(BASE + page * PAGE + 8), page);
+		}
+		asm volatile("" :: "r" (sum));
+		WRITE_ONCE(rounds, rounds + 1);
+	}
+	GUEST_DONE();
+}
+
+static void *hammer_thread(void *vcpu)
+{
+	u64 zero = 0;
+
+	for (;;) {
+		struct kvm_run *run = ((struct kvm_vcpu *)vcpu)->run;
+
+		vcpu_run(vcpu);
+		/* While the slot is gone, its pages read as 0. */
+		if (run->exit_reason == KVM_EXIT_MMIO) {
+			if (!run->mmio.is_write)
+				memcpy(run->mmio.data, &zero, sizeof(zero));
+			continue;
+		}
+		TEST_ASSERT(guest_is_done(vcpu), "not reached");
+		return NULL;
+	}
+}
+
+/* Until the guest has gone through all pages once more. */
+static void wait_for_round(struct kvm_vm *vm)
+{
+	u64 *count = guest_global(vm, &rounds);
+	u64 now = READ_ONCE(*count);
+
+	while (READ_ONCE(*count) < now + 2)
+		usleep(100);
+}
+
+/* Runs `guest` in a thread of its own, which answers its MMIO. */
+static pthread_t start_thread(FIXTURE_DATA(mmu) *self, void *guest,
+			      void *(*run_and_answer)(void *))
+{
+	vcpu_arch_set_entry_point(self->vcpu, guest);
+	vcpu_args_set(self->vcpu, 1, BASE);
+	return thread_start(run_and_answer, self->vcpu);
+}
+
+static void end_thread(FIXTURE_DATA(mmu) *self, pthread_t thread)
+{
+	stop_guest(self->vm);
+	pthread_join(thread, NULL);
+}
+
+TEST_F(mmu, slot_goes_while_running)
+{
+	pthread_t thread;
+	int i;
+
+	add_slot(self, DEFAULT_VM_MEM_SRC, PAGES, 0);
+	thread = start_thread(self, guest_hammer, hammer_thread);
+	wait_for_round(self->vm);
+	for (i = 0; i < 30; i++) {
+		vm_mem_region_reload(self->vm, SLOT);
+		WRITE_ONCE(host_word(self, PAGES - 1)[1], 0);
+		wait_for_round(self->vm);
+		TEST_ASSERT_EQ(host_word(self, PAGES - 1)[1], PAGES - 1);
+	}
+	end_thread(self, thread);
+	/* Each time all pages are mapped anew, one by one. */
+	TEST_ASSERT(vcpu_get_stat(self->vcpu, exits) > 30 * PAGES,
+		    "a slot that went was not noticed");
+}
+
+static void *watcher_thread(void *vcpu)
+{
+	struct kvm_run *run = ((struct kvm_vcpu *)vcpu)->run;
+	u64 gone = SLOT_IS_GONE;
+
+	for (;;) {
+		vcpu_run(vcpu);
+		if (run->exit_reason != KVM_EXIT_MMIO) {
+			TEST_ASSERT(guest_is_done(vcpu), "not reached");
+			return NULL;
+		}
+		TEST_ASSERT(!run->mmio.is_write, "a store");
+		memcpy(run->mmio.data, &gone, sizeof(gone));
+	}
+}
+
+/*
+ * Nothing but KVM itself can tell the guest's hart that a slot has gone: the
+ * host's own page tables, and so its own TLB flushes, have no part in it.
+ */
+TEST_F(mmu, slot_is_gone_at_once)
+{
+	void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+	u64 i;
+
+	TEST_ASSERT(memory != MAP_FAILED, "mmap: %s", strerror(errno));
+	virt_map(self->vm, BASE, BASE, 1);
+	thread = start_thread(self, guest_watch, watcher_thread);
+	for (i = 1; i <= 100; i++) {
+		*(u64 *)memory = i;
+		vm_set_user_memory_region(self->vm, SLOT, 0, BASE, PAGE, memory);
+		TEST_ASSERT_EQ(ask(self->vm), i);
+		vm_set_user_memory_region(self->vm, SLOT, 0, BASE, 0, NULL);
+		TEST_ASSERT_EQ(ask(self->vm), SLOT_IS_GONE);
+	}
+	end_thread(self, thread);
+}
+
+TEST_HARNESS_MAIN
