@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Interrupts that a guest asks the SBI for: of its timer, and of other harts.
+ */
+#include "ask_guest.h"
+#include "sbi_guest.h"
+
+/*
+ * Sleeps until `cond`. Interrupts are off in between: one that came after the
+ * last look at `cond` ends the WFI, and is taken then.
+ */
+#define GUEST_WAIT_UNTIL(cond)						\
+do {									\
+	local_irq_disable();						\
+	while (!(cond)) {						\
+		asm volatile("wfi");					\
+		local_irq_enable();					\
+		local_irq_disable();					\
+	}								\
+	local_irq_enable();						\
+} while (0)
+
+static u64 interrupts[NR_VCPUS];	/* taken by each hart */
+
+static void guest_count_timer(struct pt_regs *regs)
+{
+	GUEST_ASSERT_EQ(regs->cause, CAUSE_IRQ_FLAG | IRQ_S_TIMER);
+	/* The call is also what takes the interrupt away. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_TIME, 0, -1UL));
+	GUEST_ASSERT(!(csr_read(CSR_SIP) & IE_TIE));
+	WRITE_ONCE(interrupts[0], interrupts[0] + 1);
+}
+
+static void guest_time(void)
+{
+	static const u64 delays[] = { 0, 100, 10000, 50000 };
+	int i;
+
+	csr_write(CSR_SIE, IE_TIE);
+	for (i = 0; i < 3 * ARRAY_SIZE(delays); i++) {
+		u64 before = READ_ONCE(interrupts[0]);
+		u64 when = csr_read(CSR_TIME) + delays[i % ARRAY_SIZE(delays)];
+
+		local_irq_disable();
+		GUEST_ASSERT_ERROR(0, CALL(EXT_TIME, 0, when));
+		while (!(csr_read(CSR_SIP) & IE_TIE))
+			asm volatile("wfi");
+		GUEST_ASSERT(csr_read(CSR_TIME) >= when);
+		local_irq_enable();
+		while (READ_ONCE(interrupts[0]) == before)
+			cpu_relax();
+		GUEST_ASSERT_EQ(READ_ONCE(interrupts[0]), before + 1);
+	}
+
+	/* In the past, and long past. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_TIME, 0, 0));
+	while (READ_ONCE(interrupts[0]) == i)
+		cpu_relax();
+
+	/* Replaced before it expires: only the second counts. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_TIME, 0, csr_read(CSR_TIME) + 100000000000UL));
+	GUEST_ASSERT_ERROR(0, CALL(EXT_TIME, 0, csr_read(CSR_TIME) + 1000));
+	GUEST_WAIT_UNTIL(READ_ONCE(interrupts[0]) != i + 1);
+	GUEST_ASSERT_EQ(READ_ONCE(interrupts[0]), i + 2);
+	GUEST_DONE();
+}
+
+TEST_F(sbi, time)
+{
+	vm_install_interrupt_handler(self->vm, guest_count_timer);
+	run_guest(self->vcpu[0], guest_time);
+}
+
+static void guest_count_ipi(struct pt_regs *regs)
+{
+	u32 me = guest_get_vcpuid();
+
+	GUEST_ASSERT_EQ(regs->cause, CAUSE_IRQ_FLAG | IRQ_S_SOFT);
+	csr_clear(CSR_SIP, IE_SIE);
+	WRITE_ONCE(interrupts[me], interrupts[me] + 1);
+}
+
+static void guest_wait_for_ipis(void)
+{
+	csr_write(CSR_SIE, IE_SIE);
+	GUEST_WAIT_UNTIL(READ_ONCE(guest_stop));
+	GUEST_DONE();
+}
+
+static void guest_expect_ipi(int hart, u64 count)
+{
+	while (READ_ONCE(interrupts[hart]) < count)
+		cpu_relax();
+	GUEST_ASSERT_EQ(READ_ONCE(interrupts[hart]), count);
+}
+
+static void guest_ipi(void)
+{
+	int i;
+
+	/* To itself: pending, since disabled; then taken. */
+	csr_write(CSR_SIE, 0);
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 1, 0));
+	GUEST_ASSERT(csr_read(CSR_SIP) & IE_SIE);
+	local_irq_enable();
+	csr_write(CSR_SIE, IE_SIE);
+	guest_expect_ipi(0, 1);
+	GUEST_ASSERT(!(csr_read(CSR_SIP) & IE_SIE));
+
+	/* To another, which waits for it, named by mask and by base. */
+	for (i = 1; i <= 50; i++) {
+		GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2 >> (i & 1), i & 1));
+		guest_expect_ipi(1, i);
+	}
+
+	/* To all, in the two ways to say so. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 3, 0));
+	guest_expect_ipi(0, 2);
+	guest_expect_ipi(1, 51);
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 0, ALL_HARTS));
+	guest_expect_ipi(0, 3);
+	guest_expect_ipi(1, 52);
+
+	/* To none. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 0, 0));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_IPI, 0, 1UL << 50, 0));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_IPI, 0, 1, NO_SUCH_HART));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_IPI, 0, 1UL << 63, 1));
+	/* A base so high that base + bit wraps to a hart that exists. */
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_IPI, 0, 0xc, -2UL));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_IPI, 0, -1UL, -3UL));
+	guest_expect_ipi(0, 3);
+	guest_expect_ipi(1, 52);
+
+	WRITE_ONCE(guest_stop, 1);
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2, 0));
+	GUEST_DONE();
+}
+
+TEST_F(sbi, ipi)
+{
+	struct vcpu_thread other;
+
+	vm_install_interrupt_handler(self->vm, guest_count_ipi);
+	vcpu_arch_set_entry_point(self->vcpu[1], guest_wait_for_ipis);
+	vcpu_thread_start(&other, self->vcpu[1]);
+	run_guest(self->vcpu[0], guest_ipi);
+	vcpu_thread_join(&other);
+}
+
+TEST_HARNESS_MAIN

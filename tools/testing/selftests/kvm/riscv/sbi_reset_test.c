@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A guest that resets or suspends its system by the SBI.
+ */
+#include "sbi_guest.h"
+
+static u64 start_state_gpa, start_pc_gpa;
+
+static void guest_reset(u64 type, u64 reason)
+{
+	struct sbiret ret = CALL(EXT_SRST, 0, type, reason);
+
+	/*
+	 * Only what does not exist comes back. KVM says "not supported",
+	 * the specification "invalid parameter": both will do.
+	 */
+	GUEST_ASSERT(ret.error == SBI_ERR_NOT_SUPPORTED ||
+		     ret.error == SBI_ERR_INVALID_PARAM);
+	GUEST_DONE();
+}
+
+static void expect_system_event(FIXTURE_DATA(sbi) *self, u64 type, u64 reason, u32 event)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+	int i;
+
+	for (i = 0; i < NR_VCPUS; i++)
+		set_mp_state(self->vcpu[i], KVM_MP_STATE_RUNNABLE);
+	vcpu_arch_set_entry_point(vcpu, guest_reset);
+	vcpu_args_set(vcpu, 2, type, reason);
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_SYSTEM_EVENT);
+	TEST_ASSERT_EQ(vcpu->run->system_event.type, event);
+	TEST_ASSERT_EQ(vcpu->run->system_event.ndata, 1);
+	TEST_ASSERT_EQ(vcpu->run->system_event.data[0], (u32)reason);
+	for (i = 0; i < NR_VCPUS; i++)
+		TEST_ASSERT_EQ(mp_state_of(self->vcpu[i]), KVM_MP_STATE_STOPPED);
+}
+
+TEST_F(sbi, system_reset)
+{
+	expect_system_event(self, 0, 0, KVM_SYSTEM_EVENT_SHUTDOWN);
+	expect_system_event(self, 0, 1, KVM_SYSTEM_EVENT_SHUTDOWN);
+	expect_system_event(self, 1, 0, KVM_SYSTEM_EVENT_RESET);
+	expect_system_event(self, 2, 1, KVM_SYSTEM_EVENT_RESET);
+	/* Both arguments are 32 bits wide. */
+	expect_system_event(self, 1UL << 32, -1UL, KVM_SYSTEM_EVENT_SHUTDOWN);
+}
+
+static void expect_no_reset(FIXTURE_DATA(sbi) *self, u64 type, u64 reason)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+	u64 sp = vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.sp));
+
+	vcpu_args_set(vcpu, 2, type, reason);
+	run_guest(vcpu, guest_reset);
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.sp), sp);
+}
+
+TEST_F(sbi, system_reset_bad_type)
+{
+	const u64 types[] = { 3, 0x7fffffff, 0x80000000, 0xf0000000, 0xffffffff };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		expect_no_reset(self, types[i], 0);
+}
+
+TEST_F(sbi, system_reset_bad_reason)
+{
+	const u64 reasons[] = { 2, 0x7fffffff, 0xdfffffff };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++)
+		expect_no_reset(self, 0, reasons[i]);
+}
+
+static void guest_suspend(void)
+{
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_SUSP, 0, 1, start_pc_gpa, 0));
+	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_ADDRESS, CALL(EXT_SUSP, 0, 0, UNBACKED_GPA, 0));
+	GUEST_ASSERT_ERROR(SBI_ERR_DENIED, CALL(EXT_SUSP, 0, 0, start_pc_gpa, 0));
+	GUEST_SYNC(0);
+	CALL(EXT_SUSP, 0, 0, start_pc_gpa, start_state_gpa);
+	GUEST_FAIL("a suspend came back");
+}
+
+TEST_F(sbi, system_suspend)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+	struct kvm_run *run = vcpu->run;
+	gva_t page = vm_alloc_page(self->vm);
+	int i;
+
+	if (__vcpu_set_reg(vcpu, RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_SUSP), 1))
+		SKIP(return, "KVM has no SUSP extension");
+
+	start_pc_gpa = addr_gva2gpa(self->vm, page);
+	start_state_gpa = 0x1234;
+	sync_global_to_guest(self->vm, start_pc_gpa);
+	sync_global_to_guest(self->vm, start_state_gpa);
+	vcpu_arch_set_entry_point(vcpu, guest_suspend);
+	vcpu_run(vcpu);
+	TEST_ASSERT(!guest_is_done(vcpu), "not reached");
+
+	for (i = 1; i < NR_VCPUS; i++)
+		set_mp_state(self->vcpu[i], KVM_MP_STATE_STOPPED);
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_RISCV_SBI);
+	TEST_ASSERT_EQ(run->riscv_sbi.extension_id, EXT_SUSP);
+	TEST_ASSERT_EQ(run->riscv_sbi.args[1], start_pc_gpa);
+}
+
+TEST_HARNESS_MAIN
