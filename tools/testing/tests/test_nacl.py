@@ -280,8 +280,8 @@ def test_no_shared_memory_at_reset(report):
 # Each with what the test of the program says that notices.
 @pytest.mark.parametrize("nacl, program", (
     # CSRs that are written to shared memory do not get to the hart.
-    ("sync_csr", "riscv/world_switch_test -t sbi_forward"),
-    ("sync_csr+sync_hfence", "riscv/world_switch_test -t sbi_forward"),
+    ("sync_csr", "riscv/world_switch_exits_test -t sbi_forward"),
+    ("sync_csr+sync_hfence", "riscv/world_switch_exits_test -t sbi_forward"),
     # Fences are queued, and nobody has them done.
     ("sync_hfence", "riscv/nacl_test -t fences_are_done"),
     # Fences are queued where there is no queue.

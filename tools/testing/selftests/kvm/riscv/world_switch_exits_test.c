@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What must survive a switch between host and guest, by each path that leaves the
+ * guest.
+ *
+ * Which break each case notices:
+ *
+ *  all of them
+ *	A GPR that is not saved, not restored or swapped with another. A VS CSR,
+ *	SCOUNTEREN, SENVCFG or STIMECMP that is lost. SEPC that is not advanced,
+ *	or advanced twice.
+ *  wfi
+ *	HSTATUS of the guest not in force: without VTW the WFI does not exit and
+ *	wfi_exit_stat does not rise.
+ */
+#include "world_switch.h"
+
+GUEST_EXIT(exit_load, "lw t0, 0(t1)");
+GUEST_EXIT(exit_store, "sd s4, 8(t1)");
+GUEST_EXIT(exit_seed, "csrrw t0, 0x015, x0");
+GUEST_EXIT(exit_wfi, "wfi");
+
+static u64 guest_page_gva;
+
+static void guest_mmio(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		a->load[X_T1] = MMIO_GVA;
+		csrs_load(&csrs, seed);
+
+		exit_store[me]();
+
+		csrs_check(&csrs, "MMIO store");
+		check(a, "MMIO store");
+
+		exit_load[me]();
+
+		csrs_check(&csrs, "MMIO load");
+		/* The device gives back, sign-extended, what was stored. */
+		a->load[X_T0] = (int)a->load[X_S4];
+		check(a, "MMIO load");
+	}
+	GUEST_DONE();
+}
+
+static void guest_csr_exit(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		csrs_load(&csrs, seed);
+
+		exit_seed[me]();
+
+		csrs_check(&csrs, "CSR exit");
+		a->load[X_T0] = pattern(seed, 52);
+		check(a, "CSR exit");
+	}
+	GUEST_DONE();
+}
+
+static void guest_wfi(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		csrs_load(&csrs, seed);
+		/* Pending and enabled, but not taken: WFI must not wait. */
+		csr_write(CSR_SIE, IE_SIE);
+		csr_set(CSR_SIP, IE_SIE);
+
+		exit_wfi[me]();
+
+		csr_clear(CSR_SIP, IE_SIE);
+		csr_write(CSR_SIE, pattern(seed, 43) & SIE_BITS);
+		csrs_check(&csrs, "WFI");
+		check(a, "WFI");
+	}
+	GUEST_DONE();
+}
+
+static void guest_page_fault(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		a->load[X_T1] = guest_page_gva + seed * getpagesize();
+		csrs_load(&csrs, seed);
+
+		exit_store[me]();
+
+		csrs_check(&csrs, "G-stage fault");
+		check(a, "G-stage fault");
+		GUEST_ASSERT_EQ(*(u64 *)(a->load[X_T1] + 8), a->load[X_S4]);
+	}
+	GUEST_DONE();
+}
+
+/* Runs the first vCPU to the guest's end. */
+static void run_alone(FIXTURE_DATA(world_switch) *self, void *guest, int rounds)
+{
+	start(self->vcpu[0], guest, 0, rounds);
+	while (step(self, 0))
+		;
+}
+
+TEST_F(world_switch, sbi_call)
+{
+	run_alone(self, guest_sbi_call, 10 * ROUNDS);
+	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) >= 10 * ROUNDS,
+		    "the SBI calls did not exit");
+}
+
+TEST_F(world_switch, sbi_forward)
+{
+	run_alone(self, guest_sbi_forward, ROUNDS);
+	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
+}
+
+TEST_F(world_switch, mmio)
+{
+	run_alone(self, guest_mmio, ROUNDS);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], mmio_exit_user), 2 * ROUNDS);
+}
+
+TEST_F(world_switch, csr_exit)
+{
+	if (!__vcpu_has_isa_ext(self->vcpu[0], KVM_RISCV_ISA_EXT_ZKR))
+		SKIP(return, "the hart has no Zkr, and SEED is the only CSR that KVM leaves to user space");
+	run_alone(self, guest_csr_exit, ROUNDS);
+	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
+}
+
+TEST_F(world_switch, wfi)
+{
+	run_alone(self, guest_wfi, ROUNDS);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], wfi_exit_stat), ROUNDS);
+}
+
+TEST_F(world_switch, page_fault)
+{
+	guest_page_gva = vm_alloc_pages(self->vm, ROUNDS);
+	sync_global_to_guest(self->vm, guest_page_gva);
+	run_alone(self, guest_page_fault, ROUNDS);
+	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) >= ROUNDS,
+		    "the first touch of a page did not exit");
+}
+
+TEST_F(world_switch, host_interrupt)
+{
+	/* A round takes some milliseconds; the host's tick is 1 to 10 ms. */
+	run_alone(self, guest_spin, 20);
+	TEST_ASSERT(vcpu_get_stat(self->vcpu[0], exits) > 3,
+		    "no interrupt of the host hit the guest");
+}
+
+TEST_HARNESS_MAIN
