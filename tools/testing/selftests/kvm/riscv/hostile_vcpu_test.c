@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls that change how a vCPU runs: KVM_SET_MP_STATE, KVM_INTERRUPT and
+ * KVM_SET_GUEST_DEBUG.
+ */
+#include "hostile.h"
+
+TEST_F(hostile, mp_state)
+{
+	struct kvm_vcpu *vcpu = self->vcpu;
+	struct kvm_mp_state state;
+	u32 value;
+
+	for (value = 0; value < 64; value++) {
+		state.mp_state = value;
+		switch (value) {
+		case KVM_MP_STATE_RUNNABLE:
+		case KVM_MP_STATE_STOPPED:
+			vcpu_mp_state_set(vcpu, &state);
+			state.mp_state = ~0;
+			vcpu_mp_state_get(vcpu, &state);
+			TEST_ASSERT_EQ(state.mp_state, value);
+			break;
+		default:
+			EXPECT_ERRNO(EINVAL, vcpu_raw(vcpu, KVM_SET_MP_STATE, &state));
+		}
+	}
+	state.mp_state = -1;
+	EXPECT_ERRNO(EINVAL, vcpu_raw(vcpu, KVM_SET_MP_STATE, &state));
+	EXPECT_ERRNO(EFAULT, vcpu_raw(vcpu, KVM_SET_MP_STATE, NULL));
+	EXPECT_ERRNO(EFAULT, vcpu_raw(vcpu, KVM_GET_MP_STATE, NULL));
+
+	state.mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu_mp_state_set(vcpu, &state);
+	check_alive(self);
+}
+
+/* A reset by user space is an option, and undoes what the guest has done. */
+TEST_F(hostile, mp_state_reset)
+{
+	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_vcpu *vcpu = self->vcpu;
+
+	if (__vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
+		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	check_alive(self);
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.a0), 0x1234);
+	vcpu_mp_state_set(vcpu, &reset);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.a0)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(satp)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
+}
+
+/* Where nothing is. */
+#define NOWHERE			0xdead000UL
+#define SBI_EXT_HSM		0x48534dUL
+#define SBI_HSM_HART_START	0
+
+static void guest_start_other(void)
+{
+	GUEST_ASSERT_EQ(sbi_ecall(SBI_EXT_HSM, SBI_HSM_HART_START, 1, NOWHERE, 0, 0, 0, 0).error,
+			0);
+	GUEST_DONE();
+}
+
+/* What is undone, too, is that the guest has started a vCPU that has not run yet. */
+TEST_F(hostile, mp_state_reset_of_started)
+{
+	struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED };
+	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	/* What a vCPU needs to run code of a selftest, but for where that is. */
+	const u64 kept[] = {
+		RISCV_CORE_REG(regs.gp),
+		RISCV_CORE_REG(regs.sp),
+		RISCV_GENERAL_CSR_REG(satp),
+		RISCV_GENERAL_CSR_REG(stvec),
+		RISCV_GENERAL_CSR_REG(sscratch),
+	};
+	u64 values[ARRAY_SIZE(kept)];
+	struct kvm_vcpu *vcpu[2];
+	struct kvm_vm *vm;
+	int i;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend starts a vCPU that was reset since");
+	vm = vm_with_vcpus(2, NULL, vcpu);
+	if (__vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
+		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vcpu_mp_state_set(vcpu[1], &stopped);
+	vcpu_arch_set_entry_point(vcpu[0], guest_start_other);
+	run_until_done(vcpu[0]);
+
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
+	vcpu_mp_state_set(vcpu[1], &reset);
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		vcpu_set_reg(vcpu[1], kept[i], values[i]);
+	vcpu_arch_set_entry_point(vcpu[1], guest_done);
+	vcpu_mp_state_set(vcpu[1], &runnable);
+	run_until_done(vcpu[1]);
+	kvm_vm_free(vm);
+}
+
+static void guest_see_external_interrupt(void)
+{
+	while (!(csr_read(CSR_SIP) & IE_EIE))
+		;
+	GUEST_SYNC(0);
+	while (csr_read(CSR_SIP) & IE_EIE)
+		;
+	GUEST_DONE();
+}
+
+TEST_F(hostile, interrupt)
+{
+	static const u32 others[] = { 0, 1, 2, 9, 10, 0x7fffffff, -3 };
+	struct kvm_vcpu *vcpu = self->vcpu;
+	struct vcpu_thread thread;
+	int i;
+
+	EXPECT_ERRNO(EFAULT, vcpu_raw(vcpu, KVM_INTERRUPT, NULL));
+	EXPECT_ERRNO(EFAULT, vcpu_raw(vcpu, KVM_INTERRUPT, KERNEL_ADDRESS));
+
+	/* Any other value was always taken for KVM_INTERRUPT_UNSET. */
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		struct kvm_interrupt how = { .irq = others[i] };
+
+		if (vcpu_raw(vcpu, KVM_INTERRUPT, &how))
+			TEST_ASSERT_EQ(errno, EINVAL);
+	}
+
+	/* Set before the run, cleared at an exit. */
+	vcpu_arch_set_entry_point(vcpu, guest_see_external_interrupt);
+	interrupt(vcpu, KVM_INTERRUPT_SET);
+	interrupt(vcpu, KVM_INTERRUPT_SET);
+	vcpu_run(vcpu);
+	TEST_ASSERT(!guest_is_done(vcpu), "not reached");
+	interrupt(vcpu, KVM_INTERRUPT_UNSET);
+	run_until_done(vcpu);
+
+	/* Set and cleared while it runs: this one does not wait for KVM_RUN. */
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.sp), self->sp);
+	vcpu_arch_set_entry_point(vcpu, guest_see_external_interrupt);
+	vcpu_thread_start(&thread, vcpu);
+	usleep(20000);
+	interrupt(vcpu, KVM_INTERRUPT_SET);
+	usleep(20000);
+	interrupt(vcpu, KVM_INTERRUPT_UNSET);
+	vcpu_thread_join(&thread);
+}
+
+TEST_F(hostile, guest_debug)
+{
+	struct kvm_guest_debug debug = {};
+	int bit;
+
+	EXPECT_ERRNO(EFAULT, vcpu_raw(self->vcpu, KVM_SET_GUEST_DEBUG, NULL));
+	for (bit = 0; bit < 32; bit++) {
+		debug.control = 1U << bit;
+		if (vcpu_raw(self->vcpu, KVM_SET_GUEST_DEBUG, &debug))
+			TEST_ASSERT_EQ(errno, EINVAL);
+		debug.control |= KVM_GUESTDBG_ENABLE;
+		if (vcpu_raw(self->vcpu, KVM_SET_GUEST_DEBUG, &debug))
+			TEST_ASSERT_EQ(errno, EINVAL);
+	}
+	memset(&debug, 0, sizeof(debug));
+	vcpu_guest_debug_set(self->vcpu, &debug);
+	check_alive(self);
+}
+
+TEST_HARNESS_MAIN
