@@ -12,9 +12,12 @@ from workspace.settings import REPOSITORY
 TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
 # The project's own that need a kernel with debug.config.
 DEBUG_ONLY = ("riscv/fault_injection_test",)
-# What needs a host below which there is nacl-sbi: a test, and what asks that
+# What needs a host below which there is nacl-sbi: tests, and what asks that
 # firmware for its numbers.
-NACL_ONLY = ("riscv/nacl_test", "nacl_sbi_ctl")
+NACL_COUNTS = "riscv/nacl_counts_test"
+NACL_FENCES = "riscv/nacl_fences_test"
+NACL_MISUSE = "riscv/nacl_misuse_test"
+NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, "nacl_sbi_ctl")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """SBI nested acceleration: every set of its features, on tools/testing/nacl-sbi.
 
-What an entry costs is counted by that firmware, and judged by nacl_test.
+What an entry costs is counted by that firmware, and judged by the nacl_*_test.
 """
 
 import re
@@ -37,7 +37,6 @@ CORE = (
     "arch_timer",
     "kvm_page_table_test",
 )
-COUNTED = selftest_runs.Run("riscv/nacl_test")
 CONTROL = "nacl_sbi_ctl"
 # Of the numbers that nacl-sbi knows.
 EVENT_STOPPED_WITH_SHMEM = 10
@@ -163,16 +162,28 @@ def test_nacl_guest(host, vcpus):
     assert guest.boot(host, vcpus).exits > 0
 
 
+def require_counted(host, slot, report, program):
+    """Fail if a program does that judges by the firmware's numbers."""
+    run = selftest_runs.Run(program)
+    selftest.require(host, run, *selftest.run_in(host, slot, report, run))
+    # Of guests that were the only one at a time.
+    assert not control(host, report, "event", EVENT_VVMA_OF_ANOTHER_VMID)
+
+
 @pytest.mark.rust_alone
-def test_nacl_counts(host, slot, report):
-    selftest.require(host, COUNTED,
-                     *selftest.run_in(host, slot, report, COUNTED))
-    # It has had the firmware fail, if that is ever called.
+@pytest.mark.parametrize("program", (selftest_runs.NACL_COUNTS,
+                                     selftest_runs.NACL_FENCES))
+def test_nacl_counts(host, slot, report, program):
+    require_counted(host, slot, report, program)
+
+
+@pytest.mark.rust_alone
+def test_nacl_misuse(host, slot, report):
+    require_counted(host, slot, report, selftest_runs.NACL_MISUSE)
+    # It makes the firmware fail, if that is ever called.
     if set(nacl_features(slot.nacl)) - {"autoswap_csr"} and \
             not COMPLAINT.search(host.kernel_text()):
         raise host.failure("The log does not say that the firmware failed")
-    # Of guests that were the only one at a time.
-    assert not control(host, report, "event", EVENT_VVMA_OF_ANOTHER_VMID)
 
 
 @pytest.mark.rust_alone
@@ -283,9 +294,9 @@ def test_no_shared_memory_at_reset(report):
     ("sync_csr", "riscv/world_switch_exits_test -t sbi_forward"),
     ("sync_csr+sync_hfence", "riscv/world_switch_exits_test -t sbi_forward"),
     # Fences are queued, and nobody has them done.
-    ("sync_hfence", "riscv/nacl_test -t fences_are_done"),
+    ("sync_hfence", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
     # Fences are queued where there is no queue.
-    ("none", "riscv/nacl_test -t fences_are_done"),
+    ("none", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
 ))
 def test_what_the_c_backend_fails(report, nacl, program):
     """On a host of its own, which may be left in any state."""

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which fences are done for a guest: of the VMID, the ASID and the addresses that
+ * it has asked for, and of the pages that the host takes away.
+ */
+#include <sys/mman.h>
+
+#include "nacl_guest.h"
+
+#define SBI_REMOTE_SFENCE_VMA_ASID	2
+
+#define FENCED_GVA	0x12345000UL
+#define FENCED_BYTES	(3 * 4096UL)
+#define FENCED_ASID	0x5a5UL
+
+GUEST_LOOP(guest_fence_range,
+	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
+		     1, 0, FENCED_GVA, FENCED_BYTES, 0, 0))
+GUEST_LOOP(guest_fence_asid_range,
+	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA_ASID,
+		     1, 0, FENCED_GVA, FENCED_BYTES, FENCED_ASID, 0))
+GUEST_LOOP(guest_fence_asid,
+	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA_ASID,
+		     1, 0, 0, RFENCE_ALL, FENCED_ASID, 0))
+
+/*
+ * What the guest asks for is done, and no more: in one entry of the queue, or by
+ * an instruction for each page.
+ */
+static void check_guest_fence(FIXTURE_DATA(nacl) *self, void *guest,
+			      u64 asid, u64 address, u64 bytes)
+{
+	bool queues = self->features & NACL_SYNC_HFENCE;
+	u64 end = address + bytes;
+	struct nacl_fence fence;
+	u64 n;
+
+	vcpu_arch_set_entry_point(self->vcpu, guest);
+	/* What is due at a first entry is no matter. */
+	run_counted(self->vcpu, 1);
+	n = nacl_fences(self->hart);
+	run_counted(self->vcpu, 1);
+	for (;;) {
+		TEST_ASSERT(n < nacl_fences(self->hart), "pages are missing from 0x%lx on",
+			    address);
+		fence = nacl_get_fence(self->hart, n++);
+		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
+		TEST_ASSERT_EQ(fence.how, queues ? NACL_BY_QUEUE : NACL_BY_INSTRUCTION);
+		TEST_ASSERT_EQ(fence.vmid, nacl_guest_vmid(self->hart));
+		TEST_ASSERT_EQ(fence.asid, asid);
+		TEST_ASSERT_EQ(fence.address, address);
+		if (address == NACL_ANY)
+			break;
+		TEST_ASSERT_EQ(fence.bytes, queues ? bytes : 4096);
+		address += fence.bytes;
+		if (address == end)
+			break;
+	}
+	TEST_ASSERT_EQ(nacl_fences(self->hart), n);
+}
+
+TEST_F(nacl, fence_is_of_range)
+{
+	check_guest_fence(self, guest_fence_range,
+			  NACL_ANY, FENCED_GVA, FENCED_BYTES);
+}
+
+TEST_F(nacl, fence_is_of_asid_and_range)
+{
+	check_guest_fence(self, guest_fence_asid_range,
+			  FENCED_ASID, FENCED_GVA, FENCED_BYTES);
+}
+
+TEST_F(nacl, fence_is_of_asid)
+{
+	check_guest_fence(self, guest_fence_asid, FENCED_ASID, NACL_ANY, 0);
+}
+
+GUEST_LOOP(guest_write, WRITE_ONCE(*(u64 *)MEM_GPA, i))
+
+static void use_page(FIXTURE_DATA(nacl) *self)
+{
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, MEM_GPA,
+				    MEM_SLOT, 1, 0);
+	virt_pg_map(self->vm, MEM_GPA, MEM_GPA);
+	vcpu_arch_set_entry_point(self->vcpu, guest_write);
+	run_counted(self->vcpu, 1);
+}
+
+static bool is_of_page(struct nacl_fence *fence, u64 vmid, u64 gpa)
+{
+	return fence->kind == NACL_GVMA &&
+	       (fence->vmid == NACL_ANY || fence->vmid == vmid) &&
+	       (fence->address == NACL_ANY ||
+		(fence->address <= gpa &&
+		 gpa + 4096 <= fence->address + fence->bytes));
+}
+
+/* Whether the guest's page was forgotten since so many fences, before an entry. */
+static bool is_forgotten(u64 hart, u64 fences, u64 entries)
+{
+	struct nacl_fence fence;
+
+	for (; fences < nacl_fences(hart); fences++) {
+		fence = nacl_get_fence(hart, fences);
+		if (fence.entries == entries &&
+		    is_of_page(&fence, nacl_guest_vmid(hart), MEM_GPA))
+			return true;
+	}
+	return false;
+}
+
+TEST_F(nacl, page_is_taken_away)
+{
+	u64 fences, entries;
+
+	use_page(self);
+	fences = nacl_fences(self->hart);
+	entries = nacl_guest_entries(self->hart);
+	TEST_ASSERT(!madvise(addr_gpa2hva(self->vm, MEM_GPA), 4096, MADV_DONTNEED),
+		    "madvise: %s", strerror(errno));
+	run_counted(self->vcpu, 1);
+	TEST_ASSERT(is_forgotten(self->hart, fences, entries),
+		    "the guest may still use the page");
+}
+
+TEST_F(nacl, page_is_to_be_logged)
+{
+	u64 fences, entries;
+
+	use_page(self);
+	fences = nacl_fences(self->hart);
+	entries = nacl_guest_entries(self->hart);
+	vm_mem_region_set_flags(self->vm, MEM_SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	run_counted(self->vcpu, 1);
+	TEST_ASSERT(is_forgotten(self->hart, fences, entries),
+		    "the guest may still write to the page");
+}
+
+TEST_HARNESS_MAIN

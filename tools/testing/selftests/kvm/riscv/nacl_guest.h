@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest that exits, and what the Rust backend asks of SBI nested acceleration
+ * for it, by the counters of tools/testing/nacl-sbi, the firmware below the host.
+ */
+#ifndef SELFTEST_KVM_RISCV_NACL_GUEST_H
+#define SELFTEST_KVM_RISCV_NACL_GUEST_H
+
+#include "nacl_sbi.h"
+#include "run_guest.h"
+
+/* Exits of a short run; a long one has twice as many. */
+#define EXITS		16
+#define MMIO_GPA	0x70000000UL
+#define MEM_GPA		0x90000000UL
+#define MEM_SLOT	7
+#define RFENCE_ALL	-1UL
+
+#define SBI_EXT_RFENCE		0x52464e43
+#define SBI_REMOTE_SFENCE_VMA	1
+
+/* What is counted of a run, and so of an exit. */
+struct counts {
+	/* Of the world switch: entries by SRET, by NACL, and exits. */
+	u64 srets;
+	u64 sync_srets;
+	u64 exits;
+	u64 sync_csrs;
+	u64 sync_hfences;
+	/* Calls of all extensions, these included. */
+	u64 calls;
+	/* Instructions that NACL is there to save. */
+	u64 csrs;
+	u64 hfences;
+	/* Fences that were handed over. */
+	u64 queued;
+};
+
+static inline struct counts counts_now(void)
+{
+	struct counts now = {
+		.srets = nacl_event(NACL_SRET),
+		.sync_srets = nacl_calls(NACL_DO_SYNC_SRET),
+		.exits = nacl_event(NACL_GUEST_EXIT),
+		.sync_csrs = nacl_calls(NACL_DO_SYNC_CSR),
+		.sync_hfences = nacl_calls(NACL_DO_SYNC_HFENCE),
+		.calls = nacl_event(NACL_ALL_CALLS),
+		.csrs = nacl_all_csr_accesses(),
+		.hfences = nacl_hfences(),
+		.queued = nacl_event(NACL_HFENCE_SYNCHRONIZED),
+	};
+
+	return now;
+}
+
+#define NR_COUNTS	(sizeof(struct counts) / sizeof(u64))
+
+static inline struct counts counts_less(struct counts a, struct counts b)
+{
+	u64 *x = (u64 *)&a, *y = (u64 *)&b;
+	int i;
+
+	for (i = 0; i < NR_COUNTS; i++)
+		x[i] -= y[i];
+	return a;
+}
+
+FIXTURE(nacl)
+{
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	u64 features;
+	/* Of the hart that the test runs on. */
+	u64 hart;
+	u64 strays;
+};
+
+/* HFENCE.VVMA that were for somebody else. */
+static inline u64 strays(void)
+{
+	return nacl_event(NACL_VVMA_OF_ANOTHER_VMID) +
+	       nacl_event(NACL_VVMA_AHEAD_OF_HGATP);
+}
+
+static inline void disarm(void)
+{
+	u64 misuse;
+
+	for (misuse = 0; misuse < NACL_NR_MISUSES; misuse++) {
+		nacl_misuse(misuse, 0);
+		nacl_misuse_skip(misuse, 0);
+	}
+}
+
+FIXTURE_SETUP(nacl)
+{
+	if (!nacl_sbi_is_there())
+		SKIP(return, "the firmware is not nacl-sbi");
+	/* A test that has failed has not come to its end. */
+	disarm();
+	self->features = nacl_features();
+	self->vm = vm_with_vcpus(1, NULL, &self->vcpu);
+	pin_self_to_cpu(0);
+	self->hart = nacl_this_hart();
+	self->strays = strays();
+}
+
+FIXTURE_TEARDOWN(nacl)
+{
+	if (!nacl_sbi_is_there())
+		return;
+	disarm();
+	kvm_vm_free(self->vm);
+	TEST_ASSERT_EQ(strays(), self->strays);
+}
+
+static u64 guest_exits;
+
+#define GUEST_LOOP(name, exit)						\
+static inline void name(void)						\
+{									\
+	u64 i;								\
+									\
+	for (;;) {							\
+		for (i = 0; i < READ_ONCE(guest_exits); i++)		\
+			exit;						\
+		GUEST_SYNC(0);						\
+	}								\
+}
+
+/* The kernel answers this alone. */
+GUEST_LOOP(guest_sbi_call,
+	   sbi_ecall(SBI_EXT_BASE, SBI_EXT_BASE_GET_SPEC_VERSION,
+		     0, 0, 0, 0, 0, 0))
+GUEST_LOOP(guest_fence,
+	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
+		     1, 0, 0, RFENCE_ALL, 0, 0))
+
+static inline struct counts run_counted(struct kvm_vcpu *vcpu, u64 exits)
+{
+	struct counts before;
+
+	guest_exits = exits;
+	sync_global_to_guest(vcpu->vm, guest_exits);
+	before = counts_now();
+	do
+		vcpu_run(vcpu);
+	while (vcpu->run->exit_reason == KVM_EXIT_MMIO &&
+	       vcpu->run->mmio.phys_addr == MMIO_GPA);
+	TEST_ASSERT(!guest_is_done(vcpu), "the guest has come to an end");
+	return counts_less(counts_now(), before);
+}
+
+#endif /* SELFTEST_KVM_RISCV_NACL_GUEST_H */
