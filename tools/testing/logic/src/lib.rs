@@ -5,8 +5,8 @@
 //! They are the very files that the kernel builds. Here they are modules of a crate that also
 //! builds for the machine it is built on, where `tests/` tests them and `fuzz/` fuzzes them.
 //!
-//! To add one: a `mod` line below, its tests in `tests/NAME.rs`, and a fuzz target if it takes
-//! input from a guest or from user space.
+//! To add one: a `mod` line below, its tests in `tests/NAME.rs`, or `tests/NAME/main.rs` if they
+//! take several files, and a fuzz target if it takes input from a guest or from user space.
 
 #![no_std]
 
