@@ -108,6 +108,7 @@ static const __u16 nacl_h_csrs[] = {
 	0x60a, 0x60c, 0x60d, 0x60e, 0x60f, 0x643, 0x644, 0x645, 0x646, 0x647,
 	0x64a, 0x680, 0xe12,
 };
+
 #define NACL_NR_H_CSRS	(sizeof(nacl_h_csrs) / sizeof(*nacl_h_csrs))
 
 /* Instructions that read, or wrote, a CSR. */

@@ -76,8 +76,10 @@ FIXTURE_TEARDOWN(legacy)
 }
 
 #define REQUIRE_V01()							\
+do {									\
 	if (!has_v01())							\
-		SKIP(return, "the host's kernel has no SBI v0.1")
+		SKIP(return, "the host's kernel has no SBI v0.1");	\
+} while (0)
 
 static void run_until_sync(struct kvm_vcpu *vcpu)
 {
