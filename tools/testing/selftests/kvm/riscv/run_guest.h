@@ -153,6 +153,22 @@ static inline void vcpu_thread_stop(struct vcpu_thread *t)
 	WRITE_ONCE(t->vcpu->run->immediate_exit, 0);
 }
 
+/*
+ * Whether the guest of a vCPU that runs elsewhere has exited by now. On a busy
+ * machine it takes a while until its thread gets a CPU.
+ */
+static inline bool vcpu_has_exited(struct kvm_vcpu *vcpu)
+{
+	int tries;
+
+	for (tries = 0; tries < 10000; tries++) {
+		if (vcpu_get_stat(vcpu, exits))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 /* The id of x1 to x31, by number. */
 static inline u64 core_reg(int i)
 {
