@@ -128,7 +128,7 @@ TEST_F(mmu, dirty_log_of_huge_pages)
 	start_obeying(self->vcpu);
 	log_dirty_pages(self);
 	if (!is_rust_backend())
-		SKIP(return, "the C backend hangs in a write to small pages that were a huge one, once they are no longer logged");
+		SKIP(return, "the C backend hangs in a write to a huge page that was logged");
 	log_again(self);
 
 	/* The log ends, and with it the small pages: the tables go as well. */

@@ -258,7 +258,7 @@ static void guest_fuzz(int rounds)
 		ret = call6(ext, fid, args[0], args[1], args[2], args[3],
 			    args[4], args[5]);
 		__GUEST_ASSERT(ret.error <= 0 && ret.error >= SBI_LOWEST_ERROR,
-			       "extension 0x%lx, function 0x%lx (0x%lx, 0x%lx, 0x%lx, 0x%lx): error %ld",
+			       "SBI call 0x%lx, 0x%lx (0x%lx, 0x%lx, 0x%lx, 0x%lx): error %ld",
 			       ext, fid, args[0], args[1], args[2], args[3], ret.error);
 	}
 	GUEST_DONE();

@@ -251,7 +251,7 @@ TEST_F(legacy, fresh_vector)
 {
 	REQUIRE_V01();
 	if (!is_rust_backend())
-		SKIP(return, "the C backend raises a guest-page fault in the guest, which has none");
+		SKIP(return, "the C backend raises a guest-page fault in a guest, which has none");
 	harts = (u64 *)vm_alloc_page(self->vm);
 	*(u64 *)addr_gva2hva(self->vm, (u64)harts) = BIT(0);
 	sync_global_to_guest(self->vm, harts);
@@ -421,7 +421,7 @@ TEST_F(legacy, bad_vectors)
 {
 	REQUIRE_V01();
 	if (!is_rust_backend())
-		SKIP(return, "the C backend raises a guest-page fault in the guest, which has none");
+		SKIP(return, "the C backend raises a guest-page fault in a guest, which has none");
 	virt_map(self->vm, DEVICE_GVA, DEVICE_GPA, 1);
 	vm_install_exception_handler(self->vm, EXC_LOAD_PAGE_FAULT, guest_expect_fault);
 	vm_install_exception_handler(self->vm, EXC_LOAD_ACCESS, guest_expect_fault);

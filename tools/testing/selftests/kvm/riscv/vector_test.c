@@ -166,7 +166,7 @@ static void guest_keep(int me, u64 seed, int rounds)
 		fill(load, seed + i, vcsr_of(me));
 		vector_ecall(load, saved, i & 1 ? SBI_EXT_BASE : FORWARD_EXT, 0, 0);
 		at = difference(load, saved);
-		__GUEST_ASSERT(at == -1, "round %d: the guest's vectors differ at %d: 0x%lx, not 0x%lx",
+		__GUEST_ASSERT(at == -1, "round %d: guest's vectors differ at %d: 0x%lx, not 0x%lx",
 			       i, at, at < 0 ? 0 : *(u64 *)&saved->v[at & ~7],
 			       at < 0 ? 0 : *(u64 *)&load->v[at & ~7]);
 		/* Time for the other thread to be scheduled. */

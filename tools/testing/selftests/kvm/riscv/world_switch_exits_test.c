@@ -140,7 +140,7 @@ TEST_F(world_switch, mmio)
 TEST_F(world_switch, csr_exit)
 {
 	if (!__vcpu_has_isa_ext(self->vcpu[0], KVM_RISCV_ISA_EXT_ZKR))
-		SKIP(return, "the hart has no Zkr, and SEED is the only CSR that KVM leaves to user space");
+		SKIP(return, "the hart has no Zkr: KVM leaves only SEED to user space");
 	run_alone(self, guest_csr_exit, ROUNDS);
 	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
 }
