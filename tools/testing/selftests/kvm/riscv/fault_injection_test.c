@@ -133,7 +133,8 @@ static void guest_touch(void)
 	GUEST_DONE();
 }
 
-FIXTURE(fault_injection) {
+FIXTURE(fault_injection)
+{
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu;
 };

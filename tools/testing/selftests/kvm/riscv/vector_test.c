@@ -222,7 +222,8 @@ static u64 csr_id(int csr)
 	return KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_VECTOR | csr;
 }
 
-FIXTURE(vector) {
+FIXTURE(vector)
+{
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu[2];
 };
