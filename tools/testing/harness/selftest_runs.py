@@ -95,7 +95,7 @@ def of_all(programs):
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> set[str]:
-    """The names that a list of patterns is about; each matches at least one."""
+    """The names that the patterns match; each must match at least one."""
     names = set(names)
     found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     idle = [pattern for pattern, matched in found.items() if not matched]

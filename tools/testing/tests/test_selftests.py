@@ -32,7 +32,7 @@ def test_every_program_of_upstream_is_known(report):
 @pytest.mark.cpus("rv64")
 @pytest.mark.memory("4G", "hugepagesz=1G hugepages=1")
 def test_gigantic_page(host, report):
-    """What mmu_huge_pages_test skips where no page of 1 GiB has been reserved."""
+    """What mmu_huge_pages_test skips where no page of 1 GiB is reserved."""
     program = report.artifacts.command("riscv/mmu_huge_pages_test")
     host.check(f"{program} -t gigantic_page", selftest.TIMEOUT)
 
