@@ -19,7 +19,7 @@ macro_rules! kvm_hardware_ops {
 
             #[export]
             unsafe extern "C" fn kvm_arch_enable_virtualization_cpu() -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core switches virtualization on for the CPU that it calls this on.
                 unsafe { shims::enable_cpu::<$backend>() }
             }
 
@@ -46,13 +46,13 @@ macro_rules! kvm_vm_ops {
 
             #[export]
             unsafe extern "C" fn kvm_arch_init_vm(kvm: *mut bindings::kvm, kind: c_ulong) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core is creating the VM, and destroys it if this succeeds.
                 unsafe { shims::init_vm::<$backend>(kvm, kind) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_destroy_vm(kvm: *mut bindings::kvm) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core destroys a VM that it has created, when nobody uses it any more.
                 unsafe { shims::destroy_vm::<$backend>(kvm) }
             }
 
@@ -61,7 +61,7 @@ macro_rules! kvm_vm_ops {
                 kvm: *mut bindings::kvm,
                 capability: c_long,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created, or null for `/dev/kvm`.
                 unsafe { shims::check_extension::<$backend>(kvm, capability) }
             }
 
@@ -70,7 +70,8 @@ macro_rules! kvm_vm_ops {
                 kvm: *mut bindings::kvm,
                 cap: *mut bindings::kvm_enable_cap,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created, and a copy of the argument of
+                // the ioctl.
                 unsafe { shims::enable_cap::<$backend>(kvm, cap) }
             }
 
@@ -166,43 +167,47 @@ macro_rules! kvm_vcpu_ops {
                 kvm: *mut bindings::kvm,
                 id: c_uint,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created.
                 unsafe { shims::vcpu_precreate::<$backend>(kvm, id) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_create(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core is creating the vCPU, and destroys it if this succeeds.
                 unsafe { shims::vcpu_create::<$backend>(vcpu) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_postcreate(vcpu: *mut bindings::kvm_vcpu) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core has created the vCPU, and destroys it when the VM goes.
                 unsafe { shims::vcpu_postcreate::<$backend>(vcpu) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_destroy(vcpu: *mut bindings::kvm_vcpu) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core destroys a vCPU that it has created, when nobody uses it any
+                // more.
                 unsafe { shims::vcpu_destroy::<$backend>(vcpu) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_load(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core calls this with preemption disabled for the thread that holds
+                // the mutex, on its CPU.
                 unsafe { shims::vcpu_load::<$backend>(vcpu, cpu) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_put(vcpu: *mut bindings::kvm_vcpu) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core calls this with preemption disabled for the thread that holds
+                // the mutex, on its CPU.
                 unsafe { shims::vcpu_put::<$backend>(vcpu) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_ioctl_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds the vCPU's mutex during the ioctl, and does not load the
+                // vCPU itself.
                 unsafe { shims::vcpu_run::<$backend>(vcpu) }
             }
 
@@ -212,7 +217,8 @@ macro_rules! kvm_vcpu_ops {
                 cmd: c_uint,
                 arg: c_ulong,
             ) -> c_long {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes the file of a vCPU, whose mutex it holds during the
+                // ioctl.
                 unsafe { shims::vcpu_ioctl::<$backend>(file, cmd, arg) }
             }
 
@@ -222,7 +228,7 @@ macro_rules! kvm_vcpu_ops {
                 cmd: c_uint,
                 arg: c_ulong,
             ) -> c_long {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes the file of a vCPU.
                 unsafe { shims::vcpu_unlocked_ioctl::<$backend>(file, cmd, arg) }
             }
 
@@ -231,7 +237,7 @@ macro_rules! kvm_vcpu_ops {
                 vcpu: *mut bindings::kvm_vcpu,
                 state: *mut bindings::kvm_mp_state,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds the vCPU's mutex, and passes its own copy of the argument.
                 unsafe { shims::vcpu_get_mpstate::<$backend>(vcpu, state) }
             }
 
@@ -240,7 +246,7 @@ macro_rules! kvm_vcpu_ops {
                 vcpu: *mut bindings::kvm_vcpu,
                 state: *mut bindings::kvm_mp_state,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds the vCPU's mutex, and passes its own copy of the argument.
                 unsafe { shims::vcpu_set_mpstate::<$backend>(vcpu, state) }
             }
 
@@ -249,38 +255,38 @@ macro_rules! kvm_vcpu_ops {
                 vcpu: *mut bindings::kvm_vcpu,
                 debug: *mut bindings::kvm_guest_debug,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds the vCPU's mutex, and passes its own copy of the argument.
                 unsafe { shims::vcpu_set_guest_debug::<$backend>(vcpu, debug) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_runnable(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a vCPU that it has created.
                 c_int::from(unsafe { shims::vcpu_runnable::<$backend>(vcpu) })
             }
 
             #[export]
             unsafe extern "C" fn kvm_cpu_has_pending_timer(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a vCPU that it has created.
                 c_int::from(unsafe { shims::vcpu_has_pending_timer::<$backend>(vcpu) })
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a vCPU that it has created.
                 c_int::from(unsafe { shims::vcpu_should_kick(vcpu) })
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_in_kernel(vcpu: *mut bindings::kvm_vcpu) -> bool {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a vCPU that it has created.
                 unsafe { shims::vcpu_in_kernel::<$backend>(vcpu) }
             }
 
             #[cfg(CONFIG_GUEST_PERF_EVENTS)]
             #[export]
             unsafe extern "C" fn kvm_arch_vcpu_get_ip(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a vCPU that it has created.
                 unsafe { shims::vcpu_ip::<$backend>(vcpu) }
             }
 
@@ -365,7 +371,7 @@ macro_rules! kvm_mmu_ops {
 
             #[export]
             unsafe extern "C" fn kvm_arch_flush_shadow_all(kvm: *mut bindings::kvm) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM whose vCPUs do not run any more.
                 unsafe { shims::flush_shadow_all::<$backend>(kvm) }
             }
 
@@ -374,7 +380,7 @@ macro_rules! kvm_mmu_ops {
                 kvm: *mut bindings::kvm,
                 slot: *mut bindings::kvm_memory_slot,
             ) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created, and a memslot of it or null.
                 unsafe { shims::flush_shadow_memslot::<$backend>(kvm, slot) }
             }
 
@@ -385,7 +391,7 @@ macro_rules! kvm_mmu_ops {
                 new: *mut bindings::kvm_memory_slot,
                 change: bindings::kvm_mr_change,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created, and a memslot of it or null.
                 unsafe { shims::prepare_memory_region::<$backend>(kvm, new, change) }
             }
 
@@ -396,7 +402,7 @@ macro_rules! kvm_mmu_ops {
                 new: *const bindings::kvm_memory_slot,
                 change: bindings::kvm_mr_change,
             ) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created, and a memslot of it or null.
                 unsafe { shims::commit_memory_region::<$backend>(kvm, new, change) }
             }
 
@@ -422,7 +428,8 @@ macro_rules! kvm_mmu_ops {
                 kvm: *mut bindings::kvm,
                 range: *mut bindings::kvm_gfn_range,
             ) -> bool {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds `mmu_lock` of the VM for writing, and passes its own
+                // range.
                 unsafe { shims::unmap_gfn_range::<$backend>(kvm, range) }
             }
 
@@ -431,7 +438,8 @@ macro_rules! kvm_mmu_ops {
                 kvm: *mut bindings::kvm,
                 range: *mut bindings::kvm_gfn_range,
             ) -> bool {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds `mmu_lock` of the VM for writing, and passes its own
+                // range.
                 unsafe { shims::age_gfn::<$backend>(kvm, range) }
             }
 
@@ -440,7 +448,8 @@ macro_rules! kvm_mmu_ops {
                 kvm: *mut bindings::kvm,
                 range: *mut bindings::kvm_gfn_range,
             ) -> bool {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds `mmu_lock` of the VM for writing, and passes its own
+                // range.
                 unsafe { shims::test_age_gfn::<$backend>(kvm, range) }
             }
 
@@ -451,7 +460,8 @@ macro_rules! kvm_mmu_ops {
                 gfn_offset: u64,
                 mask: c_ulong,
             ) {
-                // SAFETY: Called by the core.
+                // SAFETY: The core holds `mmu_lock` of the VM for writing, and passes a memslot of
+                // it.
                 unsafe { shims::log_dirty_masked::<$backend>(kvm, slot, gfn_offset, mask) }
             }
 
@@ -461,7 +471,7 @@ macro_rules! kvm_mmu_ops {
                 gfn: u64,
                 pages: u64,
             ) -> c_int {
-                // SAFETY: Called by the core.
+                // SAFETY: The core passes a VM that it has created.
                 unsafe { shims::flush_remote_tlbs_range::<$backend>(kvm, gfn, pages) }
             }
         };

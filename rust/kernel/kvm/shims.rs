@@ -2,11 +2,6 @@
 
 //! The entry points that the core calls, generic over the backend: pointers become references here,
 //! and results become errnos.
-//!
-//! # Safety
-//!
-//! Each function may be called by the core alone, as the entry point of the same name: that is what
-//! makes the pointers valid and the locks held, and it is not repeated below.
 
 use super::{
     addr::{
@@ -78,6 +73,9 @@ fn errno(result: Result) -> c_int {
 
 // Hardware.
 
+/// # Safety
+///
+/// Must be called with preemption disabled, on the CPU that virtualization is switched on for.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
@@ -86,6 +84,10 @@ pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
 
 // VMs.
 
+/// # Safety
+///
+/// `kvm` must point to a VM that the core has set up and shows to nobody else. If the result is 0,
+/// [`destroy_vm`] must follow.
 #[doc(hidden)]
 pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
     let state = B::create(kind).and_then(|init| {
@@ -108,6 +110,9 @@ pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
     }
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`, and nobody may use the VM any more.
 #[doc(hidden)]
 pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
     // SAFETY: `kvm` is valid.
@@ -121,6 +126,9 @@ pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
     });
 }
 
+/// # Safety
+///
+/// `kvm` must be null or point to a VM for which [`init_vm`] has succeeded.
 #[doc(hidden)]
 pub unsafe fn check_extension<B: VmOps>(kvm: *mut bindings::kvm, capability: c_long) -> c_int {
     let Ok(capability) = u32::try_from(capability) else {
@@ -131,6 +139,9 @@ pub unsafe fn check_extension<B: VmOps>(kvm: *mut bindings::kvm, capability: c_l
     B::check_extension(vm, capability)
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`, and `cap` must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn enable_cap<B: VmOps>(
     kvm: *mut bindings::kvm,
@@ -143,12 +154,19 @@ pub unsafe fn enable_cap<B: VmOps>(
 
 // vCPUs.
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`.
 #[doc(hidden)]
 pub unsafe fn vcpu_precreate<B: VcpuOps>(kvm: *mut bindings::kvm, id: c_uint) -> c_int {
     // SAFETY: `kvm` is valid.
     errno(B::precreate(unsafe { Vm::from_raw(kvm) }, VcpuId(id)))
 }
 
+/// # Safety
+///
+/// `ptr` must point to a vCPU that the core has set up and shows to nobody else. If the result is
+/// 0, [`vcpu_destroy`] must follow.
 #[doc(hidden)]
 pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The core has set up its part and shows the vCPU to nobody else yet.
@@ -177,6 +195,10 @@ pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
     }
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`, which can be found by its index from now on
+/// until its VM is destroyed.
 #[doc(hidden)]
 pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid.
@@ -185,6 +207,9 @@ pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     B::postcreate(vcpu);
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`, and nobody may use the vCPU any more.
 #[doc(hidden)]
 pub unsafe fn vcpu_destroy<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid, nobody else can reach it any more, and this is the pointer that
@@ -194,6 +219,10 @@ pub unsafe fn vcpu_destroy<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     });
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`. Preemption must be disabled, `cpu` must be this
+/// CPU, and the current thread must hold the vCPU's mutex.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
@@ -211,6 +240,9 @@ pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
     unsafe { (&raw mut (*vcpu.as_raw()).cpu).write_volatile(cpu.as_u32() as c_int) };
 }
 
+/// # Safety
+///
+/// As for [`vcpu_load`], which must have been called for `vcpu` on this CPU.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
@@ -227,6 +259,10 @@ pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
     B::put(&vcpu, preempt);
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`. This thread must hold its mutex, and must not
+/// have loaded it.
 #[doc(hidden)]
 pub unsafe fn vcpu_run<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The vCPU is valid.
@@ -245,6 +281,10 @@ unsafe fn vcpu_of_file<'a, B: VcpuOps>(file: *mut bindings::file) -> &'a Vcpu<B>
     unsafe { Vcpu::from_raw((*file).private_data.cast()) }
 }
 
+/// # Safety
+///
+/// `file` must be that of a vCPU for which [`vcpu_create`] has succeeded. This thread must hold the
+/// vCPU's mutex.
 #[doc(hidden)]
 pub unsafe fn vcpu_ioctl<B: VcpuOps>(
     file: *mut bindings::file,
@@ -259,6 +299,9 @@ pub unsafe fn vcpu_ioctl<B: VcpuOps>(
     }
 }
 
+/// # Safety
+///
+/// `file` must be that of a vCPU for which [`vcpu_create`] has succeeded.
 #[doc(hidden)]
 pub unsafe fn vcpu_unlocked_ioctl<B: VcpuOps>(
     file: *mut bindings::file,
@@ -274,6 +317,10 @@ pub unsafe fn vcpu_unlocked_ioctl<B: VcpuOps>(
     }
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `state`
+/// must be valid for writes.
 #[doc(hidden)]
 pub unsafe fn vcpu_get_mpstate<B: VcpuOps>(
     vcpu: *mut bindings::kvm_vcpu,
@@ -286,6 +333,10 @@ pub unsafe fn vcpu_get_mpstate<B: VcpuOps>(
     0
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `state`
+/// must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
     vcpu: *mut bindings::kvm_vcpu,
@@ -301,6 +352,10 @@ pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
     errno(B::set_mp_state(&vcpu, state))
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `debug`
+/// must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
     vcpu: *mut bindings::kvm_vcpu,
@@ -314,6 +369,9 @@ pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
     0
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_runnable<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
@@ -321,6 +379,9 @@ pub unsafe fn vcpu_runnable<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
     B::runnable(unsafe { Vcpu::from_raw(vcpu) })
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_has_pending_timer<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
@@ -328,6 +389,9 @@ pub unsafe fn vcpu_has_pending_timer<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) 
     B::has_pending_timer(unsafe { Vcpu::from_raw(vcpu) })
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_in_kernel<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
@@ -335,6 +399,9 @@ pub unsafe fn vcpu_in_kernel<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool 
     B::in_kernel(unsafe { Vcpu::from_raw(vcpu) })
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_ip<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
@@ -342,6 +409,9 @@ pub unsafe fn vcpu_ip<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
     B::instruction_pointer(unsafe { Vcpu::from_raw(vcpu) })
 }
 
+/// # Safety
+///
+/// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> bool {
@@ -352,12 +422,18 @@ pub unsafe fn vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> bool {
 
 // Memory.
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`, and no vCPU of it may run any more.
 #[doc(hidden)]
 pub unsafe fn flush_shadow_all<B: MmuOps>(kvm: *mut bindings::kvm) {
     // SAFETY: `kvm` is valid.
     B::unmap_all(unsafe { Vm::from_raw(kvm) });
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`, and `slot` must be one of its memslots.
 #[doc(hidden)]
 pub unsafe fn flush_shadow_memslot<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -373,6 +449,9 @@ pub unsafe fn flush_shadow_memslot<B: MmuOps>(
     }
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. `new` must be null or a memslot of it.
 #[doc(hidden)]
 pub unsafe fn prepare_memory_region<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -391,6 +470,9 @@ pub unsafe fn prepare_memory_region<B: MmuOps>(
     ))
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. `new` must be null or a memslot of it.
 #[doc(hidden)]
 pub unsafe fn commit_memory_region<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -410,6 +492,10 @@ fn gfn_range(range: &bindings::kvm_gfn_range) -> GfnRange {
     Gfn(range.start)..Gfn(range.end)
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
+/// `range` must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn unmap_gfn_range<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -422,6 +508,10 @@ pub unsafe fn unmap_gfn_range<B: MmuOps>(
     B::unmap_range(&mut mmu, gfn_range(range), range.may_block)
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
+/// `range` must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn age_gfn<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -433,6 +523,10 @@ pub unsafe fn age_gfn<B: MmuOps>(
     B::age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
+/// `range` must be valid for reads.
 #[doc(hidden)]
 pub unsafe fn test_age_gfn<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -444,6 +538,10 @@ pub unsafe fn test_age_gfn<B: MmuOps>(
     B::test_age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`, and this thread must hold its `mmu_lock` for writing.
+/// `slot` must be one of its memslots.
 #[doc(hidden)]
 pub unsafe fn log_dirty_masked<B: MmuOps>(
     kvm: *mut bindings::kvm,
@@ -463,6 +561,9 @@ pub unsafe fn log_dirty_masked<B: MmuOps>(
     }
 }
 
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`.
 #[doc(hidden)]
 pub unsafe fn flush_remote_tlbs_range<B: MmuOps>(
     kvm: *mut bindings::kvm,
