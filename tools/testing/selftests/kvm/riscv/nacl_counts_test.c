@@ -6,8 +6,13 @@
 #include "nacl_guest.h"
 
 /*
- * Runs, of which the one with the least interruptions counts; and how many there
- * may be on a machine so slow that each is interrupted.
+ * Exits of a short run; a long one has twice as many. They are few, so that on any
+ * machine some runs fit between two ticks of the host.
+ */
+#define EXITS		4
+/*
+ * Runs, of which the one with the fewest interruptions counts; and how many there
+ * may be on a slow machine, where most are interrupted.
  */
 #define RUNS		100
 #define MOST_RUNS	2000

@@ -9,8 +9,6 @@
 #include "nacl_sbi.h"
 #include "run_guest.h"
 
-/* Exits of a short run; a long one has twice as many. */
-#define EXITS		16
 #define MMIO_GPA	0x70000000UL
 #define MEM_GPA		0x90000000UL
 #define MEM_SLOT	7

@@ -9,6 +9,8 @@
 #define FENCES		80
 #define SBI_EXT_TIME	0x54494d45
 
+/* Exits of a guest whose entries are made to fail. */
+#define EXITS		16
 #define MISUSES		3
 /* Calls that go well before one does not. */
 #define SKIPPED		20
