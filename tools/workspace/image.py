@@ -6,6 +6,7 @@ installed. What changes from build to build (kernel, kvm.ko, test programs)
 is on a second, small drive, made anew for every run.
 """
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,10 @@ GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
 
-WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
+WANTED = (pins.GUEST_SUITE, pins.QEMU_SERIES, pins.GUEST_ARCHITECTURE,
+          pins.GUEST_PACKAGES, KEPT)
+# What was unpacked, one package a line, by the names of their files.
+VERSIONS = "versions"
 
 
 @dataclass(frozen=True)
@@ -62,45 +66,59 @@ def drive(directory, image, log, slack_kib=2048):
                 log, f"image {image.name}")
 
 
+def qemu_version(names):
+    """The version of QEMU among the names of packages."""
+    versions = [match.group(1) for name in names if (match := re.match(
+        r"qemu-system-riscv_(?:\d+%3a)?(\d+(?:\.\d+)*)", name))]
+    if len(versions) != 1:
+        raise Failure("The packages of the host's user space have "
+                      f"{len(versions)} versions of QEMU, not one.",
+                      "Run `make distclean` and try again.")
+    return versions[0]
+
+
 def _unpacked(cache, log):
     """What is kept of Debian's packages; the name is what they are."""
-    roots = {suite: Path(cache) / "image" / f"debian-{digest(suite, WANTED)}"
-             for suite in pins.GUEST_SUITES}
-    for root in roots.values():
-        if root.is_dir():
-            return root
-    suite, files = _downloaded(cache, log)
-    with whole(roots[suite]) as partial:
-        everything = partial / "everything"
-        everything.mkdir(parents=True)
-        for file in files:
-            process.run(["dpkg-deb", "-x", file, everything], log,
-                        f"image: {file.name}")
-        for kept in KEPT:
-            (partial / kept).parent.mkdir(parents=True, exist_ok=True)
-            (everything / kept).rename(partial / kept)
-        shutil.rmtree(everything)
-        (partial / "versions").write_text(
-            "".join(f"{file.name}\n" for file in files), encoding="utf-8")
-    return roots[suite]
+    root = Path(cache) / "image" / f"debian-{digest(WANTED)}"
+    if not root.is_dir():
+        files = _downloaded(cache, log)
+        check_series(qemu_version(file.name for file in files))
+        with whole(root) as partial:
+            everything = partial / "everything"
+            everything.mkdir(parents=True)
+            for file in files:
+                process.run(["dpkg-deb", "-x", file, everything], log,
+                            f"image: {file.name}")
+            for kept in KEPT:
+                (partial / kept).parent.mkdir(parents=True, exist_ok=True)
+                (everything / kept).rename(partial / kept)
+            shutil.rmtree(everything)
+            (partial / VERSIONS).write_text(
+                "".join(f"{file.name}\n" for file in files), encoding="utf-8")
+    names = (root / VERSIONS).read_text(encoding="utf-8").splitlines()
+    say("image", f"guests run under QEMU {qemu_version(names)} of "
+                 f"{pins.GUEST_SUITE}")
+    return root
+
+
+def check_series(version):
+    """Fail if a version of QEMU is not of the pinned series."""
+    if not f"{version}.".startswith(f"{pins.QEMU_SERIES}."):
+        raise Failure(
+            f"{pins.GUEST_SUITE} has QEMU {version} for "
+            f"{pins.GUEST_ARCHITECTURE}, not {pins.QEMU_SERIES}.",
+            "See whether the tests pass with it, then change QEMU_SERIES and "
+            "GUEST_SUITE in tools/workspace/pins.py.")
 
 
 def _downloaded(cache, log):
-    """The packages, and the first suite that the mirror can give them from:
-    while a mirror is updated, its lists of a suite may be of no use."""
+    """The packages, from the one suite that they are to come from."""
     packages = " ".join(pins.GUEST_PACKAGES)
-    for suite in pins.GUEST_SUITES:
-        say("image",
-            f"Debian's {pins.GUEST_ARCHITECTURE} {packages} from {suite}")
-        state = apt.suite_state(cache, suite, pins.GUEST_ARCHITECTURE)
-        state.update(log, "image: package lists")
-        try:
-            return suite, state.download_closure(pins.GUEST_PACKAGES, log,
-                                                 "image: packages")
-        except Failure:
-            if suite == pins.GUEST_SUITES[-1]:
-                raise
-            say("image", f"{suite} cannot be had now, see {log}")
+    say("image", f"Debian's {pins.GUEST_ARCHITECTURE} {packages} from "
+                 f"{pins.GUEST_SUITE}")
+    state = apt.suite_state(cache, pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE)
+    state.update(log, "image: package lists")
+    return state.download_closure(pins.GUEST_PACKAGES, log, "image: packages")
 
 
 def _host_disk(unpacked, directory, log):

@@ -6,9 +6,14 @@ KERNEL_SERIES = "7.3"
 # Suites that may carry the kernel's source package, in the order tried.
 KERNEL_SUITES = ("trixie-backports", "forky", "forky-backports", "sid")
 
-# Suites that the emulated host's user space may come from, in the order tried,
-# and what is unpacked of it.
-GUEST_SUITES = ("trixie", "forky", "sid")
+# The series of QEMU that runs the emulated host and, in it, the guests. Debian 12
+# (backports) and 13 have it. What can be migrated depends on it, so no machine
+# gets another one because its cache was filled on another day.
+QEMU_SERIES = "10.0"
+
+# The suite that the emulated host's user space comes from, and what is unpacked
+# of it.
+GUEST_SUITE = "trixie"
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
 
@@ -19,7 +24,7 @@ MINIMUM = {
     "rustc": (1, 85),
     "bindgen": (0, 71, 1),
     "clang": (17,),
-    "qemu": (10, 0),
+    "qemu": tuple(map(int, QEMU_SERIES.split("."))),
 }
 
 COMMON_PACKAGES = (

@@ -11,7 +11,8 @@ import pytest
 from harness import backend, selftest_runs, splats, verdicts
 from harness.exceptions import Differs
 from harness.report import Report
-from workspace import (apt, compiler_warnings, insertions, process, settings,
+from workspace import (apt, compiler_warnings, image, insertions, pins, process,
+                       settings,
                        tree)
 from workspace.errors import Failure
 
@@ -420,3 +421,27 @@ def test_a_failure_is_shown_again_at_the_end(capsys):
     results.print_failures()
     assert capsys.readouterr().out == (
         "\nFailed:\n  test_bad  1.5 s\n    first\n    last\n")
+
+
+def test_the_version_of_qemu_is_that_of_its_package():
+    assert image.qemu_version([
+        "busybox-static_1%3a1.37.0-6_riscv64.deb",
+        "qemu-system-riscv_1%3a10.0.13+ds-0+deb13u1_riscv64.deb",
+        "qemu-system-common_1%3a9.9.9_riscv64.deb"]) == "10.0.13"
+
+
+@pytest.mark.parametrize("names", ([], ["qemu-system-riscv_1.0_a.deb"] * 2))
+def test_one_version_of_qemu_is_there(names):
+    with pytest.raises(Failure):
+        image.qemu_version(names)
+
+
+@pytest.mark.parametrize("version", ("11.0.1", "10.1", "1.0"))
+def test_another_series_of_qemu_is_refused(version):
+    with pytest.raises(Failure, match=re.escape(version)):
+        image.check_series(version)
+
+
+def test_the_pinned_series_of_qemu_is_accepted():
+    image.check_series(pins.QEMU_SERIES)
+    image.check_series(f"{pins.QEMU_SERIES}.13")
