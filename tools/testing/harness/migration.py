@@ -12,8 +12,9 @@ SOCKET = "unix:/tmp/migration"
 FIRST = 4 << 20
 SLOW = 1 << 20
 FAST = 1 << 40
-# In milliseconds: one that no guest under load can keep, and one that any can.
-NEVER = 1
+# In milliseconds: one that a guest under load never keeps, since it allows no page
+# to be left, and one that any guest keeps.
+NEVER = 0
 ALWAYS = 10000
 ENDED = ("cancelled", "completed", "failed")
 # Where the upper half of the address space begins.
@@ -26,6 +27,17 @@ def is_whole(host):
     """
     text = host.check("qemu-system-riscv64 --version")
     return int(re.search(r"version (\d+)", text).group(1)) > 10
+
+
+def has_dirty_ring(vm):
+    """Whether QEMU has mapped the dirty ring of the first vCPU where KVM has it.
+
+    QEMU 10.0 does not know where that is on RISC-V (its copy of the uapi has no
+    KVM_DIRTY_LOG_PAGE_OFFSET), maps other pages, and never finds out what the
+    guest writes.
+    """
+    ring = r" 0*40000 .* anon_inode:kvm-vcpu:0$"
+    return vm.host.run(f"grep -Eq '{ring}' /proc/{vm.pid}/maps").status == 0
 
 
 def save(vm, path):
@@ -43,12 +55,12 @@ def restore(vm, path):
 
 def live(source, target, passes):
     """Move a guest, not before it has run during that many passes over its
-    memory. Return how many there were.
+    memory. Return how many there were: fewer if QEMU found nothing dirty.
     """
     _begin(source, target)
-    _more_passes(source, passes)
-    _pause(source)
-    _set(source, FAST, ALWAYS)
+    if _more_passes(source, passes)["status"] != "completed":
+        _pause(source)
+        _set(source, FAST, ALWAYS)
     status = _await_status(source, "completed")
     _resume(target)
     return status["ram"]["dirty-sync-count"]
@@ -79,7 +91,8 @@ def _is_in_kernel(vm):
 def cancel(source, target):
     """Begin to move a guest, and think better of it."""
     _begin(source, target)
-    _more_passes(source, 3)
+    if _more_passes(source, 3)["status"] == "completed":
+        raise source.failure("Migration: it was over before it was cancelled")
     source.qmp.execute("migrate_cancel")
     _await_status(source, "cancelled")
 
@@ -104,13 +117,13 @@ def _set(vm, bandwidth, downtime):
 def _more_passes(source, passes):
     _await_passes(source, 2)
     _set(source, SLOW, NEVER)
-    _await_passes(source, passes)
+    return _await_passes(source, passes)
 
 
 def _await_passes(vm, passes):
-    _await(vm, f"{passes} passes",
-           lambda status: status.get("ram", {}).get("dirty-sync-count", 0)
-           >= passes)
+    return _await(vm, f"{passes} passes",
+                  lambda status: status.get("status") == "completed" or
+                  status.get("ram", {}).get("dirty-sync-count", 0) >= passes)
 
 
 def _await_status(vm, wanted):

@@ -75,12 +75,20 @@ def test_live(host, report, vcpus, accel):
     passes = 20 if report.settings.full else 4
     with Vm(host, vcpus=vcpus, accel=accel) as source, \
             Vm(host, slot=1, vcpus=vcpus, accel=accel, incoming=True) as target:
+        if accel != LOGS["bitmap"] and not migration.has_dirty_ring(source):
+            source.quit()
+            target.quit()
+            pytest.skip("this QEMU (10.0) does not find the dirty ring of KVM "
+                        "on RISC-V, and loses what the guest writes")
         load.start(source)
         load.advance(source)
-        assert migration.live(source, target, passes) >= passes
+        passed = migration.live(source, target, passes)
         source.quit()
+        # What has arrived is compared first: a page that was lost weighs more
+        # than a migration that was over too early.
         load.advance(target, 2)
         load.finish(target)
+        assert passed >= passes
 
 
 @pytest.mark.cpus("rv64")
