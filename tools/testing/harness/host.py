@@ -4,6 +4,7 @@
 import fcntl
 import itertools
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -298,7 +299,11 @@ class Host(Agent):
 
     def _stop(self):
         if self._process:
-            self._process.close(force=True)
+            # On a busy machine, close() alone gives up before QEMU has gone.
+            if self._process.isalive():
+                self._process.kill(signal.SIGKILL)
+                self._process.wait()
+            self._process.close()
             self._process = None
         self._transcript.close()
         if self._work:

@@ -12,9 +12,9 @@ SOCKET = "unix:/tmp/migration"
 FIRST = 4 << 20
 SLOW = 1 << 20
 FAST = 1 << 40
-# In milliseconds: one that a guest under load never keeps, since it allows no page
-# to be left, and one that any guest keeps.
-NEVER = 0
+# In milliseconds: one that no guest under load can keep, and one that any can. With
+# 0, QEMU does not look for dirty pages before it decides that none is left.
+NEVER = 1
 ALWAYS = 10000
 ENDED = ("cancelled", "completed", "failed")
 # Where the upper half of the address space begins.
@@ -54,8 +54,8 @@ def restore(vm, path):
 
 
 def live(source, target, passes):
-    """Move a guest, not before it has run during that many passes over its
-    memory. Return how many there were: fewer if QEMU found nothing dirty.
+    """Move a guest after that many passes over its memory, during which it runs.
+    Return how many there were: fewer if QEMU found next to nothing dirty.
     """
     _begin(source, target)
     if _more_passes(source, passes)["status"] != "completed":
