@@ -119,7 +119,7 @@ pub trait VcpuOps: Backend {
     /// Handles `KVM_SET_MP_STATE`.
     fn set_mp_state(vcpu: &LockedVcpu<'_, Self>, state: MpState) -> Result;
 
-    /// Called when `KVM_SET_GUEST_DEBUG` has changed what `LockedVcpu::guest_debug` tells.
+    /// Called when `KVM_SET_GUEST_DEBUG` has changed the result of [`LockedVcpu::guest_debug`].
     fn guest_debug_changed(vcpu: &LockedVcpu<'_, Self>);
 
     /// Returns whether the vCPU has something to do, so that it must not sleep.
@@ -146,7 +146,7 @@ pub trait MmuOps: Backend {
     /// Unmaps a memslot that is about to go or to move.
     fn unmap_slot(vm: &Vm<Self>, slot: &Memslot<'_>);
 
-    /// Says whether a memslot may be changed so.
+    /// Returns an error if a memslot may not be changed so.
     fn prepare_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange) -> Result;
 
     /// Called after a memslot has been changed so.
@@ -158,16 +158,17 @@ pub trait MmuOps: Backend {
     /// the lock in between if `may_yield`.
     fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool;
 
-    /// Tells whether a range has been accessed since the last call, and starts anew.
+    /// Returns whether a range has been accessed since the last call, and clears the record of it.
     fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
 
-    /// Tells whether a range has been accessed since the last call of
+    /// Returns whether a range has been accessed since the last call of
     /// [`age_range`](Self::age_range).
     fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
 
     /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.
     fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64);
 
-    /// Has all vCPUs flush a range, before any of them is in the guest again.
+    /// Makes all vCPUs fence a range before they enter the guest again, and waits for those that
+    /// are in the guest.
     fn flush_remote_tlbs(vm: &Vm<Self>, gfns: GfnRange);
 }

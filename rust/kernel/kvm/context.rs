@@ -132,7 +132,7 @@ pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
     r
 }
 
-/// Tells the kernel that the guest is about to run: lockdep, context tracking, RCU.
+/// Reports to lockdep, context tracking and RCU that the guest is about to run.
 ///
 /// # Safety
 ///
@@ -144,11 +144,11 @@ pub unsafe fn guest_state_enter(_: &LocalInterruptDisabled) {
     unsafe { bindings::kvm_guest_state_enter_irqoff() };
 }
 
-/// Tells the kernel that the guest has run, and whether an interrupt has stopped it.
+/// Reports that the guest has run, and whether an interrupt has ended the stay.
 ///
-/// Where there is no context tracking, RCU takes the stay for a quiescent state only if one has. It
-/// waits for nobody else there: its tick is such an interrupt if it comes while the guest runs, and
-/// otherwise sees for itself what it interrupts, or has the thread scheduled.
+/// Without context tracking, a quiescent state is reported only when an interrupt ended the stay.
+/// That is enough: RCU asks a CPU through its tick; a tick during a stay ends it, a tick elsewhere
+/// sees ordinary kernel code.
 ///
 /// # Safety
 ///

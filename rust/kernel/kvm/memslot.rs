@@ -105,20 +105,20 @@ impl<'a> Memslot<'a> {
         Hva(unsafe { (*self.as_ptr()).userspace_addr })
     }
 
-    /// Returns whether the guest's writes are not for the memory but for user space to handle.
+    /// Returns whether user space handles the guest's writes, as accesses to a device.
     #[inline]
     pub fn is_read_only(&self) -> bool {
         self.flags() & bindings::KVM_MEM_READONLY != 0
     }
 
-    /// Returns whether the slot is about to be deleted or moved. What it maps must not be used;
-    /// soon there will be another slot there, or none.
+    /// Returns whether the slot is about to be deleted or moved (`KVM_MEMSLOT_INVALID`). Its memory
+    /// must not be mapped any more.
     #[inline]
     pub fn is_invalid(&self) -> bool {
         self.flags() & bindings::KVM_MEMSLOT_INVALID != 0
     }
 
-    /// Returns whether user space wants to know which pages the guest writes.
+    /// Returns whether the pages that the guest writes are logged.
     #[inline]
     pub fn logs_dirty_pages(&self) -> bool {
         self.flags() & bindings::KVM_MEM_LOG_DIRTY_PAGES != 0
@@ -262,7 +262,7 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         }
     }
 
-    /// Has a device of the kernel handle a load from `addr`. Returns whether there is one.
+    /// Offers a load from `addr` to the devices of the kernel. Returns whether one has handled it.
     #[inline]
     pub fn mmio_read(&self, addr: Gpa, data: &mut [u8]) -> bool {
         let len = data.len() as c_int;

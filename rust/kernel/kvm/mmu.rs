@@ -29,13 +29,14 @@ use core::{
     ptr::NonNull, //
 };
 
-/// `kvm->mmu_lock` is held for reading: page tables do not change shape, but entries may change.
+/// The guard of `kvm->mmu_lock`, held for reading: page tables keep their shape, entries may
+/// change.
 pub struct MmuReadGuard<'a, B: Backend> {
     vm: &'a Vm<B>,
     _not_send: NotThreadSafe,
 }
 
-/// `kvm->mmu_lock` is held for writing.
+/// The guard of `kvm->mmu_lock`, held for writing.
 pub struct MmuWriteGuard<'a, B: Backend> {
     vm: &'a Vm<B>,
     /// Whether `drop` releases the lock, or the core, which has taken it.
@@ -47,7 +48,7 @@ mod private {
     pub trait Sealed {}
 }
 
-/// A guard of `kvm->mmu_lock` of one VM, by which no page table of that VM goes.
+/// A guard of the `kvm->mmu_lock` of one VM, which keeps the page tables of that VM.
 pub trait MmuLocked<B: Backend>: private::Sealed {
     /// Returns the VM.
     fn vm(&self) -> &Vm<B>;
@@ -155,8 +156,8 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         must_retry(self.vm, seq, gfn)
     }
 
-    /// Lets others have the lock, and the CPU, if they wait for it; then the page tables may have
-    /// changed. `before` runs ahead of that, while the lock is held: for what others must not miss.
+    /// Releases and takes the lock if others wait for it or for the CPU, after which the page
+    /// tables may have changed. `before` runs before that, with the lock held.
     #[inline]
     pub fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>)) {
         // SAFETY: The VM is valid.

@@ -9,7 +9,7 @@ use crate::{
     ThisModule, //
 };
 
-/// `/dev/kvm` is there for as long as this exists.
+/// The registration with the KVM core: `/dev/kvm` exists as long as this does.
 pub struct Registration(());
 
 impl Registration {
@@ -21,7 +21,8 @@ impl Registration {
         unsafe {
             bindings::__kvm_register_perf_callbacks(None, None)
         };
-        // SAFETY: The entry points are those of this module; `kvm_exit()` is called before it goes.
+        // SAFETY: The entry points are those of this module; `kvm_exit()` is called before the
+        // module is unloaded.
         let r = to_result(unsafe {
             bindings::kvm_init(
                 size_of::<bindings::kvm_vcpu>() as c_uint,

@@ -23,7 +23,7 @@ use crate::{
 pub enum VcpuTimerRestart {
     /// It stops.
     No,
-    /// It expires again after so many nanoseconds.
+    /// It expires again after this number of nanoseconds.
     After(u64),
 }
 

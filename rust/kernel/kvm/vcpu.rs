@@ -135,8 +135,8 @@ impl<B: Backend> Vcpu<B> {
     /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest.
     #[inline]
     pub fn kick(&self) {
-        // Orders what it is to see ahead of the reads of where it is. Whoever is about to sleep, or
-        // to enter the guest, says so and then looks.
+        // Orders what the vCPU has to see before the reads of its state. A vCPU that is about to
+        // sleep or to enter the guest announces that, and then looks for requests.
         smp_mb();
         if self.is_waiting() || self.is_in_guest_mode() {
             // SAFETY: The vCPU is valid.
@@ -159,15 +159,15 @@ impl<B: Backend> Vcpu<B> {
         unsafe { bindings::kvm_vcpu_wake_up(self.as_raw()) };
     }
 
-    /// Returns whether the vCPU is in the guest, or reads its memory: whoever wants it to notice
-    /// something has to interrupt it.
+    /// Returns whether the vCPU is in the guest, or reads its memory, so that it notices nothing
+    /// without an interrupt.
     #[inline]
     pub fn is_in_guest_mode(&self) -> bool {
         self.mode() != bindings::OUTSIDE_GUEST_MODE
     }
 
-    /// Returns whether the vCPU has been kicked while it was in guest mode. Other kicks send no
-    /// interrupt any more: it must not enter the guest before it has left that mode.
+    /// Returns whether the vCPU has been kicked while it was in guest mode. Later kicks send no
+    /// interrupt, so the vCPU must leave that mode before it enters the guest.
     #[inline]
     pub fn was_kicked(&self) -> bool {
         self.mode() == bindings::EXITING_GUEST_MODE
@@ -179,7 +179,7 @@ impl<B: Backend> Vcpu<B> {
         unsafe { (&raw const (*self.as_raw()).mode).read_volatile() as c_uint }
     }
 
-    /// Returns whether the vCPU waits for an interrupt, for a guest that asks.
+    /// Returns whether the vCPU waits for an interrupt. The answer may be old.
     #[inline]
     pub fn is_halted(&self) -> bool {
         // SAFETY: The vCPU is valid; the field is a statistic that may be read at any time.
@@ -343,7 +343,7 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         r
     }
 
-    /// Returns whether `request` has been made, and takes it back.
+    /// Returns whether `request` has been made, and withdraws it.
     #[inline]
     pub fn take_request(&self, request: Request) -> bool {
         // SAFETY: The vCPU is valid.
@@ -422,9 +422,9 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         SrcuGuard::new(self.vcpu)
     }
 
-    /// Handles what the thread has to do before it may enter the guest.
+    /// Handles the work that the thread has to do before it may enter the guest.
     ///
-    /// Returns [`EINTR`] if there is a signal, and has told user space so in the run area.
+    /// Returns [`EINTR`] if a signal is pending, with that exit reason in the run area.
     #[inline]
     pub fn handle_work(&self) -> Result {
         if !super::context::work_pending() {
@@ -449,8 +449,8 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
 
     /// Runs `f`, which reads guest memory by the guest's own translation, with interrupts disabled.
     ///
-    /// Whoever makes a request that is waited for, when memory is taken from the guest say, waits
-    /// for the end of `f`, which sees the requests that were made before.
+    /// A thread that makes a request and waits for it, for example because it takes memory from the
+    /// guest, waits until `f` has returned. `f` sees the requests that were made before.
     #[inline]
     pub fn while_reading<R>(&self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
         with_irqs_saved(|irq| {
@@ -458,26 +458,26 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
             // Orders the mode ahead of the reads of the requests in `f`.
             smp_mb();
             let r = f(irq);
-            // What `f` has read, it has read before.
+            // Orders the reads of `f` before the mode.
             smp_mb();
             self.set_mode(bindings::OUTSIDE_GUEST_MODE);
             r
         })
     }
 
-    /// Returns whether the dirty ring is full, and has told user space so in the run area.
+    /// Returns whether the dirty ring is full. Then the run area has that exit reason.
     #[inline]
     pub fn dirty_ring_full(&self) -> bool {
         // SAFETY: The vCPU is valid.
         unsafe { bindings::kvm_dirty_ring_check_request(self.vcpu.as_raw()) }
     }
 
-    /// Runs `f`, which enters the guest, from where only an interrupt gets the vCPU. Not in an SRCU
-    /// section, which would last as long as the guest runs.
+    /// Runs `f`, which enters the guest, in guest mode. Must not be called in an SRCU section,
+    /// which would last as long as the guest runs.
     ///
-    /// Requests that were made before are seen by [`request_pending`](Self::request_pending) in
-    /// `f`; whoever makes one later sends an interrupt, or finds that somebody has, which
-    /// [`was_kicked`](Vcpu::was_kicked) tells.
+    /// `f` sees requests that were made before by [`request_pending`](Vcpu::request_pending). A
+    /// thread that makes a request later sends an interrupt, unless another thread has sent one,
+    /// which [`was_kicked`](Vcpu::was_kicked) reports.
     #[inline]
     pub fn in_guest_mode<'p, R>(
         &self,
@@ -500,14 +500,14 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { (&raw mut (*self.vcpu.as_raw()).mode).write_volatile(mode as c_int) };
     }
 
-    /// Waits for an interrupt for the guest. Not in an SRCU section.
+    /// Waits for an interrupt for the guest. Must not be called in an SRCU section.
     pub fn halt(&self) {
         // SAFETY: The vCPU is valid and loaded.
         unsafe { bindings::kvm_vcpu_halt(self.vcpu.as_raw()) };
     }
 
-    /// Waits until `ready` returns `true`, or a signal comes in. To be woken by
-    /// [`Vcpu::wake_up`]. Not in an SRCU section.
+    /// Waits until `ready` returns `true`, which it checks at each [`Vcpu::wake_up`], or a signal
+    /// comes. Must not be called in an SRCU section.
     pub fn wait_until(&self, ready: impl Fn() -> bool) {
         let wait = self.vcpu.wait();
         // SAFETY: The vCPU is valid, and only its owner waits there.
@@ -525,14 +525,14 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { bindings::finish_rcuwait(wait) };
     }
 
-    /// Yields the CPU to another vCPU of the VM that can make use of it.
+    /// Yields the CPU to another vCPU of the VM that can use it.
     #[inline]
     pub fn on_spin(&self, in_kernel: bool) {
         // SAFETY: The vCPU is valid and loaded.
         unsafe { bindings::kvm_vcpu_on_spin(self.vcpu.as_raw(), in_kernel) };
     }
 
-    /// Returns whether another vCPU of the VM could make use of the CPU: if none, then
+    /// Returns whether another vCPU of the VM could use the CPU. If none could,
     /// [`on_spin`](Self::on_spin) finds none to yield to.
     #[inline]
     pub fn has_ready_peer(&self) -> bool {

@@ -205,7 +205,7 @@ impl<B: Backend> Vm<B> {
         MmuWriteGuard::new(self)
     }
 
-    /// Has all vCPUs forget what they have cached of the translation of a range of frames.
+    /// Makes all vCPUs fence what their harts have cached of a range of frames.
     #[inline]
     pub fn flush_remote_tlbs(&self, gfns: &GfnRange) {
         let pages = gfns.end.0.saturating_sub(gfns.start.0);
@@ -213,7 +213,7 @@ impl<B: Backend> Vm<B> {
         unsafe { bindings::kvm_flush_remote_tlbs_range(self.as_raw(), gfns.start.0, pages) };
     }
 
-    /// Notes that the guest has written, or may now write, a frame of `slot`.
+    /// Records that the guest has written, or may now write, a frame of `slot`.
     #[inline(always)]
     pub fn mark_page_dirty(&self, slot: &Memslot<'_>, gfn: super::Gfn) {
         if slot.kvm() != self.as_raw() || !slot.gfns().contains(&gfn) {
@@ -223,8 +223,8 @@ impl<B: Backend> Vm<B> {
         unsafe { bindings::mark_page_dirty_in_slot(self.as_raw(), slot.as_ptr(), gfn.0) };
     }
 
-    /// Returns whether user space clears the dirty bitmap itself, from a state of all ones, so that
-    /// starting to log must not write-protect the slot.
+    /// Returns whether the dirty bitmap starts with all bits set and user space clears it, so that
+    /// the start of the log must not write-protect the slot.
     #[inline]
     pub fn dirty_log_starts_all_set(&self) -> bool {
         // SAFETY: The VM is valid.
@@ -232,7 +232,7 @@ impl<B: Backend> Vm<B> {
         protect & u64::from(bindings::KVM_DIRTY_LOG_INITIALLY_SET) != 0
     }
 
-    /// Runs `f` if the VM has neither vCPUs nor memory, and keeps it so while `f` runs.
+    /// Runs `f` if the VM has neither vCPUs nor memory. It gets none while `f` runs.
     #[inline]
     pub fn if_unused<R>(&self, f: impl FnOnce(&UnusedVm<'_, B>) -> R) -> Option<R> {
         let kvm = self.as_raw();

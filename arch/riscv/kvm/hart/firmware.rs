@@ -44,7 +44,7 @@ pub(crate) fn version_at_least(major: u8, minor: u32) -> bool {
     version as u64 >= crate::abi::sbi::spec_version(major, minor)
 }
 
-/// What the host's SBI tells of its hart: `mvendorid`, `marchid`, `mimpid`.
+/// The identity of the host's harts, as its SBI reports it.
 #[derive(Clone, Copy)]
 pub(crate) struct MachineIds {
     /// The vendor.
@@ -56,7 +56,7 @@ pub(crate) struct MachineIds {
 }
 
 impl MachineIds {
-    /// Asks the SBI.
+    /// Returns the identity that the SBI reports.
     pub(crate) fn of_host() -> Self {
         // SAFETY: Always safe to call.
         unsafe {

@@ -88,21 +88,21 @@ impl<'a> Regs<'a> {
         }
     }
 
-    /// Returns where the guest goes on.
+    /// Returns the guest's program counter.
     #[inline(always)]
     pub(crate) fn sepc(self) -> u64 {
         // SAFETY: The context is valid.
         unsafe { (&raw const (*self.guest()).sepc).read_volatile() as u64 }
     }
 
-    /// Sets where the guest goes on.
+    /// Sets the guest's program counter.
     #[inline(always)]
     pub(crate) fn set_sepc(self, sepc: u64) {
         // SAFETY: The context is valid.
         unsafe { (&raw mut (*self.guest()).sepc).write_volatile(sepc as usize) };
     }
 
-    /// Moves on behind an instruction.
+    /// Steps over an instruction.
     #[inline(always)]
     pub(crate) fn skip(self, len: InsnLen) {
         self.set_sepc(self.sepc().wrapping_add(len.bytes()));
