@@ -3,11 +3,13 @@
 //! What each hart does once.
 
 use crate::{
-    csr,
-    entry::{hs_mode_entry, resume, Mstatus},
-    fence,
     hart::{self, Hart, VS},
-    hsm, platform,
+    machine::{
+        csr,
+        entry::{hs_mode_entry, resume, Mstatus},
+        fence, platform,
+    },
+    sbi::hsm,
     trap::irq,
     world,
 };

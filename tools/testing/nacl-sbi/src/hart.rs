@@ -3,8 +3,7 @@
 //! What is kept of each hart.
 
 use crate::{
-    csr,
-    entry::MAX_HARTS,
+    machine::{csr, entry::MAX_HARTS},
     shmem::{csr_index, Shmem, CSR_COUNT},
 };
 use core::cell::UnsafeCell;

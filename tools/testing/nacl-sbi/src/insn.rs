@@ -5,16 +5,21 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    backdoor,
-    counters::{self, Event},
-    csr,
-    entry::{Frame, USER},
-    fence,
-    fence_log::{self, How, Kind},
     hart::Hart,
-    hlv, nacl, platform,
+    host::virtual_csr,
+    machine::{
+        csr,
+        entry::{Frame, USER},
+        fence, hlv, platform,
+    },
+    sbi::nacl,
+    testing::{
+        backdoor,
+        counters::{self, Event},
+        fence_log::{self, How, Kind},
+    },
     trap::Trap,
-    virtual_csr, world,
+    world,
 };
 
 const SYSTEM: u64 = 0x73;

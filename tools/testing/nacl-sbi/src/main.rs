@@ -24,32 +24,23 @@
 //! | `hlv.rs`, `fence.rs` | those that the hart carries out on the host's behalf |
 //! | `nacl.rs`, `shmem.rs` | chapter 15 |
 //! | `sbi.rs`, `remote.rs`, `hsm.rs` | all other chapters that the host needs |
-//! | `bin/chapter15/` | a supervisor that judges all of it |
+//! | `../chapter15/` | a supervisor that judges all of it |
 //! | `counters.rs`, `fence_log.rs` | for tests: what was done |
 //! | `misuse.rs`, `backdoor.rs` | for tests: what is to go wrong, and how they ask |
 
 #![no_std]
 #![no_main]
 
-mod backdoor;
 mod boot;
-mod counters;
-mod csr;
-mod entry;
-mod fence;
-mod fence_log;
 mod hart;
-mod hlv;
-mod hsm;
+mod harts;
+mod host;
 mod insn;
-mod misuse;
-mod nacl;
-mod platform;
-mod remote;
+mod machine;
 mod sbi;
 mod shmem;
+mod testing;
 mod trap;
-mod virtual_csr;
 mod world;
 
 use core::panic::PanicInfo;
@@ -57,6 +48,6 @@ use core::panic::PanicInfo;
 /// Says what is wrong, and ends QEMU with a status that is not zero.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    platform::print(format_args!("nacl-sbi: {info}\n"));
-    platform::fail()
+    machine::platform::print(format_args!("nacl-sbi: {info}\n"));
+    machine::platform::fail()
 }

@@ -2,12 +2,18 @@
 
 //! Calls of the host, by way of the crate that knows the numbers.
 
+pub mod hsm;
+pub mod nacl;
+
 use crate::{
-    counters, csr,
-    entry::Frame,
     hart::Hart,
-    platform::{self, End},
-    remote::{self, Fence, Kind},
+    harts::remote::{self, Fence, Kind},
+    machine::{
+        csr,
+        entry::Frame,
+        platform::{self, End},
+    },
+    testing::counters,
     trap::irq,
     world,
 };

@@ -2,7 +2,7 @@
 
 //! The shared memory of NACL, and what is where in it (SBI specification, chapter 15).
 
-use crate::platform;
+use crate::machine::platform;
 use sbi_spec::nacl::shmem_size;
 
 pub const CSR_COUNT: usize = 1024;

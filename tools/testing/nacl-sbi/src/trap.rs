@@ -3,10 +3,14 @@
 //! What each trap means.
 
 use crate::{
-    csr,
-    entry::{Frame, MACHINE},
     hart::{self, Hart, World},
-    insn, remote, sbi, world,
+    harts::remote,
+    insn,
+    machine::{
+        csr,
+        entry::{Frame, MACHINE},
+    },
+    sbi, world,
 };
 
 /// Interrupts, by number.
@@ -40,7 +44,7 @@ pub struct Trap {
 
 impl Trap {
     /// The last trap to M-mode, which left this `mstatus`.
-    pub fn last(mstatus: crate::entry::Mstatus) -> Self {
+    pub fn last(mstatus: crate::machine::entry::Mstatus) -> Self {
         Self {
             cause: csr::read(csr::MCAUSE),
             tval: csr::read(csr::MTVAL),

@@ -6,14 +6,19 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    counters::{self, Event},
-    csr,
-    entry::{Frame, Mstatus, SUPERVISOR},
-    fence, fence_log,
     hart::{Hart, World, H, VS},
-    nacl, platform,
+    host::virtual_csr::{self, hstatus, VS_INTERRUPTS},
+    machine::{
+        csr,
+        entry::{Frame, Mstatus, SUPERVISOR},
+        fence, platform,
+    },
+    sbi::nacl,
+    testing::{
+        counters::{self, Event},
+        fence_log,
+    },
     trap::{irq, Trap},
-    virtual_csr::{self, hstatus, VS_INTERRUPTS},
 };
 
 /// Exceptions that are the host's own, so that nobody is to be asked.

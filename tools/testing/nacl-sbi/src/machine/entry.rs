@@ -2,7 +2,7 @@
 
 //! From reset to Rust, and in and out of M-mode.
 
-use crate::csr;
+use crate::machine::csr;
 use core::arch::global_asm;
 
 /// The most harts that there may be.

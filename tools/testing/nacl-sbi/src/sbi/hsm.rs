@@ -6,12 +6,15 @@
 
 use crate::{
     boot,
-    counters::{self, Event},
-    csr,
-    entry::{Frame, MAX_HARTS},
     hart::Hart,
-    platform, remote,
+    harts::remote,
+    machine::{
+        csr,
+        entry::{Frame, MAX_HARTS},
+        platform,
+    },
     sbi::Call,
+    testing::counters::{self, Event},
     trap::irq,
 };
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};

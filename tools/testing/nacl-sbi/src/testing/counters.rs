@@ -5,7 +5,7 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    entry::MAX_HARTS,
+    machine::entry::MAX_HARTS,
     shmem::{csr_index, CSR_COUNT},
 };
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -2,7 +2,10 @@
 
 //! The devices of QEMU's virt machine, as its device tree has them, and what was asked for.
 
-use crate::{csr, entry::MAX_HARTS, shmem::csr_index};
+use crate::{
+    machine::{csr, entry::MAX_HARTS},
+    shmem::csr_index,
+};
 use core::{
     fmt::{self, Write},
     ops::Range,

@@ -3,12 +3,10 @@
 //! HLV, HLVX and HSV, carried out by the hart with the guest's translation.
 
 use crate::{
-    csr,
-    entry::Mstatus,
-    fence,
     hart::Hart,
+    host::virtual_csr,
+    machine::{csr, entry::Mstatus, fence},
     trap::Trap,
-    virtual_csr,
     world::{own, present},
 };
 use core::arch::asm;

@@ -7,9 +7,8 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    counters::{self, Event},
-    csr,
-    entry::MAX_HARTS,
+    machine::{csr, entry::MAX_HARTS},
+    testing::counters::{self, Event},
 };
 use spin::Mutex;
 
@@ -21,7 +20,7 @@ pub enum How {
     Queue,
     /// By a call, of any hart.
     Call,
-    /// In shared memory, where it still is: [`Misuse::HfencesStay`](crate::misuse::Misuse).
+    /// In shared memory, where it still is: [`Misuse::HfencesStay`](crate::testing::misuse::Misuse).
     Left,
 }
 

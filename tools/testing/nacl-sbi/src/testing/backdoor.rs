@@ -9,7 +9,11 @@
 
 #![deny(unsafe_code)]
 
-use crate::{counters, fence_log, misuse, platform, shmem::Shmem};
+use crate::{
+    machine::platform,
+    shmem::Shmem,
+    testing::{counters, fence_log, misuse},
+};
 
 /// `csrrw a0, hgeie, a0`.
 pub const INSN: u64 = 0x6075_1573;

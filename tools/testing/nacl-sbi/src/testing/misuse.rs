@@ -4,7 +4,7 @@
 
 #![deny(unsafe_code)]
 
-use crate::csr;
+use crate::machine::csr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ways not to do what chapter 15 says. Functions that fail come first, by their number.

@@ -5,11 +5,15 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    entry::MAX_HARTS,
-    fence::{self, Operand},
-    fence_log::{self, How},
     hart::Hart,
-    hsm, platform, virtual_csr,
+    host::virtual_csr,
+    machine::{
+        entry::MAX_HARTS,
+        fence::{self, Operand},
+        platform,
+    },
+    sbi::hsm,
+    testing::fence_log::{self, How},
     world::{self, VSSIP},
 };
 use core::sync::atomic::{AtomicBool, Ordering::*};
@@ -86,7 +90,7 @@ impl Fence {
 
 /// The VMID that the host has in `hgatp`.
 pub fn vmid(hart: &mut Hart) -> u64 {
-    virtual_csr::vmid(*hart.virt(crate::csr::HGATP))
+    virtual_csr::vmid(*hart.virt(crate::machine::csr::HGATP))
 }
 
 /// Returns the harts of a mask; nothing if there is one in it that does not exist.

@@ -7,9 +7,9 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    csr,
     hart::{Hart, H, VS},
-    platform, world,
+    machine::{csr, platform},
+    world,
 };
 
 /// Interrupts of VS-level, in the places of `hip`.

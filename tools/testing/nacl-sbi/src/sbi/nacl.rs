@@ -5,17 +5,21 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    counters::{self, Event},
-    csr,
-    entry::Frame,
-    fence::{self, Operand},
-    fence_log::{self, How, Kind},
     hart::Hart,
-    misuse::{self, Misuse},
-    platform,
+    host::virtual_csr::{self, hstatus},
+    machine::{
+        csr,
+        entry::Frame,
+        fence::{self, Operand},
+        platform,
+    },
     sbi::Call,
     shmem::{HfenceEntry, Shmem, HFENCE_COUNT},
-    virtual_csr::{self, hstatus},
+    testing::{
+        counters::{self, Event},
+        fence_log::{self, How, Kind},
+        misuse::{self, Misuse},
+    },
     world,
 };
 use rustsbi::{Nacl, SbiRet};
