@@ -3,15 +3,16 @@
 //! What each hart does once.
 
 use crate::{
-    hart::{self, Hart, VS},
+    hart,
+    harts::{start, state},
+    host,
     machine::{
-        csr,
-        entry::{hs_mode_entry, resume, Mstatus},
-        fence, platform,
+        console, csr,
+        entry::{hs_mode_entry, resume},
+        fields::{envcfg, mseccfg},
+        frame::Mstatus,
+        irq, platform,
     },
-    sbi::hsm,
-    trap::irq,
-    world,
 };
 use core::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -42,34 +43,25 @@ pub extern "C" fn main(id: usize, fdt: usize, next: *const NextStage) -> ! {
         if id >= platform::get().harts {
             panic!("harts are not numbered from zero");
         }
-        platform::print(format_args!(
+        console::print(format_args!(
             "nacl-sbi: {} harts, features {:#x}\n",
             platform::get().harts,
             platform::features()
         ));
         READY.store(true, Release);
-        hsm::start(id, next.address, fdt as u64);
-        hsm::wait_for_start(id)
+        state::start(id, next.address, fdt as u64);
+        start::wait(id)
     } else {
         while !READY.load(Acquire) {
             core::hint::spin_loop();
         }
-        hsm::wait_for_start(id)
+        start::wait(id)
     };
     init();
     // SAFETY: The only call on this hart before the first trap.
-    reset_host(unsafe { hart::this() });
+    host::reset::reset(unsafe { hart::this() });
     // SAFETY: The frame is complete.
     unsafe { resume(&frame) }
-}
-
-/// Fields of `menvcfg`.
-mod menvcfg {
-    /// CBIE, CBCFE, CBZE: operations on cache blocks are allowed.
-    pub const CACHE_BLOCKS: u64 = 0b1111 << 4;
-    pub const ADUE: u64 = 1 << 61;
-    pub const PBMTE: u64 = 1 << 62;
-    pub const STCE: u64 = 1 << 63;
 }
 
 /// What M-mode allows the others, once for ever.
@@ -77,18 +69,18 @@ fn init() {
     // Dirty, so that whether they are off is the host's affair.
     csr::write(csr::MSTATUS, Mstatus::FS_VS);
     let stub = &raw const hs_mode_entry as u64;
-    csr::write(csr::MIDELEG, world::STIP | world::SEIP | world::SSIP);
+    csr::write(csr::MIDELEG, irq::STIP | irq::SEIP | irq::SSIP);
     csr::write(csr::STVEC, stub);
     csr::write(csr::SATP, 0);
     csr::write(csr::MCOUNTEREN, u64::MAX);
     let adue = if platform::get().updates_ad {
-        menvcfg::ADUE
+        envcfg::ADUE
     } else {
         0
     };
     csr::write(
         csr::MENVCFG,
-        menvcfg::CACHE_BLOCKS | menvcfg::PBMTE | menvcfg::STCE | adue,
+        envcfg::CACHE_BLOCKS | envcfg::PBMTE | envcfg::STCE | adue,
     );
     if platform::has_csr(csr::HSTATEEN0) {
         for csr in [
@@ -101,7 +93,7 @@ fn init() {
         }
     }
     if csr::exists(csr::MSECCFG) {
-        csr::write(csr::MSECCFG, platform::SSEED);
+        csr::write(csr::MSECCFG, mseccfg::SSEED);
     }
     // The firmware's memory is nobody else's, but for one page; all other is everybody's.
     let firmware = platform::FIRMWARE;
@@ -123,32 +115,4 @@ fn init() {
 /// The address of a region, as PMP has it.
 fn napot(start: u64, size: u64) -> u64 {
     (start | (size / 2 - 1)) >> 2
-}
-
-/// Has the hart be as the host expects it when it is started.
-pub fn reset_host(hart: &mut Hart) {
-    csr::clear_mie(u64::MAX);
-    hart.reset();
-    csr::write(csr::HVIP, 0);
-    world::load_own(hart);
-    stop_translation();
-    csr::write(csr::VSIE, 0);
-    for (_, csr) in world::present(&VS) {
-        match csr {
-            csr::VSTIMECMP => csr::write(csr, u64::MAX),
-            csr::VSSTATUS | csr::VSATP => (),
-            _ => csr::write(csr, 0),
-        }
-    }
-    if platform::has_csr(csr::STIMECMP) {
-        csr::write(csr::STIMECMP, u64::MAX);
-    }
-    fence::everything();
-    csr::set_mie(1 << irq::MACHINE_SOFTWARE | world::SEIP);
-}
-
-/// Has the host run with the machine's addresses, and with its interrupts disabled.
-pub fn stop_translation() {
-    csr::write(csr::VSATP, 0);
-    csr::write(csr::VSSTATUS, 2 << 32);
 }

@@ -3,8 +3,11 @@
 //! What is kept of each hart.
 
 use crate::{
-    machine::{csr, entry::MAX_HARTS},
-    shmem::{csr_index, Shmem, CSR_COUNT},
+    machine::{
+        csr::{self, h_index, H_COUNT},
+        MAX_HARTS,
+    },
+    shmem::Shmem,
 };
 use core::cell::UnsafeCell;
 
@@ -32,7 +35,7 @@ pub const VS: [u16; 9] = [
 ];
 
 /// The H CSRs that say how it runs, in the order in which they depend on each other. The hart has
-/// the host's idea of them while the guest runs, and [`own`](crate::world::own) ones else.
+/// the host's idea of them while the guest runs, and the firmware's own ones else.
 pub const H: [u16; 15] = [
     csr::HSTATUS,
     csr::HEDELEG,
@@ -57,7 +60,7 @@ pub struct Hart {
     pub world: World,
     /// The H CSRs as the host sees them, by their index in the CSR space of NACL. Those of [`VS`]
     /// are here while the host runs.
-    pub virt: [u64; CSR_COUNT],
+    pub virt: [u64; H_COUNT],
     /// Those of [`VS`] that are the host's, while the guest runs.
     pub host_vs: [u64; VS.len()],
     /// The host's `sie` and its pending interrupts, in the places of `sie` and of `hvip`, while the
@@ -72,13 +75,21 @@ pub struct Hart {
 impl Hart {
     /// Returns an H CSR as the host sees it, if it is nobody's alias.
     pub fn virt(&mut self, csr: u16) -> &mut u64 {
-        &mut self.virt[csr_index(csr)]
+        &mut self.virt[h_index(csr)]
+    }
+
+    /// Returns where a CSR of the host is kept while its guest runs.
+    pub fn host_vs(&mut self, csr: u16) -> &mut u64 {
+        match VS.iter().position(|&vs| vs == csr) {
+            Some(i) => &mut self.host_vs[i],
+            None => panic!("{csr:#x} is not a VS CSR"),
+        }
     }
 
     /// Forgets all that the host has made of the hart.
     pub fn reset(&mut self) {
         self.world = World::Host;
-        self.virt = [0; CSR_COUNT];
+        self.virt = [0; H_COUNT];
         self.shmem = None;
         self.has_left_guest = false;
         // VSXL: 64 bits.
@@ -98,7 +109,7 @@ static HARTS: Harts = Harts(
         UnsafeCell::new(Hart {
             id: 0,
             world: World::Host,
-            virt: [0; CSR_COUNT],
+            virt: [0; H_COUNT],
             host_vs: [0; VS.len()],
             host_sie: 0,
             host_hvip: 0,
@@ -114,7 +125,7 @@ static HARTS: Harts = Harts(
 ///
 /// To be called once in each stay in M-mode, and the result not to be kept longer.
 pub unsafe fn this() -> &'static mut Hart {
-    let id = csr::read(csr::MHARTID) as usize;
+    let id = csr::hart_id();
     // SAFETY: By the requirement there is no other reference.
     let hart = unsafe { &mut *HARTS.0[id].get() };
     hart.id = id;

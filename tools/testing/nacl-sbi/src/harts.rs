@@ -2,4 +2,8 @@
 
 //! Harts among each other.
 
+#![deny(unsafe_code)]
+
 pub mod remote;
+pub mod start;
+pub mod state;

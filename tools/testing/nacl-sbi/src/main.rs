@@ -10,23 +10,26 @@
 //! carried out, and counted. What they are counted for is to see what a hypervisor spares by the
 //! shared memory of NACL.
 //!
-//! | file | what is in it |
-//! | --- | --- |
-//! | `entry.rs` | from reset to Rust; in and out of M-mode |
-//! | `boot.rs` | what each hart does once |
-//! | `platform.rs` | the devices, and the features that are asked for |
-//! | `csr.rs` | the hart's CSRs |
-//! | `hart.rs` | what is kept of each hart |
-//! | `trap.rs` | what each trap means |
-//! | `world.rs` | from the host to its guest, and back |
-//! | `virtual_csr.rs` | the H CSRs as the host sees them |
-//! | `insn.rs` | the instructions that trap |
-//! | `hlv.rs`, `fence.rs` | those that the hart carries out on the host's behalf |
-//! | `nacl.rs`, `shmem.rs` | chapter 15 |
-//! | `sbi.rs`, `remote.rs`, `hsm.rs` | all other chapters that the host needs |
-//! | `../chapter15/` | a supervisor that judges all of it |
-//! | `counters.rs`, `fence_log.rs` | for tests: what was done |
-//! | `misuse.rs`, `backdoor.rs` | for tests: what is to go wrong, and how they ask |
+//! A file imports from its own room, which is a file `foo.rs` with its folder `foo/`, and from the
+//! floors below, never from above and never from another room of its floor:
+//!
+//! | floor | room | what is in it |
+//! | --- | --- | --- |
+//! | 9 | `main` | hands `boot` and `trap` to the code that enters Rust |
+//! | 8 | `boot` | what each hart does once, after reset |
+//! | 8 | `trap` | which trap is handled where |
+//! | 7 | `insn` | the instructions of the host that trap |
+//! | 7 | `sbi` | the calls of the host, one file for each extension |
+//! | 6 | `world` | from the host to its guest and back; traps and SRET in HS-mode |
+//! | 5 | `nacl` | CSRs and fences in shared memory |
+//! | 5 | `harts` | harts that start and stop each other, and fence for each other |
+//! | 4 | `host` | the H CSRs as the host sees them, and the CSRs that the host runs with |
+//! | 3 | `hart` | the state of each hart |
+//! | 3 | `testing` | counters, the log of fences, deliberate faults, and how tests ask for them |
+//! | 2 | `shmem` | the layout of the shared memory |
+//! | 1 | `machine` | CSRs, instructions, traps and devices; the code that enters Rust |
+//!
+//! `../chapter15/` is another program: a supervisor that judges this one.
 
 #![no_std]
 #![no_main]
@@ -37,6 +40,7 @@ mod harts;
 mod host;
 mod insn;
 mod machine;
+mod nacl;
 mod sbi;
 mod shmem;
 mod testing;
@@ -44,10 +48,13 @@ mod trap;
 mod world;
 
 use core::panic::PanicInfo;
+use machine::{console, entry::define_entry, platform};
+
+define_entry!(boot: boot::main, trap: trap::handle);
 
 /// Says what is wrong, and ends QEMU with a status that is not zero.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    machine::platform::print(format_args!("nacl-sbi: {info}\n"));
-    machine::platform::fail()
+    console::print(format_args!("nacl-sbi: {info}\n"));
+    platform::fail()
 }

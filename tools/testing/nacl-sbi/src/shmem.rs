@@ -2,23 +2,20 @@
 
 //! The shared memory of NACL, and what is where in it (SBI specification, chapter 15).
 
-use crate::machine::platform;
+use crate::machine::{
+    csr::{h_index, H_COUNT},
+    platform,
+};
 use sbi_spec::nacl::shmem_size;
 
-pub const CSR_COUNT: usize = 1024;
 pub const HFENCE_COUNT: usize = 60;
 const WORD: usize = 8;
 const AUTOSWAP: usize = 0x200;
 const HFENCES: usize = 0x800;
 const DIRTY: usize = 0xf80;
 const CSRS: usize = 0x1000;
-const SIZE: usize = CSRS + CSR_COUNT * WORD;
+const SIZE: usize = CSRS + H_COUNT * WORD;
 const _: () = assert!(SIZE == shmem_size::NATIVE);
-
-/// Returns the place of an H CSR among all of them.
-pub fn csr_index(csr: u16) -> usize {
-    ((csr & 0xc00) >> 2 | csr & 0xff) as usize
-}
 
 /// The shared memory of a hart.
 ///
@@ -71,15 +68,15 @@ impl Shmem {
     }
 
     pub fn csr(self, csr: u16) -> u64 {
-        self.read(CSRS + csr_index(csr) * WORD)
+        self.read(CSRS + h_index(csr) * WORD)
     }
 
     pub fn set_csr(self, csr: u16, value: u64) {
-        self.write(CSRS + csr_index(csr) * WORD, value);
+        self.write(CSRS + h_index(csr) * WORD, value);
     }
 
     fn dirty_word(csr: u16) -> (usize, u64) {
-        let index = csr_index(csr);
+        let index = h_index(csr);
         (DIRTY + index / 64 * WORD, 1 << (index % 64))
     }
 

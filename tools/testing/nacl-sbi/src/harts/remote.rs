@@ -2,19 +2,16 @@
 
 //! What harts ask of each other: interrupts and fences.
 
-#![deny(unsafe_code)]
-
+use super::state;
 use crate::{
     hart::Hart,
-    host::virtual_csr,
+    host::interrupts,
     machine::{
-        entry::MAX_HARTS,
         fence::{self, Operand},
-        platform,
+        irq::VSSIP,
+        platform, MAX_HARTS,
     },
-    sbi::hsm,
     testing::fence_log::{self, How},
-    world::{self, VSSIP},
 };
 use core::sync::atomic::{AtomicBool, Ordering::*};
 use rustsbi::HartMask;
@@ -88,11 +85,6 @@ impl Fence {
     }
 }
 
-/// The VMID that the host has in `hgatp`.
-pub fn vmid(hart: &mut Hart) -> u64 {
-    virtual_csr::vmid(*hart.virt(crate::machine::csr::HGATP))
-}
-
 /// Returns the harts of a mask; nothing if there is one in it that does not exist.
 fn harts(mask: HartMask) -> Option<impl Iterator<Item = usize>> {
     let all = 0..platform::get().harts;
@@ -139,7 +131,7 @@ pub fn fence(this: usize, mask: HartMask, fence: Fence) -> bool {
     for hart in harts {
         if hart == this {
             fence.execute();
-        } else if hsm::is_running(hart) {
+        } else if state::is_running(hart) {
             asked[hart] = true;
             FENCING[hart].store(true, Release);
             platform::get().set_msip(hart, true);
@@ -170,7 +162,7 @@ pub fn receive(hart: &mut Hart) {
     platform::get().set_msip(hart.id, false);
     serve_fence(hart.id);
     if SOFTWARE[hart.id].swap(false, AcqRel) {
-        world::set_host_interrupt(hart, VSSIP, true);
+        interrupts::set(hart, VSSIP, true);
     }
 }
 

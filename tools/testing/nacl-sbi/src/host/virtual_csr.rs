@@ -4,30 +4,19 @@
 //!
 //! Which values one of them may hold is asked of the hart, which has the same CSR.
 
-#![deny(unsafe_code)]
-
+use super::config;
 use crate::{
     hart::{Hart, H, VS},
-    machine::{csr, platform},
-    world,
+    machine::{
+        csr,
+        fields::envcfg::STCE,
+        irq::{VSSIP, VSTIP, VS_INTERRUPTS},
+        platform,
+    },
 };
-
-/// Interrupts of VS-level, in the places of `hip`.
-pub const VS_INTERRUPTS: u64 = world::VSSIP | world::VSTIP | world::VSEIP;
-
-/// Fields of `hstatus`.
-pub mod hstatus {
-    pub const GVA: u64 = 1 << 6;
-    pub const SPV: u64 = 1 << 7;
-    pub const SPVP: u64 = 1 << 8;
-    pub const VTSR: u64 = 1 << 22;
-}
 
 /// The fields of `vsstatus`: SIE, SPIE, UBE, SPP, VS, FS, XS, SUM, MXR, SPELP, SDT, UXL, SD.
 const VSSTATUS: u64 = 0x8000_0003_018d_e762;
-
-/// `henvcfg.STCE`.
-const STCE: u64 = 1 << 63;
 
 /// Those that say nothing of how a guest runs.
 const OTHERS: [u16; 4] = [csr::HGEIE, csr::HGEIP, csr::HTVAL, csr::HTINST];
@@ -38,18 +27,13 @@ const INTERRUPTS: [u16; 5] = [csr::HIE, csr::HVIP, csr::VSIE, csr::HIP, csr::VSI
 /// Returns all H CSRs that there are, those that others depend on first.
 pub fn all() -> impl Iterator<Item = u16> {
     let lists: [&'static [u16]; 4] = [&H, &OTHERS, &VS, &INTERRUPTS];
-    let of_list = |list| world::present(list).map(|(_, csr)| csr);
+    let of_list = |list| platform::present(list).map(|(_, csr)| csr);
     lists.into_iter().flat_map(of_list)
 }
 
 /// Returns whether there is an H CSR of this number.
 pub fn exists(csr: u16) -> bool {
     all().any(|other| other == csr)
-}
-
-/// Returns the VMID in a value of `hgatp`.
-pub fn vmid(hgatp: u64) -> u64 {
-    hgatp >> 44 & 0x3fff
 }
 
 /// Reads an H CSR that there is.
@@ -69,7 +53,7 @@ fn hip(hart: &mut Hart) -> u64 {
     if platform::has_csr(csr::VSTIMECMP) && *hart.virt(csr::HENVCFG) & STCE != 0 {
         let time = csr::read(csr::TIME).wrapping_add(*hart.virt(csr::HTIMEDELTA));
         if time >= *hart.virt(csr::VSTIMECMP) {
-            hip |= world::VSTIP;
+            hip |= VSTIP;
         }
     }
     hip
@@ -81,9 +65,9 @@ pub fn write(hart: &mut Hart, csr: u16, value: u64) {
         csr::HIE => *hart.virt(csr::HIE) = value & VS_INTERRUPTS,
         csr::HVIP => *hart.virt(csr::HVIP) = value & VS_INTERRUPTS,
         // All that can be written of what is pending is VSSIP.
-        csr::HIP => replace(hart.virt(csr::HVIP), world::VSSIP, value),
+        csr::HIP => replace(hart.virt(csr::HVIP), VSSIP, value),
         csr::VSIP => {
-            let mask = world::VSSIP & *hart.virt(csr::HIDELEG);
+            let mask = VSSIP & *hart.virt(csr::HIDELEG);
             replace(hart.virt(csr::HVIP), mask, value << 1);
         }
         csr::VSIE => {
@@ -98,7 +82,7 @@ pub fn write(hart: &mut Hart, csr: u16, value: u64) {
         csr::HSTATUS => {
             *hart.virt(csr) = legal(hart, csr, value);
             hart.has_left_guest = false;
-            world::configure_host(hart);
+            config::configure(hart);
         }
         _ => *hart.virt(csr) = legal(hart, csr, value),
     }

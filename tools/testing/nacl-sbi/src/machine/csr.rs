@@ -122,6 +122,19 @@ csrs! {
     MHARTID = 0xf14,
 }
 
+/// How many places there are for H CSRs.
+pub const H_COUNT: usize = 1024;
+
+/// Returns the place of an H CSR among all of them.
+pub fn h_index(csr: u16) -> usize {
+    ((csr & 0xc00) >> 2 | csr & 0xff) as usize
+}
+
+/// Returns the number of the hart that runs this.
+pub fn hart_id() -> usize {
+    read(MHARTID) as usize
+}
+
 /// Sets bits of `mie`.
 #[inline]
 pub fn set_mie(bits: u64) {

@@ -2,7 +2,7 @@
 
 //! Fences on this hart.
 
-use crate::machine::csr;
+use super::csr;
 use core::arch::asm;
 
 /// An operand that is not there stands for all addresses, or all VMIDs and ASIDs.

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! HLV, HLVX and HSV, carried out by the hart with the guest's translation.
+//! HLV, HLVX and HSV.
 
-use crate::{
-    hart::Hart,
-    host::virtual_csr,
-    machine::{csr, entry::Mstatus, fence},
-    trap::Trap,
-    world::{own, present},
-};
+use super::{csr, frame::Mstatus, trap::Trap};
 use core::arch::asm;
 
 /// An instruction of the family.
@@ -62,48 +56,8 @@ impl Op {
     }
 }
 
-/// The CSRs of the guest that its translation depends on.
-const TRANSLATION: [u16; 5] = [
-    csr::HSTATUS,
-    csr::HENVCFG,
-    csr::HGATP,
-    csr::VSSTATUS,
-    csr::VSATP,
-];
-
-/// Carries out an access, with what the host believes to be in the CSRs.
-pub fn access(hart: &mut Hart, op: Op, address: u64, value: u64) -> Result<u64, Trap> {
-    let mut saved = [0; TRANSLATION.len()];
-    for (i, csr) in present(&TRANSLATION) {
-        saved[i] = csr::read(csr);
-    }
-    // Bits of `mstatus` that belong to HS-mode count, too.
-    let mstatus = csr::read(csr::MSTATUS);
-    let mxr = saved[3] & Mstatus::MXR;
-    for (_, csr) in present(&TRANSLATION) {
-        csr::write(csr, *hart.virt(csr));
-    }
-    csr::write(csr::MSTATUS, mstatus & !Mstatus::MXR | mxr);
-    let is_shared = virtual_csr::vmid(*hart.virt(csr::HGATP)) == 0;
-    if is_shared {
-        fence::everything();
-    }
-
-    let result = execute(op, address, value);
-
-    if is_shared {
-        fence::everything();
-    }
-    csr::write(csr::MSTATUS, mstatus);
-    for (i, csr) in present(&TRANSLATION) {
-        csr::write(csr, saved[i]);
-    }
-    debug_assert_eq!(csr::read(csr::HGATP), own(csr::HGATP));
-    result
-}
-
 /// Executes an instruction, and returns what it traps with if it does.
-fn execute(op: Op, address: u64, value: u64) -> Result<u64, Trap> {
+pub fn execute(op: Op, address: u64, value: u64) -> Result<u64, Trap> {
     macro_rules! execute {
         ($insn:literal, $result:ident, $trapped:ident) => {
             // SAFETY: Accesses memory of the guest. A trap comes back to here.

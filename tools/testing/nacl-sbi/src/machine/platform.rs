@@ -2,19 +2,16 @@
 
 //! The devices of QEMU's virt machine, as its device tree has them, and what was asked for.
 
-use crate::{
-    machine::{csr, entry::MAX_HARTS},
-    shmem::csr_index,
+use super::{
+    console,
+    csr::{self, h_index},
+    fields::mseccfg::SSEED,
+    MAX_HARTS,
 };
-use core::{
-    fmt::{self, Write},
-    ops::Range,
-    ptr::NonNull,
-};
+use core::ops::Range;
 use fdt::Fdt;
 use sbi_spec::nacl::feature_id;
-use spin::{Mutex, Once};
-use uart_16550::{backend::MmioBackend, Uart16550};
+use spin::Once;
 
 /// Where the firmware is, for itself: the start of RAM.
 pub const FIRMWARE: Range<usize> = 0x8000_0000..0x8020_0000;
@@ -46,8 +43,6 @@ pub enum End {
 }
 
 static PLATFORM: Once<Platform> = Once::new();
-static CONSOLE: Mutex<Option<Uart16550<MmioBackend>>> = Mutex::new(None);
-
 /// Returns what was found out at boot.
 pub fn get() -> &'static Platform {
     PLATFORM.get().expect("asked before it is known")
@@ -105,9 +100,7 @@ pub unsafe fn init(address: usize) {
         )
     };
     // SAFETY: The device tree says that it is there.
-    let uart = NonNull::new(device("ns16550a") as *mut u8)
-        .and_then(|base| unsafe { Uart16550::new_mmio(base, 1) }.ok());
-    *CONSOLE.lock() = uart;
+    unsafe { console::init(device("ns16550a")) };
 
     let harts = fdt.cpus().count();
     if harts > MAX_HARTS {
@@ -203,7 +196,7 @@ fn find_csrs() -> [u64; 16] {
     }
     for csr in optional {
         if !csr::exists(csr) {
-            let index = csr_index(csr);
+            let index = h_index(csr);
             found[index / 64] &= !(1 << (index % 64));
         }
     }
@@ -218,12 +211,15 @@ pub fn has_csr(csr: u16) -> bool {
         csr::SEED => return csr::exists(csr::MSECCFG) && csr::read(csr::MSECCFG) & SSEED != 0,
         _ => csr,
     };
-    let index = csr_index(csr);
+    let index = h_index(csr);
     get().csrs[index / 64] & 1 << (index % 64) != 0
 }
 
-/// `mseccfg.SSEED`: the entropy source may be used from S-mode.
-pub const SSEED: u64 = 1 << 9;
+/// Returns the CSRs of a list that the hart has.
+pub fn present(list: &'static [u16]) -> impl Iterator<Item = (usize, u16)> {
+    let there = |&(_, csr): &(usize, u16)| has_csr(csr);
+    list.iter().copied().enumerate().filter(there)
+}
 
 /// The features of NACL, a bit each.
 pub fn features() -> u64 {
@@ -241,24 +237,10 @@ pub fn is_host_ram(address: usize, size: usize) -> bool {
     address >= ram.start && end.is_some_and(|end| end <= ram.end)
 }
 
-/// Writes a byte to the console.
-pub fn put(byte: u8) {
-    if let Some(console) = CONSOLE.lock().as_mut() {
-        console.send_bytes_exact(&[byte]);
-    }
-}
-
-struct Console;
-
-impl Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(put);
-        Ok(())
-    }
-}
-
-pub fn print(arguments: fmt::Arguments<'_>) {
-    let _ = Console.write_fmt(arguments);
+/// Reads a byte of the host's memory.
+pub fn host_byte(address: usize) -> Option<u8> {
+    // SAFETY: It is RAM, and nothing of the firmware.
+    is_host_ram(address, 1).then(|| unsafe { (address as *const u8).read_volatile() })
 }
 
 /// Ends QEMU with a status that is not zero.

@@ -9,10 +9,10 @@
 
 #![deny(unsafe_code)]
 
+use super::{counters, fence_log, misuse};
 use crate::{
-    machine::platform,
+    machine::{csr, platform},
     shmem::Shmem,
-    testing::{counters, fence_log, misuse},
 };
 
 /// `csrrw a0, hgeie, a0`.
@@ -33,7 +33,7 @@ pub fn call(a0: u64, a1: u64) -> u64 {
         6 => misuse::arrange(index, a1),
         // The index is a hart, the argument a word of its shared memory.
         7 => counters::shmem(index).and_then(|address| Shmem::new(address as usize)?.word(a1)),
-        8 => Some(fence_log::this_hart() as u64),
+        8 => Some(csr::hart_id() as u64),
         // The index is a hart.
         9 => fence_log::entries(index),
         10 => fence_log::vmid(index),

@@ -4,9 +4,9 @@
 
 #![deny(unsafe_code)]
 
-use crate::{
-    machine::entry::MAX_HARTS,
-    shmem::{csr_index, CSR_COUNT},
+use crate::machine::{
+    csr::{h_index, H_COUNT},
+    MAX_HARTS,
 };
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -59,8 +59,8 @@ static EVENTS: [AtomicU64; Event::Count as usize] =
     [const { AtomicU64::new(0) }; Event::Count as usize];
 static CALLS: [AtomicU64; EXTENSIONS.len() * FUNCTIONS] =
     [const { AtomicU64::new(0) }; EXTENSIONS.len() * FUNCTIONS];
-static CSR_READS: [AtomicU64; CSR_COUNT] = [const { AtomicU64::new(0) }; CSR_COUNT];
-static CSR_WRITES: [AtomicU64; CSR_COUNT] = [const { AtomicU64::new(0) }; CSR_COUNT];
+static CSR_READS: [AtomicU64; H_COUNT] = [const { AtomicU64::new(0) }; H_COUNT];
+static CSR_WRITES: [AtomicU64; H_COUNT] = [const { AtomicU64::new(0) }; H_COUNT];
 static SHMEM: [AtomicUsize; MAX_HARTS] = [const { AtomicUsize::new(0) }; MAX_HARTS];
 
 fn increment(counter: &AtomicU64) {
@@ -80,11 +80,11 @@ pub fn count_call(extension: usize, function: usize) {
 }
 
 pub fn count_csr_read(csr: u16) {
-    increment(&CSR_READS[csr_index(csr)]);
+    increment(&CSR_READS[h_index(csr)]);
 }
 
 pub fn count_csr_write(csr: u16) {
-    increment(&CSR_WRITES[csr_index(csr)]);
+    increment(&CSR_WRITES[h_index(csr)]);
 }
 
 /// Notes where a hart's shared memory is; zero for nowhere.
@@ -107,12 +107,12 @@ pub fn calls(row: usize, function: usize) -> Option<u64> {
 
 /// Instructions that only read the CSR.
 pub fn csr_reads(csr: u16) -> Option<u64> {
-    at(&CSR_READS, csr_index(csr))
+    at(&CSR_READS, h_index(csr))
 }
 
 /// Instructions that wrote the CSR, and may have read it.
 pub fn csr_writes(csr: u16) -> Option<u64> {
-    at(&CSR_WRITES, csr_index(csr))
+    at(&CSR_WRITES, h_index(csr))
 }
 
 pub fn shmem(hart: usize) -> Option<u64> {

@@ -6,10 +6,8 @@
 
 #![deny(unsafe_code)]
 
-use crate::{
-    machine::{csr, entry::MAX_HARTS},
-    testing::counters::{self, Event},
-};
+use super::counters::{self, Event};
+use crate::machine::{csr::hart_id, MAX_HARTS};
 use spin::Mutex;
 
 /// How the host asked for a fence.
@@ -20,7 +18,7 @@ pub enum How {
     Queue,
     /// By a call, of any hart.
     Call,
-    /// In shared memory, where it still is: [`Misuse::HfencesStay`](crate::testing::misuse::Misuse).
+    /// In shared memory, where it still is: [`Misuse::HfencesStay`](super::misuse::Misuse).
     Left,
 }
 
@@ -92,14 +90,9 @@ impl Log {
     }
 }
 
-/// The hart that runs this.
-pub fn this_hart() -> usize {
-    csr::read(csr::MHARTID) as usize
-}
-
 /// This hart carries out a fence.
 pub fn note(fence: Fence) {
-    let mut log = LOGS[this_hart()].lock();
+    let mut log = LOGS[hart_id()].lock();
     let place = log.count as usize % CAPACITY;
     log.fences[place] = Some((fence, log.entries));
     log.count += 1;
@@ -111,7 +104,7 @@ pub fn note(fence: Fence) {
 /// host that changes its mind, and enters another guest than it has fenced for, looks the same: this
 /// judges hosts with one VM.
 pub fn note_entry(vmid: u64) {
-    let mut log = LOGS[this_hart()].lock();
+    let mut log = LOGS[hart_id()].lock();
     if log.has_only_vvma_of_others(vmid) {
         counters::count(Event::VvmaOfAnotherVmid);
     }

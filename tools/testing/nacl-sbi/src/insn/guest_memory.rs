@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads and stores of the host in its guest's memory.
+
+use super::decode::Insn;
+use crate::{
+    hart::Hart,
+    host::config::own,
+    machine::{
+        csr, fence, fields,
+        frame::{Frame, Mstatus},
+        hlv::{self, Op},
+        platform::present,
+        trap::Trap,
+    },
+    testing::counters::{self, Event},
+};
+
+/// Carries out HLV, HLVX and HSV.
+pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
+    let op = Op::decode(insn.funct7(), insn.rs2() as u64).ok_or(Trap::illegal(insn.0))?;
+    counters::count(match op {
+        op if op.is_store() => Event::Hsv,
+        op if op.is_fetch() => Event::Hlvx,
+        _ => Event::Hlv,
+    });
+    // A store has its value where others have the kind of load.
+    let value = frame.x[insn.rs2()];
+    let loaded = access(hart, op, frame.x[insn.rs1()], value)?;
+    if !op.is_store() {
+        frame.set(insn.rd(), loaded);
+    }
+    Ok(())
+}
+
+/// The CSRs of the guest that its translation depends on.
+const TRANSLATION: [u16; 5] = [
+    csr::HSTATUS,
+    csr::HENVCFG,
+    csr::HGATP,
+    csr::VSSTATUS,
+    csr::VSATP,
+];
+
+/// Carries out an access, with what the host believes to be in the CSRs.
+fn access(hart: &mut Hart, op: Op, address: u64, value: u64) -> Result<u64, Trap> {
+    let mut saved = [0; TRANSLATION.len()];
+    for (i, csr) in present(&TRANSLATION) {
+        saved[i] = csr::read(csr);
+    }
+    // Bits of `mstatus` that belong to HS-mode count, too.
+    let mstatus = csr::read(csr::MSTATUS);
+    let mxr = saved[3] & Mstatus::MXR;
+    for (_, csr) in present(&TRANSLATION) {
+        csr::write(csr, *hart.virt(csr));
+    }
+    csr::write(csr::MSTATUS, mstatus & !Mstatus::MXR | mxr);
+    let is_shared = fields::vmid(*hart.virt(csr::HGATP)) == 0;
+    if is_shared {
+        fence::everything();
+    }
+
+    let result = hlv::execute(op, address, value);
+
+    if is_shared {
+        fence::everything();
+    }
+    csr::write(csr::MSTATUS, mstatus);
+    for (i, csr) in present(&TRANSLATION) {
+        csr::write(csr, saved[i]);
+    }
+    debug_assert_eq!(csr::read(csr::HGATP), own(csr::HGATP));
+    result
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The console.
+
+use core::{
+    fmt::{self, Write},
+    ptr::NonNull,
+};
+use spin::Mutex;
+use uart_16550::{backend::MmioBackend, Uart16550};
+
+static CONSOLE: Mutex<Option<Uart16550<MmioBackend>>> = Mutex::new(None);
+
+/// Starts to use a UART.
+///
+/// # Safety
+///
+/// It must be at `address`, and be one that is compatible with the ns16550a.
+pub unsafe fn init(address: usize) {
+    let uart = NonNull::new(address as *mut u8)
+        // SAFETY: By the requirement.
+        .and_then(|base| unsafe { Uart16550::new_mmio(base, 1) }.ok());
+    *CONSOLE.lock() = uart;
+}
+
+/// Writes a byte to the console.
+pub fn put(byte: u8) {
+    if let Some(console) = CONSOLE.lock().as_mut() {
+        console.send_bytes_exact(&[byte]);
+    }
+}
+
+struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(put);
+        Ok(())
+    }
+}
+
+pub fn print(arguments: fmt::Arguments<'_>) {
+    let _ = Console.write_fmt(arguments);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! SRET and traps, as they are in HS-mode.
+
+use super::switch;
+use crate::{
+    hart::Hart,
+    host::config,
+    machine::{
+        csr,
+        fields::{hstatus, sstatus},
+        frame::{Frame, Mstatus, SUPERVISOR},
+        trap::Trap,
+    },
+    nacl::csr_space,
+    testing::counters::{self, Event},
+};
+
+/// Emulates SRET in HS-mode.
+pub fn sret(hart: &mut Hart, frame: &mut Frame) {
+    let status = csr::read(csr::VSSTATUS);
+    let privilege = status >> sstatus::SPP_SHIFT & 1;
+    let mut next = status & !(sstatus::SIE | 1 << sstatus::SPP_SHIFT) | sstatus::SPIE;
+    if status & sstatus::SPIE != 0 {
+        next |= sstatus::SIE;
+    }
+    csr::write(csr::VSSTATUS, next);
+    frame.mepc = csr::read(csr::VSEPC);
+    if *hart.virt(csr::HSTATUS) & hstatus::SPV == 0 {
+        frame.mstatus = Mstatus::to_virtual(privilege, Mstatus::FS_VS, 0);
+        return;
+    }
+    *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
+    switch::enter_guest(hart);
+    // Registers that the host has switched off are off for its guest.
+    frame.mstatus = Mstatus::to_virtual(privilege, status, status);
+}
+
+/// A trap of the guest to HS-mode.
+pub fn leave_guest(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
+    counters::count(Event::GuestExit);
+    switch::load_host(hart);
+    // The host's registers that the guest has used are dirty for the host.
+    let used = frame.mstatus.0 & Mstatus::FS_VS;
+    let status = csr::read(csr::VSSTATUS) & !Mstatus::FS_VS | used;
+    csr::write(csr::VSSTATUS, status);
+    let privilege = frame.mstatus.mpp();
+    let mut guest = *hart.virt(csr::HSTATUS) & !hstatus::SPVP | hstatus::SPV;
+    if privilege == SUPERVISOR {
+        guest |= hstatus::SPVP;
+    }
+    *hart.virt(csr::HSTATUS) = guest;
+    enter_handler(hart, frame, trap);
+    csr_space::left_guest(hart);
+    config::configure(hart);
+}
+
+/// A trap of the host, or of its user space, to HS-mode.
+pub fn trap_to_host(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
+    *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
+    hart.has_left_guest = false;
+    enter_handler(hart, frame, trap);
+    csr_space::publish_all(hart);
+    config::configure(hart);
+}
+
+/// What a trap to HS-mode does, but for SPV and SPVP.
+fn enter_handler(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
+    let status = csr::read(csr::VSSTATUS);
+    let mut next = status & !(sstatus::SIE | sstatus::SPIE | 1 << sstatus::SPP_SHIFT);
+    if status & sstatus::SIE != 0 {
+        next |= sstatus::SPIE;
+    }
+    next |= (frame.mstatus.mpp() & 1) << sstatus::SPP_SHIFT;
+    csr::write(csr::VSSTATUS, next);
+    csr::write(csr::VSEPC, frame.mepc);
+    csr::write(csr::VSCAUSE, trap.cause);
+    csr::write(csr::VSTVAL, trap.tval);
+    *hart.virt(csr::HTVAL) = trap.tval2;
+    *hart.virt(csr::HTINST) = trap.tinst;
+    let gva = if trap.gva { hstatus::GVA } else { 0 };
+    let virt = hart.virt(csr::HSTATUS);
+    *virt = *virt & !hstatus::GVA | gva;
+
+    let stvec = csr::read(csr::VSTVEC);
+    let offset = match stvec & 3 {
+        1 if trap.is_interrupt() => 4 * trap.number(),
+        _ => 0,
+    };
+    frame.mepc = (stvec & !3) + offset;
+    frame.mstatus = Mstatus::to_virtual(SUPERVISOR, Mstatus::FS_VS, 0);
+}

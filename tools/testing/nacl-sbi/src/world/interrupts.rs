@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who sees an interrupt.
+
+use super::hs_mode;
+use crate::{
+    hart::{Hart, World},
+    host::config,
+    machine::{
+        csr,
+        frame::Frame,
+        irq::{self, SEIP, SSIP, STIP, VSEIP},
+        platform,
+        trap::Trap,
+    },
+};
+
+/// Before the return to V=1: whoever is to see an interrupt sees it, and nobody else.
+pub fn settle(hart: &mut Hart, frame: &mut Frame) {
+    if hart.world == World::Guest {
+        match pending(hart) {
+            Some(number) => hs_mode::leave_guest(hart, frame, &Trap::interrupt(number)),
+            None => return,
+        }
+    }
+    // While it is pending for the host, there is nothing to be told of; SRET, by which the host
+    // ends its handler, is the time to look again.
+    let is_external = csr::read(csr::MIP) & SEIP != 0;
+    let hvip = csr::read(csr::HVIP);
+    if is_external != (hvip & VSEIP != 0) {
+        csr::write(csr::HVIP, hvip ^ VSEIP);
+        config::configure(hart);
+    }
+    if is_external {
+        csr::clear_mie(SEIP);
+    } else {
+        csr::set_mie(SEIP);
+    }
+}
+
+/// Returns the interrupt for which the host would take over from its guest.
+fn pending(hart: &mut Hart) -> Option<u32> {
+    let mut pending = csr::read(csr::MIP) & SEIP | (hart.host_hvip >> 1) & (SSIP | STIP);
+    if platform::has_csr(csr::VSTIMECMP) && csr::read(csr::TIME) >= *hart.host_vs(csr::VSTIMECMP) {
+        pending |= STIP;
+    }
+    pending &= hart.host_sie;
+    [
+        irq::SUPERVISOR_EXTERNAL,
+        irq::SUPERVISOR_SOFTWARE,
+        irq::SUPERVISOR_TIMER,
+    ]
+    .into_iter()
+    .find(|number| pending & 1 << number != 0)
+}

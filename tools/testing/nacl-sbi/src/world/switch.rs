@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The CSRs of host and guest change places.
+
+use crate::{
+    hart::{Hart, World, H, VS},
+    host::config,
+    machine::{
+        csr, fence,
+        fields::vmid,
+        irq::{SEIP, STIP, VS_INTERRUPTS},
+        platform::{self, present},
+    },
+    testing::fence_log,
+};
+
+/// From the host to its guest.
+pub fn enter_guest(hart: &mut Hart) {
+    hart.host_sie = csr::read(csr::VSIE);
+    hart.host_hvip = csr::read(csr::HVIP);
+    for (_, csr) in present(&H) {
+        csr::write(csr, *hart.virt(csr));
+    }
+    for (i, csr) in present(&VS) {
+        hart.host_vs[i] = csr::read(csr);
+        csr::write(csr, *hart.virt(csr));
+    }
+    csr::write(csr::MEDELEG, *hart.virt(csr::HEDELEG));
+    let delegated = *hart.virt(csr::HIDELEG) & VS_INTERRUPTS;
+    csr::write(csr::HVIP, *hart.virt(csr::HVIP));
+    // What is not delegated would be taken in HS-mode, where nobody is.
+    csr::clear_mie(VS_INTERRUPTS);
+    csr::set_mie(*hart.virt(csr::HIE) & delegated);
+    forget_shared_vmid(hart);
+    fence_log::note_entry(vmid(*hart.virt(csr::HGATP)));
+    hart.world = World::Guest;
+
+    csr::clear_mie(SEIP | STIP);
+    csr::set_mie(hart.host_sie & (SEIP | STIP));
+    if platform::has_csr(csr::STIMECMP) {
+        csr::write(csr::STIMECMP, *hart.host_vs(csr::VSTIMECMP));
+    }
+}
+
+/// From the guest to its host.
+pub fn load_host(hart: &mut Hart) {
+    let delegated = *hart.virt(csr::HIDELEG) & VS_INTERRUPTS;
+    let hie = *hart.virt(csr::HIE) & !delegated | csr::read(csr::MIE) & delegated;
+    *hart.virt(csr::HIE) = hie;
+    *hart.virt(csr::HVIP) = csr::read(csr::HVIP) & VS_INTERRUPTS;
+    for (i, csr) in present(&VS) {
+        *hart.virt(csr) = csr::read(csr);
+        csr::write(csr, hart.host_vs[i]);
+    }
+    for (_, csr) in present(&H) {
+        csr::write(csr, config::own(csr));
+    }
+    csr::write(csr::VSIE, hart.host_sie);
+    csr::write(csr::HVIP, hart.host_hvip);
+    csr::clear_mie(STIP);
+    if platform::has_csr(csr::STIMECMP) {
+        csr::write(csr::STIMECMP, u64::MAX);
+    }
+    forget_shared_vmid(hart);
+    hart.world = World::Host;
+}
+
+/// The host runs with VMID 0. If a guest does so, too, nothing of one may be left to the other.
+fn forget_shared_vmid(hart: &mut Hart) {
+    if vmid(*hart.virt(csr::HGATP)) == 0 {
+        fence::everything();
+    }
+}
