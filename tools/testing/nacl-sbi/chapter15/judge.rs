@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is wrong.
+
+use crate::console::print;
+use sbi_rt::SbiRet;
+
+/// Counts what is not as it should be, and says so.
+pub struct Judge {
+    pub checked: usize,
+    pub wrong: usize,
+}
+
+impl Judge {
+    pub fn check(&mut self, what: &str, is_right: bool) {
+        self.checked += 1;
+        if !is_right {
+            self.wrong += 1;
+            print(format_args!("chapter15: wrong: {what}\n"));
+        }
+    }
+
+    pub fn gives(&mut self, what: &str, ret: SbiRet, expected: SbiRet) {
+        self.check(what, ret == expected);
+        if ret != expected {
+            print(format_args!("    {ret:?}, not {expected:?}\n"));
+        }
+    }
+}
