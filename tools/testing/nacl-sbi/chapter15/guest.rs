@@ -30,8 +30,8 @@ pub const BY_CALL: usize = 1;
 pub const NOT_LEFT: i64 = 1;
 
 extern "C" {
-    /// Enters a guest, and comes back with its ECALL or an interrupt. Returns zero, or if there was no
-    /// entry [`NOT_LEFT`] or the error of the call.
+    /// Enters a guest, and comes back with its ECALL or an interrupt. Returns zero, or if there was
+    /// no entry [`NOT_LEFT`] or the error of the call.
     pub fn enter(stay: *mut Stay, how: usize) -> i64;
     pub static guest: u8;
 }

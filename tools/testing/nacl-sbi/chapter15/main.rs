@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A supervisor that asks nacl-sbi for everything that chapter 15 of the SBI specification says, and
-//! for what it says of bad arguments. To be given to QEMU as the kernel.
+//! A supervisor that asks nacl-sbi for everything that chapter 15 of the SBI specification says,
+//! and for what it says of bad arguments. To be given to QEMU as the kernel.
 //!
 //! The layout of the shared memory is written down here once more: what judges the firmware does
 //! not share its mistakes.

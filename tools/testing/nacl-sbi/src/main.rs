@@ -4,11 +4,11 @@
 //! and firmware with SBI nested acceleration (NACL; SBI specification, chapter 15).
 //!
 //! It is a test fixture. It runs in M-mode, loaded by QEMU's `-bios`, and runs the kernel given by
-//! `-kernel`, the *host*, not in HS-mode but in VS-mode, with the physical addresses of the machine.
-//! So each access to an H CSR, each HFENCE, HLV and HSV, and each SRET that enters a *guest* of
-//! that kernel traps to here, as it would if the kernel were itself a guest: all of them can be
-//! carried out, and counted. What they are counted for is to see what a hypervisor spares by the
-//! shared memory of NACL.
+//! `-kernel`, the *host*, not in HS-mode but in VS-mode, with the physical addresses of the
+//! machine. So each access to an H CSR, each HFENCE, HLV and HSV, and each SRET that enters a
+//! *guest* of that kernel traps to here, as it would if the kernel were itself a guest: all of them
+//! can be carried out, and counted. What they are counted for is to see what a hypervisor spares by
+//! the shared memory of NACL.
 //!
 //! A file imports from its own room, which is a file `foo.rs` with its folder `foo/`, and from the
 //! floors below, never from above and never from another room of its floor:

@@ -36,13 +36,13 @@ pub fn publish_all(hart: &mut Hart) {
     }
 }
 
-/// Before SRET: clears `hstatus.SPV` if the host has handled a trap of its own since a guest was left,
-/// which set it.
+/// Before SRET: clears `hstatus.SPV` if the host has handled a trap of its own since a guest was
+/// left, which set it.
 ///
 /// Each trap to HS-mode clears it. The host's exceptions come by here while the bit is set, and its
-/// interrupts do not: but each leaves its cause. If it was an interrupt that left the guest, then it is
-/// pending still, and the host takes it before it goes anywhere. What shared memory has for HSTATUS
-/// does not matter: nobody has synchronized it.
+/// interrupts do not: but each leaves its cause. If it was an interrupt that left the guest, then
+/// it is pending still, and the host takes it before it goes anywhere. What shared memory has for
+/// HSTATUS does not matter: nobody has synchronized it.
 pub fn notice_trap(hart: &mut Hart) {
     const INTERRUPT: u64 = 1 << 63;
     if hart.has_left_guest && csr::read(csr::VSCAUSE) & INTERRUPT != 0 {

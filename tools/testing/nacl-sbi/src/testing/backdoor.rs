@@ -3,9 +3,9 @@
 //! How a test, which is user space of the host, speaks to the firmware.
 //!
 //! By an instruction that no user space has a use for: an access to an H CSR, which in U-mode is
-//! illegal. It has its arguments in `a0` (the function in bits 7:0, an index in bits 31:8) and `a1`,
-//! and returns in `a0`, [`NOTHING`] if there is no such thing. The host is not involved, so that
-//! looking changes nothing of what is seen.
+//! illegal. It has its arguments in `a0` (the function in bits 7:0, an index in bits 31:8) and
+//! `a1`, and returns in `a0`, [`NOTHING`] if there is no such thing. The host is not involved, so
+//! that looking changes nothing of what is seen.
 
 #![deny(unsafe_code)]
 

@@ -100,9 +100,9 @@ pub fn note(fence: Fence) {
 
 /// This hart enters a guest.
 ///
-/// HFENCE.VVMA acts on the VMID in `hgatp`. Whoever writes that too late fences for somebody else. A
-/// host that changes its mind, and enters another guest than it has fenced for, looks the same: this
-/// judges hosts with one VM.
+/// HFENCE.VVMA acts on the VMID in `hgatp`. Whoever writes that too late fences for somebody else.
+/// A host that changes its mind, and enters another guest than it has fenced for, looks the same:
+/// this judges hosts with one VM.
 pub fn note_entry(vmid: u64) {
     let mut log = LOGS[hart_id()].lock();
     if log.has_only_vvma_of_others(vmid) {

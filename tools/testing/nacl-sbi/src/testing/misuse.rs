@@ -36,8 +36,8 @@ pub fn arrange(index: usize, times: u64) -> Option<u64> {
     Some(LEFT.get(index)?.swap(times, Relaxed))
 }
 
-/// Has all go well so many times before something goes wrong that is arranged after this. Returns how
-/// often it was still to.
+/// Has all go well so many times before something goes wrong that is arranged after this. Returns
+/// how often it was still to.
 pub fn skip(index: usize, times: u64) -> Option<u64> {
     Some(SKIP.get(index)?.swap(times, Relaxed))
 }
