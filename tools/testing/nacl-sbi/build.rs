@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tells the linker where the programs are loaded. It is run in this directory.
+//! Tells the linker the address of each program. Cargo runs it in this directory.
 
 fn main() {
-    // The firmware has the first 2 MiB of RAM, and QEMU loads what it starts behind it.
+    // The firmware has the first 2 MiB of RAM. QEMU loads the next stage behind them.
     for (program, address) in [("nacl-sbi", "0x80000000"), ("chapter15", "0x80200000")] {
         println!("cargo:rustc-link-arg-bin={program}=-Tlink.ld");
         println!("cargo:rustc-link-arg-bin={program}=--defsym=load_address={address}");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is printed, and the end.
+//! Output, and the end of QEMU.
 
 use core::fmt::{self, Write};
 
@@ -15,11 +15,12 @@ impl Write for Console {
     }
 }
 
+/// Prints formatted text by the SBI.
 pub fn print(arguments: fmt::Arguments<'_>) {
     let _ = Console.write_fmt(arguments);
 }
 
-/// Ends QEMU, with a status that is not zero if something is wrong.
+/// Ends QEMU, with a status other than zero if `is_wrong`.
 pub fn end(is_wrong: bool) -> ! {
     if is_wrong {
         sbi_rt::system_reset(sbi_rt::Shutdown, sbi_rt::SystemFailure);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guest of one instruction.
+//! A guest whose only instruction is an ECALL, and the code that enters it.
 
 use crate::csr::csr;
 use core::arch::global_asm;
 
-/// What the guest had in `x5` to `x31`, and what its trap has left.
+/// The registers of the guest at its exit, and the CSRs that the trap wrote.
 #[repr(C)]
 pub struct Stay {
     pub x: [u64; 32],
@@ -23,27 +23,28 @@ impl Stay {
     }
 }
 
-/// How `enter()` does it.
+/// The ways in which `enter()` enters the guest: SRET, or SYNC_SRET.
 pub const BY_SRET: usize = 0;
 pub const BY_CALL: usize = 1;
-/// What it returns if SRET has not left the host.
+/// The value that `enter()` returns if SRET stayed in the host.
 pub const NOT_LEFT: i64 = 1;
 
 extern "C" {
-    /// Enters a guest, and comes back with its ECALL or an interrupt. Returns zero, or if there was
-    /// no entry [`NOT_LEFT`] or the error of the call.
+    /// Enters the guest, and returns after its ECALL or an interrupt. The result is zero, or, if
+    /// the guest was not entered, [`NOT_LEFT`] or the error of the call.
     pub fn enter(stay: *mut Stay, how: usize) -> i64;
+    /// The guest's instruction.
     pub static guest: u8;
 }
 
 global_asm!(
     ".pushsection .text",
-    // The guest shows its registers as they are.
+    // The guest exits with the registers that it was entered with.
     ".align 2",
     ".globl guest",
     "guest:",
     "	ecall",
-    // In the host, that was a question that does no harm.
+    // If SRET stays in the host, the ECALL is a harmless call, and execution continues here.
     "	li	a0, {not_left}",
     "	j	2f",
     ".globl enter",
@@ -127,7 +128,7 @@ global_asm!(
 pub const ECALL_VS: u64 = 10;
 pub const SOFTWARE_INTERRUPT: u64 = 1 << 63 | 1;
 
-/// Puts in place what the guest needs, which has the host's addresses.
+/// Prepares the CSRs for the guest, which runs with the host's addresses.
 pub fn make_guest() {
     csr!(write "hgatp", 0);
     csr!(write "vsatp", 0);

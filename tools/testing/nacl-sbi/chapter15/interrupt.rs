@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An interrupt of the host.
+//! A software interrupt of the host, to itself.
 
 use core::arch::asm;
 
-/// Has the software interrupt come as soon as interrupts are enabled.
+/// Makes the software interrupt pending and enabled. It is taken when `sstatus.SIE` is set, or in a
+/// guest.
 pub fn raise_interrupt() {
-    // SAFETY: They are disabled.
+    // SAFETY: `sstatus.SIE` is clear, so that no interrupt is taken here.
     unsafe { asm!("csrsi sie, 2", "csrsi sip, 2") };
 }
 
-/// Enables interrupts, takes that one, and returns from it.
+/// Takes the pending interrupt with a handler that clears it, and returns from the handler by SRET.
 pub fn take_interrupt() {
-    // SAFETY: The handler uses no register.
+    // SAFETY: The handler uses no register, and `stvec` is restored.
     unsafe {
         asm!(
             "la {old}, 2f",

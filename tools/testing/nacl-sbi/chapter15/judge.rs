@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is wrong.
+//! The count of checks.
 
 use crate::console::print;
 use sbi_rt::SbiRet;
 
-/// Counts what is not as it should be, and says so.
+/// Counts checks, and prints those that fail.
 pub struct Judge {
     pub checked: usize,
     pub wrong: usize,
 }
 
 impl Judge {
+    /// Counts a check, which fails unless `is_right`.
     pub fn check(&mut self, what: &str, is_right: bool) {
         self.checked += 1;
         if !is_right {
@@ -20,6 +21,7 @@ impl Judge {
         }
     }
 
+    /// Checks the result of a call.
     pub fn gives(&mut self, what: &str, ret: SbiRet, expected: SbiRet) {
         self.check(what, ret == expected);
         if ret != expected {

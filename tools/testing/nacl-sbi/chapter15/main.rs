@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A supervisor that asks nacl-sbi for everything that chapter 15 of the SBI specification says,
-//! and for what it says of bad arguments. To be given to QEMU as the kernel.
+//! A supervisor that checks everything that chapter 15 of the SBI specification says of nacl-sbi,
+//! bad arguments included. QEMU loads it as the kernel.
 //!
-//! The layout of the shared memory is written down here once more: what judges the firmware does
-//! not share its mistakes.
+//! It has a layout of the shared memory of its own: sharing that of the firmware would share its
+//! mistakes.
 
 #![no_std]
 #![no_main]
@@ -26,6 +26,7 @@ use judge::Judge;
 use sbi_rt::SbiRet;
 use shmem::{disable, Shmem};
 
+/// Runs all checks, prints how many there were and how many failed, and ends QEMU.
 extern "C" fn main() -> ! {
     let mut judge = Judge {
         checked: 0,
@@ -65,6 +66,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     end(true)
 }
 
+/// Prints a trap that no check expects, and ends QEMU with an error.
 extern "C" fn unexpected_trap(scause: u64, sepc: u64, stval: u64) -> ! {
     print(format_args!(
         "chapter15: a trap: scause {scause:#x}, sepc {sepc:#x}, stval {stval:#x}\n"
@@ -86,7 +88,7 @@ global_asm!(
     "	la	t0, 0f",
     "	csrw	stvec, t0",
     "	call	{main}",
-    // A trap that nobody expects.
+    // All traps come here, and none is expected.
     ".align 2",
     "0:	la	sp, STACK + {size}",
     "	csrr	a0, scause",

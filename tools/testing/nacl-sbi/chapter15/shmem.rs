@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The shared memory.
+//! The shared memory, with a layout that is written independently of the firmware's.
 
 use sbi_rt::{nacl_set_shmem, SbiRet, SharedPtr};
 
-/// All of them, or no address.
+/// An argument that means all CSRs or fences, or, as an address, no shared memory.
 pub const ALL: usize = usize::MAX;
 
 // Words of the shared memory.
@@ -22,7 +22,7 @@ struct Memory([u64; WORDS]);
 static mut FIRST: Memory = Memory([0; WORDS]);
 static mut SECOND: Memory = Memory([0; WORDS]);
 
-/// One of the two shared memories.
+/// One of the two memories that the checks share with the firmware.
 #[derive(Clone, Copy)]
 pub struct Shmem(*mut u64);
 
@@ -39,12 +39,13 @@ impl Shmem {
         self.0 as usize
     }
 
+    /// Makes this the hart's shared memory.
     pub fn set(self) -> SbiRet {
         nacl_set_shmem(SharedPtr::new(self.0 as usize, 0), 0)
     }
 
     pub fn read(self, word: usize) -> u64 {
-        // SAFETY: One of the two memories, and a word of it.
+        // SAFETY: The pointer is to one of the two memories, and `word` is within it.
         unsafe { self.0.add(word).read_volatile() }
     }
 
@@ -66,12 +67,14 @@ impl Shmem {
         self.read(DIRTY + i / 64) >> (i % 64) & 1 != 0
     }
 
+    /// Writes a CSR, and marks it dirty.
     pub fn write_csr(self, csr: usize, value: u64) {
         let i = Self::index(csr);
         self.write(CSRS + i, value);
         self.write(DIRTY + i / 64, self.read(DIRTY + i / 64) | 1 << (i % 64));
     }
 
+    /// Queues a fence of this type.
     pub fn queue(self, entry: usize, kind: u64) {
         let words = HFENCES + 4 * entry;
         self.write(words + 1, 0x80200);
@@ -79,6 +82,7 @@ impl Shmem {
         self.write(words, PENDING | kind << 56 | 5 << 16 | 7);
     }
 
+    /// Marks all CSRs clean and all fences done.
     pub fn clean(self) {
         for word in DIRTY..CSRS {
             self.write(word, 0);
@@ -93,6 +97,7 @@ impl Shmem {
     }
 }
 
+/// Takes the shared memory from the firmware.
 pub fn disable() -> SbiRet {
     nacl_set_shmem(SharedPtr::new(ALL, ALL), 0)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Asks nacl-sbi for a number, or has it go wrong: for tests that are no C
- * programs. Prints what was returned.
+ * Asks nacl-sbi for a number, or makes it fail: for tests that are not written
+ * in C. Prints the number that nacl-sbi returns.
  */
 #include <stdbool.h>
 #include <stdint.h>

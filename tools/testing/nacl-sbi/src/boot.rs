@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What each hart does once.
+//! The first code of each hart after reset.
 
 use crate::{
     hart,
@@ -16,7 +16,7 @@ use crate::{
 };
 use core::sync::atomic::{AtomicBool, Ordering::*};
 
-/// What QEMU tells of the next stage: the structure of OpenSBI's `fw_dynamic`.
+/// The next stage to boot, as QEMU passes it: the structure of OpenSBI's `fw_dynamic`.
 #[repr(C)]
 pub struct NextStage {
     magic: u64,
@@ -30,12 +30,13 @@ const MAGIC: u64 = 0x4942_534f;
 static FIRST: AtomicBool = AtomicBool::new(true);
 static READY: AtomicBool = AtomicBool::new(false);
 
-/// The first function that a hart calls.
+/// Initializes the hart, and starts the host on it. The first hart also initializes the platform;
+/// all others wait until a hart starts them.
 pub extern "C" fn main(id: usize, fdt: usize, next: *const NextStage) -> ! {
     let frame = if FIRST.swap(false, AcqRel) {
-        // SAFETY: QEMU passes the device tree, which is nobody's yet.
+        // SAFETY: QEMU passes the device tree, and nobody else uses it yet.
         unsafe { platform::init(fdt) };
-        // SAFETY: QEMU passes this to all firmware.
+        // SAFETY: QEMU passes this structure to all firmware.
         let next = unsafe { &*next };
         if next.magic != MAGIC {
             panic!("QEMU does not tell where the kernel is: is there a -kernel?");
@@ -58,15 +59,16 @@ pub extern "C" fn main(id: usize, fdt: usize, next: *const NextStage) -> ! {
         start::wait(id)
     };
     init();
-    // SAFETY: The only call on this hart before the first trap.
+    // SAFETY: This is the only call on this hart before the first trap.
     host::reset::reset(unsafe { hart::this() });
-    // SAFETY: The frame is complete.
+    // SAFETY: The frame is complete, and nothing on the stack is needed any more.
     unsafe { resume(&frame) }
 }
 
-/// What M-mode allows the others, once for ever.
+/// Writes the CSRs of M-mode that permit things to lower privilege levels. They never change
+/// afterwards.
 fn init() {
-    // Dirty, so that whether they are off is the host's affair.
+    // Dirty, so that the host alone decides whether floating point and vectors are off.
     csr::write(csr::MSTATUS, Mstatus::FS_VS);
     let stub = &raw const hs_mode_entry as u64;
     csr::write(csr::MIDELEG, irq::STIP | irq::SEIP | irq::SSIP);
@@ -95,7 +97,8 @@ fn init() {
     if csr::exists(csr::MSECCFG) {
         csr::write(csr::MSECCFG, mseccfg::SSEED);
     }
-    // The firmware's memory is nobody else's, but for one page; all other is everybody's.
+    // Nobody else accesses the firmware's memory, except for one page; everything else is
+    // accessible.
     let firmware = platform::FIRMWARE;
     csr::write(csr::PMPADDR0, napot(stub, 0x1000));
     csr::write(
@@ -112,7 +115,7 @@ fn init() {
     );
 }
 
-/// The address of a region, as PMP has it.
+/// Returns a region in the format of `pmpaddr`.
 fn napot(start: u64, size: u64) -> u64 {
     (start | (size / 2 - 1)) >> 2
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is kept of each hart.
+//! The state of each hart.
 
 use crate::{
     machine::{
@@ -11,17 +11,17 @@ use crate::{
 };
 use core::cell::UnsafeCell;
 
-/// Who runs in V=1.
+/// The code that runs in V=1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
-    /// The kernel that believes to be in HS-mode, and its user space.
+    /// The kernel that takes VS-mode for HS-mode, and its user space.
     Host,
     /// A guest of that kernel.
     Guest,
 }
 
-/// The CSRs that belong to whoever runs in V=1. The hart has those of one world; those of the other
-/// are kept here.
+/// The CSRs of the world that runs in V=1. The hart holds those of the world that runs; [`Hart`]
+/// keeps those of the other.
 pub const VS: [u16; 9] = [
     csr::VSSTATUS,
     csr::VSTVEC,
@@ -34,8 +34,9 @@ pub const VS: [u16; 9] = [
     csr::VSISELECT,
 ];
 
-/// The H CSRs that say how it runs, in the order in which they depend on each other. The hart has
-/// the host's idea of them while the guest runs, and the firmware's own ones else.
+/// The H CSRs that control the world in V=1, in an order in which none depends on a later one.
+/// While a guest runs, the hart holds the host's values; while the host runs, values of the
+/// firmware.
 pub const H: [u16; 15] = [
     csr::HSTATUS,
     csr::HEDELEG,
@@ -54,31 +55,33 @@ pub const H: [u16; 15] = [
     csr::HGATP,
 ];
 
-/// One hart.
+/// The state of one hart.
 pub struct Hart {
     pub id: usize,
     pub world: World,
-    /// The H CSRs as the host sees them, by their index in the CSR space of NACL. Those of [`VS`]
-    /// are here while the host runs.
+    /// The H CSRs as the host sees them, by their places in the CSR space of NACL. While the host
+    /// runs, this includes the guest's values of [`VS`].
     pub virt: [u64; H_COUNT],
-    /// Those of [`VS`] that are the host's, while the guest runs.
+    /// While the guest runs, the host's values of [`VS`].
     pub host_vs: [u64; VS.len()],
-    /// The host's `sie` and its pending interrupts, in the places of `sie` and of `hvip`, while the
-    /// guest runs.
+    /// While the guest runs: the host's `sie` (as in `sie`) and its pending interrupts (as in
+    /// `hvip`).
     pub host_sie: u64,
     pub host_hvip: u64,
+    /// The shared memory of NACL, if the host has set it.
     pub shmem: Option<Shmem>,
-    /// `hstatus` is what a trap of the guest has made of it: the host has not written it since.
+    /// Whether `hstatus` is as a trap of the guest has left it: the host has not written it since.
     pub has_left_guest: bool,
 }
 
 impl Hart {
-    /// Returns an H CSR as the host sees it, if it is nobody's alias.
+    /// Returns the stored value of an H CSR as the host sees it. CSRs that are aliases of others
+    /// have none: `virtual_csr` computes those.
     pub fn virt(&mut self, csr: u16) -> &mut u64 {
         &mut self.virt[h_index(csr)]
     }
 
-    /// Returns where a CSR of the host is kept while its guest runs.
+    /// Returns the host's value of a VS CSR, which is stored while the guest runs.
     pub fn host_vs(&mut self, csr: u16) -> &mut u64 {
         match VS.iter().position(|&vs| vs == csr) {
             Some(i) => &mut self.host_vs[i],
@@ -86,7 +89,7 @@ impl Hart {
         }
     }
 
-    /// Forgets all that the host has made of the hart.
+    /// Resets all that the host can have changed.
     pub fn reset(&mut self) {
         self.world = World::Host;
         self.virt = [0; H_COUNT];
@@ -101,7 +104,7 @@ impl Hart {
 
 struct Harts([UnsafeCell<Hart>; MAX_HARTS]);
 
-// SAFETY: Each is used by its own hart.
+// SAFETY: Each element is used by its own hart alone.
 unsafe impl Sync for Harts {}
 
 static HARTS: Harts = Harts(
@@ -123,7 +126,7 @@ static HARTS: Harts = Harts(
 ///
 /// # Safety
 ///
-/// To be called once in each stay in M-mode, and the result not to be kept longer.
+/// Must be called at most once in each stay in M-mode, and the result must not outlive that stay.
 pub unsafe fn this() -> &'static mut Hart {
     let id = csr::hart_id();
     // SAFETY: By the requirement there is no other reference.

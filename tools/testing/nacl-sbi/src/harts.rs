@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Harts among each other.
+//! Operations between harts: they start and stop, interrupt each other, and fence for each other.
 
 #![deny(unsafe_code)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host, as it believes to run.
+//! The host in VS-mode: its view of the H CSRs, and the CSRs of the hart while it runs.
 
 #![deny(unsafe_code)]
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The instructions that are valid in HS-mode and trap in VS-mode.
+//! The emulation of instructions that are valid in HS-mode, and that trap because the host runs in
+//! VS-mode.
 
 #![deny(unsafe_code)]
 
@@ -30,11 +31,11 @@ use decode::Insn;
 const SYSTEM: u64 = 0x73;
 const SRET: u64 = 0x1020_0073;
 
-/// What `funct3` means in the opcode SYSTEM.
+/// Values of `funct3` in the opcode SYSTEM; all others are accesses to CSRs.
 const PRIVILEGED: u64 = 0;
 const HYPERVISOR_MEMORY: u64 = 4;
 
-/// Carries out an instruction that trapped as a virtual one while the host ran.
+/// Emulates an instruction of the host that raised a virtual-instruction exception.
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: u64) {
     let decoded = Insn(insn);
     let done = if decoded.opcode() != SYSTEM {
@@ -67,7 +68,8 @@ fn sret(hart: &mut Hart, frame: &mut Frame) {
     }
 }
 
-/// In U-mode, none of these is valid. One of them is for the tests.
+/// Emulates an instruction of the host's user space: all are illegal, except for the one by which
+/// tests ask.
 fn user(frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
     if insn.0 != backdoor::INSN {
         return Err(Trap::illegal(insn.0));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hart and the devices below all that the firmware does.
+//! The machine as the firmware finds it: this hart and the devices. Nothing here knows of hosts and
+//! guests.
 
 pub mod console;
 pub mod csr;
@@ -13,5 +14,5 @@ pub mod irq;
 pub mod platform;
 pub mod trap;
 
-/// The most harts that there may be.
+/// The largest number of harts that the firmware supports.
 pub const MAX_HARTS: usize = 8;

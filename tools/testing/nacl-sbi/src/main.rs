@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A hypervisor below the hypervisor: what runs on it believes to have a hart with the H extension
-//! and firmware with SBI nested acceleration (NACL; SBI specification, chapter 15).
+//! Firmware in M-mode that plays a hypervisor below the hypervisor: the kernel that it boots finds
+//! a hart with the H extension, and firmware with SBI nested acceleration (NACL; SBI specification,
+//! chapter 15).
 //!
-//! It is a test fixture. It runs in M-mode, loaded by QEMU's `-bios`, and runs the kernel given by
-//! `-kernel`, the *host*, not in HS-mode but in VS-mode, with the physical addresses of the
-//! machine. So each access to an H CSR, each HFENCE, HLV and HSV, and each SRET that enters a
-//! *guest* of that kernel traps to here, as it would if the kernel were itself a guest: all of them
-//! can be carried out, and counted. What they are counted for is to see what a hypervisor spares by
-//! the shared memory of NACL.
+//! It is a test fixture. QEMU loads it by `-bios`, and it runs the kernel given by `-kernel`, the
+//! *host*, not in HS-mode but in VS-mode, with the physical addresses of the machine. So each
+//! access to an H CSR, each HFENCE, HLV and HSV, and each SRET that enters a *guest* of that kernel
+//! traps to M-mode, as in a kernel that is itself a guest. The firmware carries out all of them and
+//! counts them; the counts show how many traps a hypervisor saves by the shared memory of NACL.
 //!
 //! A file imports from its own room, which is a file `foo.rs` with its folder `foo/`, and from the
-//! floors below, never from above and never from another room of its floor:
+//! floors below; never from a floor above, and never from another room of its own floor:
 //!
 //! | floor | room | what is in it |
 //! | --- | --- | --- |
@@ -52,7 +52,7 @@ use machine::{console, entry::define_entry, platform};
 
 define_entry!(boot: boot::main, trap: trap::handle);
 
-/// Says what is wrong, and ends QEMU with a status that is not zero.
+/// Prints the message, and ends QEMU with a status other than zero.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     console::print(format_args!("nacl-sbi: {info}\n"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calls of the host, by way of the crate that knows the numbers.
+//! The SBI: the functions that the host calls. The crate `rustsbi` decodes the calls; each file
+//! here implements one extension.
 
 #![deny(unsafe_code)]
 
@@ -17,7 +18,7 @@ use crate::{hart::Hart, machine::frame::Frame, testing::counters};
 use call::Call;
 use rustsbi::RustSBI;
 
-/// The extensions that there are.
+/// The extensions that exist, all of which serve the same call.
 #[derive(RustSBI)]
 struct Sbi<'a> {
     time: &'a Call<'a>,
@@ -29,7 +30,7 @@ struct Sbi<'a> {
     nacl: &'a Call<'a>,
 }
 
-/// Serves an ECALL of the host.
+/// Serves an ECALL of the host, and writes the answer to its registers.
 pub fn call(hart: &mut Hart, frame: &mut Frame) {
     frame.mepc += 4;
     let parameters: [usize; 6] = core::array::from_fn(|i| frame.x[10 + i] as usize);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The shared memory of NACL, and what is where in it (SBI specification, chapter 15).
+//! The layout of the shared memory of nested acceleration (SBI specification, chapter 15).
 
 use crate::machine::{
     csr::{h_index, H_COUNT},
@@ -21,11 +21,11 @@ const _: () = assert!(SIZE == shmem_size::NATIVE);
 ///
 /// # Invariants
 ///
-/// It is RAM of the host.
+/// The memory is RAM of the host.
 #[derive(Clone, Copy)]
 pub struct Shmem(usize);
 
-/// A fence in shared memory: its words, as they are there.
+/// The words of a fence in shared memory.
 pub struct HfenceEntry {
     pub config: u64,
     pub page_number: u64,
@@ -41,9 +41,9 @@ impl HfenceEntry {
 }
 
 impl Shmem {
-    /// The memory at an address that is aligned, if it is RAM of the host.
+    /// Returns the shared memory at an aligned address, if all of it is RAM of the host.
     pub fn new(address: usize) -> Option<Self> {
-        // INVARIANT: by the condition.
+        // INVARIANT: The condition ensures it.
         platform::is_host_ram(address, SIZE).then_some(Self(address))
     }
 
@@ -52,7 +52,7 @@ impl Shmem {
     }
 
     fn read(self, offset: usize) -> u64 {
-        // SAFETY: By the invariants; nothing of the firmware is there.
+        // SAFETY: By the invariants, this is RAM that holds nothing of the firmware.
         unsafe { ((self.0 + offset) as *const u64).read_volatile() }
     }
 
@@ -61,7 +61,7 @@ impl Shmem {
         unsafe { ((self.0 + offset) as *mut u64).write_volatile(value) }
     }
 
-    /// Returns any word, if there is one of this number.
+    /// Returns a word by its number, if the number is not too large.
     pub fn word(self, number: u64) -> Option<u64> {
         let offset = usize::try_from(number).ok()?.checked_mul(WORD)?;
         (offset < SIZE).then(|| self.read(offset))
@@ -104,23 +104,24 @@ impl Shmem {
         self.write(offset, self.read(offset) & !HfenceEntry::PENDING);
     }
 
-    /// The registers that SRET is to be done with.
+    /// Returns the value that SYNC_SRET loads to a general-purpose register.
     pub fn sret_register(self, x: usize) -> u64 {
         self.read(x * WORD)
     }
 
+    /// Returns whether the host asks for `hstatus` to be swapped.
     pub fn swaps_hstatus(self) -> bool {
         self.read(AUTOSWAP) & 1 != 0
     }
 
-    /// Puts a value of `hstatus` where the other is, and returns that.
+    /// Exchanges `value` with the value of `hstatus` in the autoswap area.
     pub fn swap_hstatus(self, value: u64) -> u64 {
         let other = self.read(AUTOSWAP + WORD);
         self.write(AUTOSWAP + WORD, value);
         other
     }
 
-    /// Writes to all that is reserved.
+    /// Writes `value` to all reserved words.
     pub fn scribble(self, value: u64) {
         self.write(0, value);
         for offset in (32 * WORD..AUTOSWAP).step_by(WORD) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What tests see of the firmware, and what they make go wrong in it.
+//! The part that exists for tests alone: records of the host's actions, faults that are injected,
+//! and the way to ask for both.
 
 pub mod backdoor;
 pub mod counters;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What each trap means.
+//! The dispatch of traps to M-mode.
 
 use crate::{
     hart::{self, Hart, World},
@@ -15,26 +15,28 @@ use crate::{
     world::{hs_mode, interrupts},
 };
 
-/// Handles a trap to M-mode: `frame` says who was interrupted, and afterwards who goes on.
+/// Handles a trap to M-mode. `frame` holds the registers of the interrupted code, and afterwards
+/// those of the code to return to.
 pub extern "C" fn handle(frame: &mut Frame) {
     let trap = Trap::last(frame.mstatus);
     if frame.mstatus.mpp() == MACHINE {
         panic!("trap in M-mode at {:#x}: {trap:x?}", frame.mepc);
     }
     frame.skip_hs_mode();
-    // SAFETY: The one call of this stay in M-mode.
+    // SAFETY: This is the only call in this stay in M-mode.
     let hart = unsafe { hart::this() };
     if trap.is_interrupt() {
         interrupt(hart, trap.number() as u32);
     } else if trap.cause == exception::ECALL_HS {
-        // An interrupt of S-level. It is the host's, which sees it when interrupts are settled.
+        // An interrupt of S-level, for the host: `interrupts::settle()` below delivers it.
     } else if hart.world == World::Guest {
         hs_mode::leave_guest(hart, frame, &trap);
     } else {
         match trap.cause {
             exception::ECALL_VS => sbi::call(hart, frame),
             exception::VIRTUAL_INSTRUCTION => insn::emulate(hart, frame, trap.tval),
-            // While SRET would enter a guest, all traps come here.
+            // Traps of the host come here while its `hstatus.SPV` is set: see
+            // `host::config::configure()`.
             _ => hs_mode::trap_to_host(hart, frame, &trap),
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the host to its guest, and back: what SRET and traps do in HS-mode, and what of the hart's
-//! state belongs to whom.
+//! The change between the host and its guest, and the parts of HS-mode that the host does not
+//! execute itself: SRET and traps.
 
 #![deny(unsafe_code)]
 

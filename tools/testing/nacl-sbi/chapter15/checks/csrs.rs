@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The CSR space, and SYNC_CSR.
+//! Checks of the CSR space and of SYNC_CSR.
 
 use crate::{
     csr::{csr, HIDELEG, HIE, HIP, HVIP, VSIE, VSSCRATCH, VSTVAL},
@@ -10,9 +10,9 @@ use crate::{
 };
 use sbi_rt::{nacl_sync_csr, nacl_sync_hfence, SbiRet};
 
-/// Where there is memory, it holds the CSRs, whatever they are written by.
+/// Checks that shared memory shows the values of CSRs, however they are written.
 pub fn csr_space(judge: &mut Judge, first: Shmem, second: Shmem) {
-    // What is there stays, but for values that are not the host's.
+    // SET_SHMEM keeps dirty CSRs and pending fences, and publishes all other CSRs.
     first.write_csr(VSSCRATCH, 99);
     first.queue(3, 1);
     csr!(write "vsscratch", 1);
@@ -42,6 +42,7 @@ pub fn csr_space(judge: &mut Judge, first: Shmem, second: Shmem) {
     judge.gives("SET_SHMEM: and back", first.set(), SbiRet::success(0));
 }
 
+/// Checks SYNC_CSR.
 pub fn sync_csr(judge: &mut Judge, shmem: Shmem) {
     let param = SbiRet::invalid_param();
     judge.gives("SYNC_CSR: not H", nacl_sync_csr(0x140), param);
@@ -64,7 +65,7 @@ pub fn sync_csr(judge: &mut Judge, shmem: Shmem) {
     judge.check("SYNC_CSR: all values", csr!(read "vstval") == 6);
     judge.check("SYNC_CSR: all dirty", !shmem.is_dirty(VSTVAL));
 
-    // `vsie` is a part of `hie` as `hideleg` has it, and `hip` shows `hvip`.
+    // `vsie` is a view of `hie` that `hideleg` selects, and `hip` shows `hvip`.
     csr!(write "hideleg", 0);
     shmem.write_csr(VSIE, 0x222);
     shmem.write_csr(HIDELEG, 0x444);
@@ -73,7 +74,7 @@ pub fn sync_csr(judge: &mut Judge, shmem: Shmem) {
     judge.check("order: vsie", csr!(read "vsie") == 0x222);
     judge.check("order: hie", shmem.csr(HIE) == 0x444);
     judge.check("order: hip", shmem.csr(HIP) == 0x4);
-    // A value that the CSR does not take comes back as it is.
+    // An illegal value is published as the legal one that the CSR then holds.
     shmem.write_csr(HVIP, !0);
     judge.gives("SYNC_CSR: WARL", nacl_sync_csr(HVIP), SbiRet::success(0));
     judge.check("WARL: hvip", shmem.csr(HVIP) == 0x444);

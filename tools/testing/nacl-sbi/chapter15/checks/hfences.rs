@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! SYNC_HFENCE.
+//! Checks of SYNC_HFENCE.
 
 use crate::{
     judge::Judge,
@@ -8,10 +8,11 @@ use crate::{
 };
 use sbi_rt::{nacl_sync_hfence, SbiRet};
 
+/// Checks SYNC_HFENCE.
 pub fn sync_hfence(judge: &mut Judge, shmem: Shmem) {
     let param = SbiRet::invalid_param();
     judge.gives("SYNC_HFENCE: too large", nacl_sync_hfence(60), param);
-    // All types, and one that is reserved; the last place, too.
+    // All types, some reserved ones, and the last place of the queue.
     let places = [0, 1, 2, 3, 4, 5, 6, 7, 30, 59];
     for (kind, place) in places.into_iter().enumerate() {
         shmem.queue(place, kind as u64);

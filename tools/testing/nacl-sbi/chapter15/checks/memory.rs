@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! SET_SHMEM, PROBE_FEATURE, and the other functions without shared memory.
+//! Checks of SET_SHMEM, of PROBE_FEATURE, and of the other functions without shared memory.
 
 use crate::{
     features::{has, SYNC_CSR, SYNC_HFENCE, SYNC_SRET},
@@ -12,6 +12,7 @@ use sbi_rt::{
     SharedPtr,
 };
 
+/// Checks that features which do not exist are not offered.
 pub fn probe(judge: &mut Judge) {
     for feature in [4, 5, 0x1000, u32::MAX] {
         let ret = nacl_probe_feature(feature);
@@ -19,7 +20,7 @@ pub fn probe(judge: &mut Judge) {
     }
 }
 
-/// What each function says before there is shared memory.
+/// Checks the error of each function while there is no shared memory.
 pub fn no_memory(judge: &mut Judge) {
     let expected = |feature| match has(feature) {
         true => SbiRet::no_shmem(),
@@ -42,6 +43,7 @@ pub fn no_memory(judge: &mut Judge) {
     );
 }
 
+/// Checks that SET_SHMEM refuses bad arguments.
 pub fn bad_memory(judge: &mut Judge) {
     let set = |low, high, flags| nacl_set_shmem(SharedPtr::new(low, high), flags);
     let good = Shmem::first().address();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! SYNC_SRET, and SRET.
+//! Checks of SYNC_SRET and of SRET.
 
 use crate::{
     csr::{csr, HSTATUS, SPV, SPVP, VSSCRATCH},
@@ -14,6 +14,7 @@ use crate::{
 };
 use sbi_rt::{nacl_sync_csr, SbiRet};
 
+/// Checks the entry by SYNC_SRET, with everything that it synchronizes and swaps.
 pub fn sync_sret(judge: &mut Judge, shmem: Shmem) {
     let host = csr!(read "hstatus");
     let mut stay = Stay::new();
@@ -35,7 +36,7 @@ pub fn sync_sret(judge: &mut Judge, shmem: Shmem) {
         shmem.queue(11, 5);
     }
 
-    // SAFETY: The guest is one instruction.
+    // SAFETY: The guest's only instruction is an ECALL.
     let error = unsafe { enter(&mut stay, BY_CALL) };
 
     judge.check("SYNC_SRET: entry", error == 0);
@@ -66,11 +67,11 @@ pub fn sync_sret(judge: &mut Judge, shmem: Shmem) {
     }
 }
 
-/// SRET goes by the hart's `hstatus`, whatever waits in shared memory.
+/// Checks that SRET obeys the hart's `hstatus`, and not a value that waits in shared memory.
 pub fn plain_sret(judge: &mut Judge, shmem: Shmem) {
     let host = csr!(read "hstatus");
     let mut stay = Stay::new();
-    // SAFETY: The guest is one instruction.
+    // SAFETY: The guest's only instruction is an ECALL.
     let enter = |stay: &mut Stay| unsafe { enter(stay, BY_SRET) };
     let spv = || csr!(read "hstatus") & SPV != 0;
     make_guest();
@@ -93,12 +94,12 @@ pub fn plain_sret(judge: &mut Judge, shmem: Shmem) {
         judge.check("SRET: hstatus synchronized", enter(&mut stay) == 0);
     }
 
-    // A trap of the host's own clears SPV.
+    // An interrupt of the host clears SPV.
     raise_interrupt();
     take_interrupt();
     judge.check("SRET: SPV after an interrupt", !spv());
     judge.check("SRET: CSR space", shmem.csr(HSTATUS) & SPV == 0);
-    // So does the one for which the guest was left.
+    // So does the interrupt that made the guest exit.
     csr!(write "hstatus", host | SPV | SPVP);
     raise_interrupt();
     judge.check("SRET: entry with an interrupt", enter(&mut stay) == 0);

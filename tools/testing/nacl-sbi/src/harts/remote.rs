@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What harts ask of each other: interrupts and fences.
+//! Requests between harts: interrupts and fences.
 
 use super::state;
 use crate::{
@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, Ordering::*};
 use rustsbi::HartMask;
 use spin::Mutex;
 
-/// A fence that all harts asked are to do.
+/// A fence that all harts of a request execute.
 #[derive(Clone, Copy)]
 pub struct Fence {
     pub kind: Kind,
@@ -25,7 +25,7 @@ pub struct Fence {
     pub size: u64,
 }
 
-/// Which one, with the VMID and ASID that it is about.
+/// The kind of a fence, with the VMID and ASID that it acts on.
 #[derive(Clone, Copy)]
 pub enum Kind {
     FenceI,
@@ -36,17 +36,20 @@ pub enum Kind {
 
 static SOFTWARE: [AtomicBool; MAX_HARTS] = [const { AtomicBool::new(false) }; MAX_HARTS];
 static FENCING: [AtomicBool; MAX_HARTS] = [const { AtomicBool::new(false) }; MAX_HARTS];
-/// One fence at a time. Whoever has the lock writes the fence, and waits for all who are to do it.
+/// Serializes fences. The holder writes [`FENCE`], and waits until all harts of the request have
+/// executed it.
 static LOCK: Mutex<()> = Mutex::new(());
 static FENCE: Mutex<Option<Fence>> = Mutex::new(None);
 
 const PAGE_SHIFT: u64 = 12;
 
 impl Fence {
+    /// Returns whether the fence acts on all addresses.
     fn is_all(&self) -> bool {
         self.start == 0 && self.size == 0 || self.size == u64::MAX
     }
 
+    /// Calls `fence` for each page of the range.
     fn each(&self, fence: impl Fn(Operand)) {
         if self.is_all() {
             return fence(None);
@@ -57,7 +60,7 @@ impl Fence {
         fence::each(first << PAGE_SHIFT, pages, PAGE_SHIFT, fence);
     }
 
-    /// Notes a guest's fence for tests.
+    /// Writes a fence of a guest's translations to the log for tests.
     fn note(&self) {
         let (kind, vmid, asid) = match self.kind {
             Kind::HfenceGvma(vmid) => (fence_log::Kind::Gvma, vmid, None),
@@ -73,7 +76,7 @@ impl Fence {
         });
     }
 
-    /// Does it on this hart.
+    /// Executes the fence on this hart.
     pub fn execute(&self) {
         self.note();
         match self.kind {
@@ -85,7 +88,7 @@ impl Fence {
     }
 }
 
-/// Returns the harts of a mask; nothing if there is one in it that does not exist.
+/// Returns the harts of a mask, or [`None`] if one of them does not exist.
 fn harts(mask: HartMask) -> Option<impl Iterator<Item = usize>> {
     let all = 0..platform::get().harts;
     let (bits, base) = mask.into_inner();
@@ -102,7 +105,7 @@ fn harts(mask: HartMask) -> Option<impl Iterator<Item = usize>> {
     Some(all.filter(move |&hart| mask.has_bit(hart)))
 }
 
-/// Interrupts other harts' hosts. Returns whether they exist.
+/// Sends a software interrupt to the hosts of these harts. Returns whether all harts exist.
 pub fn interrupt(mask: HartMask) -> bool {
     let Some(harts) = harts(mask) else {
         return false;
@@ -114,7 +117,7 @@ pub fn interrupt(mask: HartMask) -> bool {
     true
 }
 
-/// Has harts fence, and waits until they have. Returns whether they exist.
+/// Executes a fence on all these harts, and waits for them. Returns whether all harts exist.
 pub fn fence(this: usize, mask: HartMask, fence: Fence) -> bool {
     let Some(harts) = harts(mask) else {
         return false;
@@ -122,7 +125,7 @@ pub fn fence(this: usize, mask: HartMask, fence: Fence) -> bool {
     let guard = loop {
         match LOCK.try_lock() {
             Some(guard) => break guard,
-            // Its owner may be waiting for this hart.
+            // The holder may be waiting for this hart.
             None => serve_fence(this),
         }
     };
@@ -146,6 +149,7 @@ pub fn fence(this: usize, mask: HartMask, fence: Fence) -> bool {
     true
 }
 
+/// Executes the fence that another hart has requested of this one, if any.
 fn serve_fence(this: usize) {
     if !FENCING[this].load(Acquire) {
         return;
@@ -157,7 +161,7 @@ fn serve_fence(this: usize) {
     FENCING[this].store(false, Release);
 }
 
-/// Handles the interrupt by which other harts ask.
+/// Handles the interrupt by which other harts make requests.
 pub fn receive(hart: &mut Hart) {
     platform::get().set_msip(hart.id, false);
     serve_fence(hart.id);
@@ -166,7 +170,7 @@ pub fn receive(hart: &mut Hart) {
     }
 }
 
-/// Does what others ask of a hart that is stopped, which is to forget it.
+/// Handles requests to a hart that is stopped: fences are executed, and interrupts are discarded.
 pub fn receive_stopped(hart: usize) {
     platform::get().set_msip(hart, false);
     serve_fence(hart);

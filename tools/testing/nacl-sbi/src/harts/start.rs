@@ -10,7 +10,7 @@ use crate::{
     testing::counters::{self, Event},
 };
 
-/// Waits for somebody to start this hart, and returns with what it starts.
+/// Waits until another hart starts this one. Returns the registers to start with.
 pub fn wait(hart: usize) -> Frame {
     csr::clear_mie(u64::MAX);
     csr::set_mie(1 << irq::MACHINE_SOFTWARE);
@@ -23,7 +23,7 @@ pub fn wait(hart: usize) -> Frame {
     }
 }
 
-/// Stops this hart until somebody starts it.
+/// Stops this hart until another one starts it.
 pub fn stop(hart: &mut Hart) -> Frame {
     if hart.shmem.is_some() {
         counters::count(Event::StoppedWithShmem);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which harts are running, and where those that are to start do so.
+//! The state of each hart (SBI specification, chapter "Hart State Management"), and the address at
+//! which a hart is to start.
 
 use crate::machine::{platform, MAX_HARTS};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
@@ -8,16 +9,16 @@ use sbi_spec::hsm::hart_state;
 
 static STATES: [AtomicUsize; MAX_HARTS] =
     [const { AtomicUsize::new(hart_state::STOPPED) }; MAX_HARTS];
-/// Where a hart is to start, and with what.
+/// The address at which each hart is to start, and the argument to pass.
 static STARTS: [(AtomicU64, AtomicU64); MAX_HARTS] =
     [const { (AtomicU64::new(0), AtomicU64::new(0)) }; MAX_HARTS];
 
-/// Returns whether a hart takes part.
+/// Returns whether a hart runs, or is about to, so that it must execute fences.
 pub fn is_running(hart: usize) -> bool {
     STATES[hart].load(Acquire) != hart_state::STOPPED
 }
 
-/// Has a hart, which is stopped, start. Returns whether it was stopped.
+/// Makes a stopped hart start at `pc`. Returns whether it was stopped.
 pub fn start(hart: usize, pc: u64, opaque: u64) -> bool {
     if STATES[hart]
         .compare_exchange(
@@ -31,14 +32,14 @@ pub fn start(hart: usize, pc: u64, opaque: u64) -> bool {
         return false;
     }
     STARTS[hart].1.store(opaque, Relaxed);
-    // Zero until it is set, which comes last, and no host starts there.
+    // Last, because the hart starts as soon as it finds an address other than zero. No host starts
+    // at zero.
     STARTS[hart].0.store(pc, Release);
     platform::get().set_msip(hart, true);
     true
 }
 
-/// Returns where this hart is to start and with what, if somebody has asked for it; it has started
-/// then.
+/// If this hart is to start: marks it as started, and returns the address and the argument.
 pub fn take_start(hart: usize) -> Option<(u64, u64)> {
     let pc = STARTS[hart].0.load(Acquire);
     if STATES[hart].load(Acquire) != hart_state::START_PENDING || pc == 0 {
@@ -50,12 +51,13 @@ pub fn take_start(hart: usize) -> Option<(u64, u64)> {
     Some((pc, opaque))
 }
 
-/// Notes that this hart is stopped, so that it can be started.
+/// Marks this hart as stopped, so that others can start it.
 pub fn set_stopped(hart: usize) {
     STATES[hart].store(hart_state::STOPPED, Release);
 }
 
-/// Returns the state of a hart, if there can be one of this number, as the specification has it.
+/// Returns the state of a hart by its number in the specification, or [`None`] if the hart cannot
+/// exist.
 pub fn get(hart: usize) -> Option<usize> {
     Some(STATES.get(hart)?.load(Acquire))
 }

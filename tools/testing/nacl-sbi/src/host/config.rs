@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The CSRs by which the host runs.
+//! The values of CSRs while the host runs.
 
 use crate::{
     hart::{Hart, H},
@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// Exceptions that are the host's own, so that nobody is to be asked.
+/// The exceptions that the host handles without a trap to M-mode.
 const HOST_EXCEPTIONS: u64 = 0b1011_0001_1111_1111;
 
-/// What an H CSR holds while the host runs.
+/// Returns the value of an H CSR while the host runs.
 pub fn own(csr: u16) -> u64 {
     match csr {
         // VSXL: 64 bits.
@@ -24,12 +24,12 @@ pub fn own(csr: u16) -> u64 {
         csr::HIDELEG => VS_INTERRUPTS,
         csr::HCOUNTEREN | csr::HENVCFG => u64::MAX,
         csr::HSTATEEN0 | csr::HSTATEEN1 | csr::HSTATEEN2 | csr::HSTATEEN3 => u64::MAX,
-        // Among others `hgatp`: addresses are those of the machine.
+        // This includes `hgatp`: the host's addresses are those of the machine.
         _ => 0,
     }
 }
 
-/// Sets the CSRs by which the host runs.
+/// Writes the H CSRs for the host.
 pub fn load(hart: &mut Hart) {
     for (_, csr) in present(&H) {
         csr::write(csr, own(csr));
@@ -37,11 +37,11 @@ pub fn load(hart: &mut Hart) {
     configure(hart);
 }
 
-/// Has traps come to where they are to, while the host runs.
+/// Routes the host's traps, after a change of its `hstatus` or of its external interrupt.
 ///
-/// While SRET would enter a guest, it has to trap to here; and all exceptions have, because each
-/// clears `hstatus.SPV`. SRET traps, too, while the host handles an external interrupt, to see
-/// whether there still is one.
+/// While `hstatus.SPV` is set, SRET must trap to M-mode, because it enters the guest; and so must
+/// all exceptions, because each clears SPV. SRET also traps while the host handles an external
+/// interrupt, so that `world::interrupts` sees whether the interrupt is still pending.
 pub fn configure(hart: &mut Hart) {
     let enters_guest = *hart.virt(csr::HSTATUS) & hstatus::SPV != 0;
     let exceptions = if enters_guest { 0 } else { HOST_EXCEPTIONS };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupts of the host.
+//! The host's software and timer interrupts.
 
 use crate::{
     hart::{Hart, World},
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Sets or clears an interrupt of the host, by its place in `hvip`.
+/// Sets or clears an interrupt of the host, given as a bit of `hvip`.
 pub fn set(hart: &mut Hart, bit: u64, on: bool) {
     let set = |hvip: u64| if on { hvip | bit } else { hvip & !bit };
     match hart.world {
@@ -19,7 +19,7 @@ pub fn set(hart: &mut Hart, bit: u64, on: bool) {
     }
 }
 
-/// The time that the host has set has come; on harts without Sstc.
+/// Raises the host's timer interrupt when its time has come, on harts without Sstc.
 pub fn timer_expired(hart: &mut Hart) {
     csr::clear_mie(1 << irq::MACHINE_TIMER);
     set(hart, VSTIP, true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host as it starts.
+//! The state in which the host starts on a hart.
 
 use super::config;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     machine::{csr, fence, irq, platform},
 };
 
-/// Has the hart be as the host expects it when it is started.
+/// Puts the hart in the state in which the host expects it at its start.
 pub fn reset(hart: &mut Hart) {
     csr::clear_mie(u64::MAX);
     hart.reset();
@@ -30,7 +30,7 @@ pub fn reset(hart: &mut Hart) {
     csr::set_mie(1 << irq::MACHINE_SOFTWARE | irq::SEIP);
 }
 
-/// Has the host run with the machine's addresses, and with its interrupts disabled.
+/// Switches off the host's translation and its interrupts.
 pub fn stop_translation() {
     csr::write(csr::VSATP, 0);
     csr::write(csr::VSSTATUS, 2 << 32);

@@ -2,7 +2,8 @@
 
 //! The H CSRs as the host sees them.
 //!
-//! Which values one of them may hold is asked of the hart, which has the same CSR.
+//! The hart has the same CSRs, so writing to one of them and reading it back shows which values are
+//! legal.
 
 use super::config;
 use crate::{
@@ -18,25 +19,25 @@ use crate::{
 /// The fields of `vsstatus`: SIE, SPIE, UBE, SPP, VS, FS, XS, SUM, MXR, SPELP, SDT, UXL, SD.
 const VSSTATUS: u64 = 0x8000_0003_018d_e762;
 
-/// Those that say nothing of how a guest runs.
+/// H CSRs that do not control how a guest runs.
 const OTHERS: [u16; 4] = [csr::HGEIE, csr::HGEIP, csr::HTVAL, csr::HTINST];
 
-/// Those that show parts of each other, and depend on `hideleg`.
+/// H CSRs that are views of each other, as `hideleg` selects.
 const INTERRUPTS: [u16; 5] = [csr::HIE, csr::HVIP, csr::VSIE, csr::HIP, csr::VSIP];
 
-/// Returns all H CSRs that there are, those that others depend on first.
+/// Returns all H CSRs that exist, in an order in which none depends on a later one.
 pub fn all() -> impl Iterator<Item = u16> {
     let lists: [&'static [u16]; 4] = [&H, &OTHERS, &VS, &INTERRUPTS];
     let of_list = |list| platform::present(list).map(|(_, csr)| csr);
     lists.into_iter().flat_map(of_list)
 }
 
-/// Returns whether there is an H CSR of this number.
+/// Returns whether this is the number of an H CSR that exists.
 pub fn exists(csr: u16) -> bool {
     all().any(|other| other == csr)
 }
 
-/// Reads an H CSR that there is.
+/// Reads an H CSR that exists.
 pub fn read(hart: &mut Hart, csr: u16) -> u64 {
     match csr {
         csr::HIP => hip(hart),
@@ -59,12 +60,12 @@ fn hip(hart: &mut Hart) -> u64 {
     hip
 }
 
-/// Writes an H CSR that there is.
+/// Writes an H CSR that exists.
 pub fn write(hart: &mut Hart, csr: u16, value: u64) {
     match csr {
         csr::HIE => *hart.virt(csr::HIE) = value & VS_INTERRUPTS,
         csr::HVIP => *hart.virt(csr::HVIP) = value & VS_INTERRUPTS,
-        // All that can be written of what is pending is VSSIP.
+        // VSSIP is the only writable bit.
         csr::HIP => replace(hart.virt(csr::HVIP), VSSIP, value),
         csr::VSIP => {
             let mask = VSSIP & *hart.virt(csr::HIDELEG);
@@ -75,9 +76,9 @@ pub fn write(hart: &mut Hart, csr: u16, value: u64) {
             replace(hart.virt(csr::HIE), mask, value << 1);
         }
         csr::HGEIE | csr::HGEIP => (),
-        // Any value will do, and what the hart has of them must not be touched.
+        // These hold any value. The hart's own ones are in use and must keep theirs.
         csr::HTVAL | csr::HTINST | csr::VSTIMECMP => *hart.virt(csr) = value,
-        // QEMU takes any value, and mixes it with `mstatus` while V is 1.
+        // QEMU accepts any value here, and mixes it with `mstatus` while V is 1.
         csr::VSSTATUS => *hart.virt(csr) = legal(hart, csr, value & VSSTATUS),
         csr::HSTATUS => {
             *hart.virt(csr) = legal(hart, csr, value);
@@ -92,11 +93,11 @@ fn replace(word: &mut u64, mask: u64, value: u64) {
     *word = *word & !mask | value & mask;
 }
 
-/// Returns what a CSR holds after a write.
+/// Returns the value that a CSR holds after `value` is written to it.
 fn legal(hart: &mut Hart, csr: u16, value: u64) -> u64 {
     debug_assert!(H.contains(&csr) || VS.contains(&csr));
     let own = csr::read(csr);
-    // A value that is not legal may leave the CSR as it is.
+    // After an illegal value, the CSR may hold what it held before.
     csr::write(csr, *hart.virt(csr));
     csr::write(csr, value);
     let legal = csr::read(csr);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses to CSRs.
+//! Accesses to H CSRs, and to the entropy source.
 
 use super::decode::Insn;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     testing::counters,
 };
 
-/// Carries out an access to a CSR.
+/// Emulates CSRRW, CSRRS and CSRRC.
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
     let number = insn.csr();
     if number == csr::SEED && platform::has_csr(number) {
@@ -37,7 +37,7 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
     if replaces || insn.rs1() != 0 {
         counters::count_csr_write(number);
         virtual_csr::write(hart, number, new);
-        // Others depend on this one.
+        // Other CSRs may depend on this one.
         csr_space::publish_all(hart);
     } else {
         counters::count_csr_read(number);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fields of an instruction.
+//! The fields of an instruction; depends on `core` alone.
 
 /// An instruction of 32 bits.
 pub struct Insn(pub u64);

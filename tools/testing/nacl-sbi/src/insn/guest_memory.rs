@@ -16,7 +16,7 @@ use crate::{
     testing::counters::{self, Event},
 };
 
-/// Carries out HLV, HLVX and HSV.
+/// Emulates HLV, HLVX and HSV.
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
     let op = Op::decode(insn.funct7(), insn.rs2() as u64).ok_or(Trap::illegal(insn.0))?;
     counters::count(match op {
@@ -24,7 +24,7 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
         op if op.is_fetch() => Event::Hlvx,
         _ => Event::Hlv,
     });
-    // A store has its value where others have the kind of load.
+    // In a store, `rs2` is the register to store; in a load, it selects the kind of load.
     let value = frame.x[insn.rs2()];
     let loaded = access(hart, op, frame.x[insn.rs1()], value)?;
     if !op.is_store() {
@@ -33,7 +33,7 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
     Ok(())
 }
 
-/// The CSRs of the guest that its translation depends on.
+/// The CSRs that the guest's translation depends on.
 const TRANSLATION: [u16; 5] = [
     csr::HSTATUS,
     csr::HENVCFG,
@@ -42,13 +42,13 @@ const TRANSLATION: [u16; 5] = [
     csr::VSATP,
 ];
 
-/// Carries out an access, with what the host believes to be in the CSRs.
+/// Executes an access with the guest's translation, as the host's view of the CSRs describes it.
 fn access(hart: &mut Hart, op: Op, address: u64, value: u64) -> Result<u64, Trap> {
     let mut saved = [0; TRANSLATION.len()];
     for (i, csr) in present(&TRANSLATION) {
         saved[i] = csr::read(csr);
     }
-    // Bits of `mstatus` that belong to HS-mode count, too.
+    // MXR of HS-mode counts as well, and is in `mstatus`.
     let mstatus = csr::read(csr::MSTATUS);
     let mxr = saved[3] & Mstatus::MXR;
     for (_, csr) in present(&TRANSLATION) {

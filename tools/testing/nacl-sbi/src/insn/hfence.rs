@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fences of guests.
+//! Fences of guests' translations.
 
 use super::decode::Insn;
 use crate::{
@@ -13,13 +13,13 @@ use crate::{
     },
 };
 
-/// What `funct7` means among the privileged instructions.
+/// Values of `funct7` of privileged instructions.
 const HFENCE_VVMA: u64 = 0x11;
 const HINVAL_VVMA: u64 = 0x13;
 const HFENCE_GVMA: u64 = 0x31;
 const HINVAL_GVMA: u64 = 0x33;
 
-/// Carries out HFENCE and HINVAL.
+/// Emulates HFENCE and HINVAL.
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
     let operand = |register: usize| (register != 0).then(|| frame.x[register]);
     let (rs1, rs2) = (operand(insn.rs1()), operand(insn.rs2()));
@@ -41,7 +41,7 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
     Ok(())
 }
 
-/// Notes a fence for tests. An instruction is about one page at least.
+/// Writes a fence to the log for tests. An instruction with an address fences at least one page.
 fn note(kind: Kind, vmid: Option<u64>, asid: Option<u64>, address: Option<u64>) {
     fence_log::note(fence_log::Fence {
         how: How::Instruction,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The console.
+//! The console: the UART of the machine.
 
 use core::{
     fmt::{self, Write},
@@ -11,11 +11,11 @@ use uart_16550::{backend::MmioBackend, Uart16550};
 
 static CONSOLE: Mutex<Option<Uart16550<MmioBackend>>> = Mutex::new(None);
 
-/// Starts to use a UART.
+/// Makes the UART at `address` the console.
 ///
 /// # Safety
 ///
-/// It must be at `address`, and be one that is compatible with the ns16550a.
+/// `address` must be the address of a UART that is compatible with the ns16550a.
 pub unsafe fn init(address: usize) {
     let uart = NonNull::new(address as *mut u8)
         // SAFETY: By the requirement.
@@ -23,7 +23,7 @@ pub unsafe fn init(address: usize) {
     *CONSOLE.lock() = uart;
 }
 
-/// Writes a byte to the console.
+/// Writes a byte to the console; before `init()`, discards it.
 pub fn put(byte: u8) {
     if let Some(console) = CONSOLE.lock().as_mut() {
         console.send_bytes_exact(&[byte]);
@@ -39,6 +39,7 @@ impl Write for Console {
     }
 }
 
+/// Writes formatted text to the console.
 pub fn print(arguments: fmt::Arguments<'_>) {
     let _ = Console.write_fmt(arguments);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hart's CSRs, by number: what is done with them here goes by lists of them.
+//! The CSRs of this hart. They are numbers, because the code works on lists of CSRs.
 
 use core::arch::asm;
 
@@ -13,7 +13,7 @@ macro_rules! csrs {
         pub fn read(csr: u16) -> u64 {
             let value: u64;
             match csr {
-                // SAFETY: Reading none of these has an effect.
+                // SAFETY: Reading one of these CSRs has no side effect.
                 $($number => unsafe { asm!("csrr {}, {}", out(reg) value, const $number) },)*
                 _ => panic!("CSR {csr:#x} is not in the list"),
             }
@@ -24,7 +24,8 @@ macro_rules! csrs {
         #[inline]
         pub fn write(csr: u16, value: u64) {
             match csr {
-                // SAFETY: They act on less privileged modes, or their callers mean it.
+                // SAFETY: These CSRs affect less privileged modes, or the caller wants the effect
+                // on M-mode.
                 $($number => unsafe { asm!("csrw {}, {}", const $number, in(reg) value) },)*
                 _ => panic!("CSR {csr:#x} is not in the list"),
             }
@@ -34,7 +35,7 @@ macro_rules! csrs {
         pub fn exists(csr: u16) -> bool {
             let cause: u64;
             match csr {
-                // SAFETY: A trap comes back to here.
+                // SAFETY: `mtvec` points behind the access meanwhile, so that a trap ends here.
                 $($number => unsafe {
                     asm!(
                         "la {old}, 2f",
@@ -122,10 +123,10 @@ csrs! {
     MHARTID = 0xf14,
 }
 
-/// How many places there are for H CSRs.
+/// The number of places for H CSRs in the CSR space of the shared memory.
 pub const H_COUNT: usize = 1024;
 
-/// Returns the place of an H CSR among all of them.
+/// Returns the place of an H CSR in the CSR space.
 pub fn h_index(csr: u16) -> usize {
     ((csr & 0xc00) >> 2 | csr & 0xff) as usize
 }
@@ -149,10 +150,11 @@ pub fn clear_mie(bits: u64) {
     unsafe { asm!("csrc mie, {}", in(reg) bits) };
 }
 
-/// Reads the entropy source: an access must write, too.
+/// Reads the entropy source of a hart that has one. The access must also write, so `read()` does
+/// not work.
 pub fn read_seed() -> u64 {
     let value;
-    // SAFETY: Only for harts that have it.
+    // SAFETY: The write that the access includes has no effect.
     unsafe { asm!("csrrw {}, seed, zero", out(reg) value) };
     value
 }

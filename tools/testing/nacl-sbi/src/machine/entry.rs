@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From reset to Rust, and in and out of M-mode.
+//! The code that enters Rust after reset and at each trap, and that leaves M-mode.
 
 use super::{frame::Frame, MAX_HARTS};
 
-/// The size of a hart's stack, as the power of two.
+/// The size of a hart's stack, as a power of two.
 pub const STACK_SHIFT: usize = 14;
 
 extern "C" {
-    /// Where interrupts of S-level come to. See [`Frame::skip_hs_mode`].
+    /// The page where HS-mode takes interrupts of S-level. [`Frame::skip_hs_mode`] says why.
     pub static hs_mode_entry: u8;
 
-    /// Returns to where `frame` says. What is on the stack is forgotten.
+    /// Leaves M-mode for the place that `frame` names, with its registers. The stack is free
+    /// afterwards.
     pub fn resume(frame: *const Frame) -> !;
 }
 
@@ -21,14 +22,14 @@ struct Stacks([[u8; 1 << STACK_SHIFT]; MAX_HARTS]);
 #[no_mangle]
 static mut STACKS: Stacks = Stacks([[0; 1 << STACK_SHIFT]; MAX_HARTS]);
 
-/// Defines the code that enters Rust: at reset by `boot`, on a stack of the hart's own, and at each
-/// trap to M-mode by `trap`, with the frame of what it interrupted.
+/// Defines the code that enters Rust. `boot` is called at reset, on a stack of the hart's own;
+/// `trap` at each trap to M-mode, with the registers of the code that it interrupted.
 ///
-/// Both functions stand above this file, so the crate's root hands them in.
+/// Both functions stand on floors above this file, so the crate root passes them in.
 macro_rules! define_entry {
     (boot: $boot:path, trap: $trap:path $(,)?) => {
         core::arch::global_asm!(
-            // a0: the hart, a1: the device tree, a2: what QEMU tells of the next stage.
+            // a0: the hart, a1: the device tree, a2: `NextStage` of boot.rs.
             ".section .text.entry, \"ax\"",
             ".globl _start",
             "_start:",
@@ -43,7 +44,7 @@ macro_rules! define_entry {
             "	la	t0, trap_entry",
             "	csrw	mtvec, t0",
             "	call	{boot}",
-            // mscratch: the upper end of the hart's stack.
+            // mscratch holds the upper end of the hart's stack.
             ".align 2",
             ".globl trap_entry",
             "trap_entry:",
@@ -81,7 +82,7 @@ macro_rules! define_entry {
             "	.endr",
             "	ld	a0, 80(a0)",
             "	mret",
-            // A page of its own, which HS-mode may execute.
+            // This page is the only one of the firmware that HS-mode may execute.
             ".align 12",
             ".globl hs_mode_entry",
             "hs_mode_entry:",

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fences on this hart.
+//! The fences of this hart.
 
 use super::csr;
 use core::arch::asm;
 
-/// An operand that is not there stands for all addresses, or all VMIDs and ASIDs.
+/// The operand of a fence. [`None`] means all addresses, or all VMIDs or ASIDs.
 pub type Operand = Option<u64>;
 
 macro_rules! fence {
     ($name:literal, $rs1:expr, $rs2:expr) => {
-        // SAFETY: A fence.
+        // SAFETY: A fence does not change memory or registers.
         unsafe {
             match ($rs1, $rs2) {
                 (None, None) => asm!(
@@ -41,15 +41,17 @@ macro_rules! fence {
     };
 }
 
-/// HFENCE.GVMA. The address is shifted as the instruction has it.
+/// Executes HFENCE.GVMA. The address is shifted right by two bits, as the instruction expects.
 pub fn gvma(shifted: Operand, vmid: Operand) {
     fence!("hfence.gvma", shifted, vmid);
 }
 
-/// Above so many pages, fencing all of them is the shorter way.
+/// The largest number of pages that are fenced one by one: above, one fence of all addresses is
+/// faster.
 const MOST_PAGES: u64 = 64;
 
-/// Fences so many pages from an address on, of `1 << shift` bytes each.
+/// Calls `fence` for each of `count` pages of `1 << shift` bytes, from `address` on; or once for
+/// all addresses.
 pub fn each(address: u64, count: u64, shift: u64, fence: impl Fn(Operand)) {
     if count > MOST_PAGES || shift > 63 {
         return fence(None);
@@ -59,12 +61,12 @@ pub fn each(address: u64, count: u64, shift: u64, fence: impl Fn(Operand)) {
     }
 }
 
-/// HFENCE.GVMA, by the address itself.
+/// Executes HFENCE.GVMA for an address that is not shifted.
 pub fn gvma_at(address: Operand, vmid: Operand) {
     gvma(address.map(|address| address >> 2), vmid);
 }
 
-/// HFENCE.VVMA as a host would execute it that has this VMID in `hgatp`.
+/// Executes HFENCE.VVMA as a host with this VMID in `hgatp` would.
 pub fn vvma(vmid: u64, address: Operand, asid: Operand) {
     let own = csr::read(csr::HGATP);
     csr::write(csr::HGATP, vmid << 44 | 8 << 60);
@@ -72,7 +74,7 @@ pub fn vvma(vmid: u64, address: Operand, asid: Operand) {
     csr::write(csr::HGATP, own);
 }
 
-/// SFENCE.VMA as the host, which runs in VS-mode, would execute it.
+/// Executes SFENCE.VMA as the host would, which runs in VS-mode with VMID 0.
 pub fn sfence_vma(address: Operand, asid: Operand) {
     let own = csr::read(csr::HGATP);
     csr::write(csr::HGATP, 0);
@@ -80,14 +82,15 @@ pub fn sfence_vma(address: Operand, asid: Operand) {
     csr::write(csr::HGATP, own);
 }
 
-/// Forgets all translations of VMID 0, which the hart has in `hgatp`, and those of guests.
+/// Drops all G-stage translations, and the VS-stage translations of VMID 0, which must be in
+/// `hgatp`.
 pub fn everything() {
     gvma(None, None);
     fence!("hfence.vvma", None::<u64>, None::<u64>);
 }
 
-/// FENCE.I.
+/// Executes FENCE.I.
 pub fn fence_i() {
-    // SAFETY: A fence.
+    // SAFETY: A fence does not change memory or registers.
     unsafe { asm!("fence.i") };
 }

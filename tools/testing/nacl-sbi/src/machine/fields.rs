@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fields of CSRs.
+//! Fields of CSRs that the hart and the host's H CSRs have in common.
 
 #![deny(unsafe_code)]
 
@@ -21,7 +21,7 @@ pub mod sstatus {
 
 /// Fields of `menvcfg` and `henvcfg`.
 pub mod envcfg {
-    /// CBIE, CBCFE, CBZE: operations on cache blocks are allowed.
+    /// CBIE, CBCFE and CBZE: cache-block operations are permitted.
     pub const CACHE_BLOCKS: u64 = 0b1111 << 4;
     pub const ADUE: u64 = 1 << 61;
     pub const PBMTE: u64 = 1 << 62;
@@ -30,7 +30,7 @@ pub mod envcfg {
 
 /// Fields of `mseccfg`.
 pub mod mseccfg {
-    /// The entropy source may be used from S-mode.
+    /// S-mode may read the entropy source.
     pub const SSEED: u64 = 1 << 9;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! HLV, HLVX and HSV.
+//! The instructions HLV, HLVX and HSV.
 
 use super::{csr, frame::Mstatus, trap::Trap};
 use core::arch::asm;
 
-/// An instruction of the family.
+/// An instruction that accesses a guest's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     LoadB,
@@ -24,7 +24,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// Decodes `funct7`, and `rs2` where that is a part of the opcode.
+    /// Decodes `funct7`, and `rs2` where that belongs to the opcode.
     pub fn decode(funct7: u64, rs2: u64) -> Option<Self> {
         Some(match (funct7, rs2) {
             (0x30, 0) => Self::LoadB,
@@ -51,16 +51,19 @@ impl Op {
         )
     }
 
+    /// Returns whether the access needs execute permission in place of read permission.
     pub fn is_fetch(self) -> bool {
         matches!(self, Self::FetchHu | Self::FetchWu)
     }
 }
 
-/// Executes an instruction, and returns what it traps with if it does.
+/// Executes an instruction with the translation that the hart's CSRs describe. Returns the value
+/// that it loads, or its trap.
 pub fn execute(op: Op, address: u64, value: u64) -> Result<u64, Trap> {
     macro_rules! execute {
         ($insn:literal, $result:ident, $trapped:ident) => {
-            // SAFETY: Accesses memory of the guest. A trap comes back to here.
+            // SAFETY: Accesses only memory that the guest's translation leads to. `mtvec` points
+            // behind the access meanwhile, so that a trap ends here.
             unsafe {
                 asm!(
                     ".option push",

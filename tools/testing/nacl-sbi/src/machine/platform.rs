@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The devices of QEMU's virt machine, as its device tree has them, and what was asked for.
+//! The devices of QEMU's virt machine, as its device tree describes them, and the features that the
+//! kernel's command line asks for.
 
 use super::{
     console,
@@ -13,37 +14,37 @@ use fdt::Fdt;
 use sbi_spec::nacl::feature_id;
 use spin::Once;
 
-/// Where the firmware is, for itself: the start of RAM.
+/// The memory of the firmware: the start of RAM.
 pub const FIRMWARE: Range<usize> = 0x8000_0000..0x8020_0000;
-/// Where the test device is, while the device tree has not said so.
+/// The address of the test device, used until the device tree has been read.
 const TEST_DEVICE: usize = 0x10_0000;
-/// What names the features on the kernel's command line, which the kernel itself passes over.
+/// The word of the kernel's command line that lists the features. The kernel ignores it.
 const SELECTION: &str = "nacl_sbi.features=";
 
-/// What the machine is like.
+/// The properties of the machine.
 pub struct Platform {
     pub harts: usize,
     ram: Range<usize>,
     clint: usize,
     test_device: usize,
-    /// Whether the host expects the hart to update A and D bits.
+    /// Whether the device tree promises the host that the hart updates A and D bits.
     pub updates_ad: bool,
     features: u64,
     csrs: [u64; 16],
 }
 
-/// Commands of the test device.
+/// Commands to the test device.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum End {
-    /// With a status of one.
+    /// Ends QEMU with status one.
     Fail = 1 << 16 | 0x3333,
     Pass = 0x5555,
     Reset = 0x7777,
 }
 
 static PLATFORM: Once<Platform> = Once::new();
-/// Returns what was found out at boot.
+/// Returns the properties of the machine. Panics before `init()`.
 pub fn get() -> &'static Platform {
     PLATFORM.get().expect("asked before it is known")
 }
@@ -63,18 +64,19 @@ impl Platform {
         unsafe { register.write_volatile(time) };
     }
 
-    /// Ends QEMU, or resets the machine, as `command` has it.
+    /// Ends QEMU or resets the machine.
     pub fn end(&self, command: End) -> ! {
         // SAFETY: The device tree says that it is there.
         unsafe { end_by(self.test_device, command) }
     }
 }
 
-/// QEMU takes its time, in which nothing else must be done: the last command would count.
+/// Gives the test device a command, and waits: QEMU ends after a while, and a second command would
+/// replace the first.
 ///
 /// # Safety
 ///
-/// The test device must be there.
+/// `test_device` must be the address of the test device.
 unsafe fn end_by(test_device: usize, command: End) -> ! {
     // SAFETY: By the requirement.
     unsafe { (test_device as *mut u32).write_volatile(command as u32) };
@@ -83,11 +85,11 @@ unsafe fn end_by(test_device: usize, command: End) -> ! {
     }
 }
 
-/// Reads the device tree, and takes the firmware's memory out of it.
+/// Reads the device tree, and removes the firmware's memory from it.
 ///
 /// # Safety
 ///
-/// `address` must be that of a device tree, and nobody else may use that.
+/// `address` must be the address of a device tree that nobody else uses.
 pub unsafe fn init(address: usize) {
     // SAFETY: By the requirement.
     let fdt = unsafe { Fdt::from_ptr(address as *const u8) }.expect("a device tree");
@@ -137,6 +139,8 @@ pub unsafe fn init(address: usize) {
     });
 }
 
+/// Writes to the device tree that memory is `ram`, without the firmware's part.
+///
 /// # Safety
 ///
 /// Nobody else may use the device tree.
@@ -155,12 +159,12 @@ unsafe fn shrink_memory(fdt: &Fdt<'_>, ram: &Range<usize>) {
     let place = reg.as_ptr().cast_mut();
     let words = [ram.start, ram.len()].map(|word| (word as u64).to_be_bytes());
     for (n, byte) in words.as_flattened().iter().enumerate() {
-        // SAFETY: Within the property; by the requirement.
+        // SAFETY: The byte is within the property, and by the requirement nobody else uses it.
         unsafe { place.add(n).write_volatile(*byte) };
     }
 }
 
-/// Returns the features that are asked for, a bit each.
+/// Returns the features that the command line asks for, one bit each.
 fn selection(command_line: &str) -> u64 {
     let mut words = command_line.split_ascii_whitespace();
     let Some(names) = words.find_map(|word| word.strip_prefix(SELECTION)) else {
@@ -180,6 +184,7 @@ fn selection(command_line: &str) -> u64 {
     })
 }
 
+/// Returns a bit for each H and VS CSR, by its place in the CSR space: whether the hart has it.
 fn find_csrs() -> [u64; 16] {
     let mut found = [0; 16];
     let optional = [
@@ -203,7 +208,7 @@ fn find_csrs() -> [u64; 16] {
     found
 }
 
-/// Returns whether the hart has a CSR of those that depend on extensions.
+/// Returns whether the hart has a CSR: one that depends on an extension, or any other H or VS CSR.
 pub fn has_csr(csr: u16) -> bool {
     let csr = match csr {
         csr::STIMECMP => csr::VSTIMECMP,
@@ -215,39 +220,40 @@ pub fn has_csr(csr: u16) -> bool {
     get().csrs[index / 64] & 1 << (index % 64) != 0
 }
 
-/// Returns the CSRs of a list that the hart has.
+/// Returns those CSRs of a list that the hart has, with their places in the list.
 pub fn present(list: &'static [u16]) -> impl Iterator<Item = (usize, u16)> {
     let there = |&(_, csr): &(usize, u16)| has_csr(csr);
     list.iter().copied().enumerate().filter(there)
 }
 
-/// The features of NACL, a bit each.
+/// Returns the features of nested acceleration that this firmware offers, one bit each.
 pub fn features() -> u64 {
     get().features
 }
 
+/// Returns whether this firmware offers a feature of nested acceleration.
 pub fn has_feature(feature: usize) -> bool {
     feature < 4 && features() & 1 << feature != 0
 }
 
-/// Returns whether memory is the host's.
+/// Returns whether `size` bytes from `address` on are RAM of the host.
 pub fn is_host_ram(address: usize, size: usize) -> bool {
     let ram = &get().ram;
     let end = address.checked_add(size);
     address >= ram.start && end.is_some_and(|end| end <= ram.end)
 }
 
-/// Reads a byte of the host's memory.
+/// Reads a byte of the host's RAM; [`None`] for any other address.
 pub fn host_byte(address: usize) -> Option<u8> {
-    // SAFETY: It is RAM, and nothing of the firmware.
+    // SAFETY: The address is in the host's RAM, which holds nothing of the firmware.
     is_host_ram(address, 1).then(|| unsafe { (address as *const u8).read_volatile() })
 }
 
-/// Ends QEMU with a status that is not zero.
+/// Ends QEMU with a status other than zero.
 pub fn fail() -> ! {
     match PLATFORM.get() {
         Some(platform) => platform.end(End::Fail),
-        // SAFETY: On QEMU's virt machine it is there, and nobody has another one.
+        // SAFETY: QEMU's virt machine always has the test device there.
         None => unsafe { end_by(TEST_DEVICE, End::Fail) },
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the hart tells of a trap.
+//! A trap, as the hart reports it.
 
 #![deny(unsafe_code)]
 
@@ -16,7 +16,7 @@ pub mod exception {
 
 const INTERRUPT: u64 = 1 << 63;
 
-/// What the hart tells of a trap.
+/// A trap: the values that it writes to CSRs.
 #[derive(Clone, Copy, Debug)]
 pub struct Trap {
     pub cause: u64,
@@ -27,7 +27,7 @@ pub struct Trap {
 }
 
 impl Trap {
-    /// The last trap to M-mode, which left this `mstatus`.
+    /// Reads the last trap to M-mode, which left this `mstatus`.
     pub fn last(mstatus: Mstatus) -> Self {
         Self {
             cause: csr::read(csr::MCAUSE),
@@ -38,7 +38,7 @@ impl Trap {
         }
     }
 
-    /// An interrupt.
+    /// Returns the trap of an interrupt.
     pub fn interrupt(number: u32) -> Self {
         Self {
             cause: INTERRUPT | u64::from(number),
@@ -49,7 +49,7 @@ impl Trap {
         }
     }
 
-    /// An illegal instruction.
+    /// Returns the trap of an illegal instruction.
     pub fn illegal(insn: u64) -> Self {
         Self {
             cause: exception::ILLEGAL_INSTRUCTION,
@@ -64,7 +64,7 @@ impl Trap {
         self.cause & INTERRUPT != 0
     }
 
-    /// The number of the interrupt or exception.
+    /// Returns the number of the interrupt or exception.
     pub fn number(&self) -> u64 {
         self.cause & !INTERRUPT
     }

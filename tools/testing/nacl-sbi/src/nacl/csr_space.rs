@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The H CSRs in shared memory.
+//! The H CSRs in shared memory: the CSR space and the autoswap area.
 
 use crate::{
     hart::Hart,
@@ -18,9 +18,9 @@ use crate::{
 };
 use sbi_spec::nacl::feature_id;
 
-/// Writes an H CSR to shared memory, where the host reads it.
+/// Writes the value of an H CSR to shared memory, for the host to read.
 ///
-/// What the host has written there is left: it has not been told that this counts for nothing.
+/// A dirty CSR keeps the host's value, which waits to be synchronized.
 pub fn publish(hart: &mut Hart, csr: u16) {
     let Some(shmem) = hart.shmem else { return };
     if platform::has_feature(feature_id::SYNC_CSR) && shmem.is_dirty(csr) {
@@ -29,20 +29,21 @@ pub fn publish(hart: &mut Hart, csr: u16) {
     shmem.set_csr(csr, virtual_csr::read(hart, csr));
 }
 
-/// Writes all H CSRs to shared memory.
+/// Writes the values of all H CSRs to shared memory.
 pub fn publish_all(hart: &mut Hart) {
     if hart.shmem.is_some() {
         virtual_csr::all().for_each(|csr| publish(hart, csr));
     }
 }
 
-/// Before SRET: clears `hstatus.SPV` if the host has handled a trap of its own since a guest was
-/// left, which set it.
+/// Before SRET: clears `hstatus.SPV`, which an exit of the guest has set, if the host has taken an
+/// interrupt of its own since that exit.
 ///
-/// Each trap to HS-mode clears it. The host's exceptions come by here while the bit is set, and its
-/// interrupts do not: but each leaves its cause. If it was an interrupt that left the guest, then
-/// it is pending still, and the host takes it before it goes anywhere. What shared memory has for
-/// HSTATUS does not matter: nobody has synchronized it.
+/// A trap to HS-mode clears SPV. While SPV is set, the host's exceptions trap to M-mode, which
+/// clears it; its interrupts do not, but leave their cause in `vscause`. An interrupt that made the
+/// guest exit leaves such a cause, too; but it is still pending, and the host takes it again before
+/// any SRET to the guest. A value of HSTATUS that waits in shared memory has no effect, because it
+/// is not synchronized.
 pub fn notice_trap(hart: &mut Hart) {
     const INTERRUPT: u64 = 1 << 63;
     if hart.has_left_guest && csr::read(csr::VSCAUSE) & INTERRUPT != 0 {
@@ -52,7 +53,8 @@ pub fn notice_trap(hart: &mut Hart) {
     hart.has_left_guest = false;
 }
 
-/// The host executes HFENCE.VVMA, which acts on this VMID.
+/// Counts, for tests, an HFENCE.VVMA that acts on `vmid` while a `hgatp` with another VMID waits in
+/// shared memory.
 pub fn judge_vvma(hart: &mut Hart, vmid: u64) {
     let waits =
         |shmem: Shmem| shmem.is_dirty(csr::HGATP) && fields::vmid(shmem.csr(csr::HGATP)) != vmid;
@@ -61,7 +63,8 @@ pub fn judge_vvma(hart: &mut Hart, vmid: u64) {
     }
 }
 
-/// The hart has come to V=0 from V=1.
+/// Updates shared memory after the guest has exited: swaps `hstatus` if asked to, and publishes all
+/// CSRs.
 pub fn left_guest(hart: &mut Hart) {
     hart.has_left_guest = true;
     autoswap(hart);
@@ -73,6 +76,7 @@ pub fn left_guest(hart: &mut Hart) {
     }
 }
 
+/// Exchanges `hstatus` with the value in the autoswap area, if the host asks for that.
 pub fn autoswap(hart: &mut Hart) {
     let Some(shmem) = hart.shmem else { return };
     if platform::has_feature(feature_id::AUTOSWAP_CSR) && shmem.swaps_hstatus() {
@@ -82,18 +86,19 @@ pub fn autoswap(hart: &mut Hart) {
     }
 }
 
-/// Synchronizes one CSR, which others may depend on: they are up to date afterwards, too.
+/// Synchronizes one CSR, and publishes all, because others may depend on it.
 pub fn synchronize_csr(hart: &mut Hart, shmem: Shmem, csr: u16) {
     write_if_dirty(hart, shmem, csr);
     publish_all(hart);
 }
 
-/// Synchronizes all CSRs, those that others depend on first.
+/// Synchronizes all CSRs, in an order in which none depends on a later one.
 pub fn synchronize_csrs(hart: &mut Hart, shmem: Shmem) {
     virtual_csr::all().for_each(|csr| write_if_dirty(hart, shmem, csr));
     publish_all(hart);
 }
 
+/// Writes a dirty CSR to the hart's state, and marks it clean.
 fn write_if_dirty(hart: &mut Hart, shmem: Shmem, csr: u16) {
     if shmem.is_dirty(csr) {
         counters::count(Event::CsrSynchronized);
@@ -102,7 +107,7 @@ fn write_if_dirty(hart: &mut Hart, shmem: Shmem, csr: u16) {
     }
 }
 
-/// Returns whether no CSR is to be synchronized.
+/// Returns whether no CSR waits to be synchronized.
 pub fn is_clean(shmem: Shmem) -> bool {
     !virtual_csr::all().any(|csr| shmem.is_dirty(csr))
 }

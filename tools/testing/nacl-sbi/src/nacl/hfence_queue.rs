@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fences in shared memory.
+//! The queue of fences in shared memory.
 
 use crate::{
     machine::fence::{self, Operand},
@@ -12,6 +12,7 @@ use crate::{
     },
 };
 
+/// Executes all pending fences; or none, if a test has asked for that.
 pub fn synchronize_all(shmem: Shmem) {
     let mut pending = (0..HFENCE_COUNT).filter(|&index| shmem.hfence(index).is_pending());
     let stay = pending.next().is_some() && misuse::takes_place(Misuse::HfencesStay);
@@ -24,6 +25,7 @@ pub fn synchronize_all(shmem: Shmem) {
     }
 }
 
+/// Writes a pending fence to the log as one that was left in the queue.
 fn leave(shmem: Shmem, index: usize) {
     let entry = shmem.hfence(index);
     if entry.is_pending() {
@@ -31,6 +33,7 @@ fn leave(shmem: Shmem, index: usize) {
     }
 }
 
+/// Executes one fence of the queue if it is pending.
 pub fn synchronize(shmem: Shmem, index: usize) {
     let entry = shmem.hfence(index);
     if entry.is_pending() {
@@ -41,12 +44,13 @@ pub fn synchronize(shmem: Shmem, index: usize) {
     }
 }
 
+/// Executes a fence on this hart.
 fn carry_out(entry: &HfenceEntry) {
     let config = entry.config;
     let vmid = config >> 16 & 0x3fff;
     let asid = config & 0xffff;
     let (shift, address, _) = range(entry);
-    // Within a block, the hart may have cached translations of smaller pages.
+    // The hart may have cached parts of a large page as translations of smaller pages.
     let pages = |fence: &dyn Fn(Operand)| match shift {
         12 => fence::each(address, entry.page_count, shift, fence),
         _ => fence(None),
@@ -60,20 +64,20 @@ fn carry_out(entry: &HfenceEntry) {
         5 => fence::vvma(vmid, None, None),
         6 => pages(&|address| fence::vvma(vmid, address, Some(asid))),
         7 => fence::vvma(vmid, None, Some(asid)),
-        // Reserved: whoever means something by it does not mean less than this.
+        // A reserved type can mean no more than this.
         _ => fence::everything(),
     }
 }
 
-/// Returns the order of a fence's pages, its first address, and its number of bytes.
+/// Returns the base-2 logarithm of a fence's page size, its first address, and its length in bytes.
 fn range(entry: &HfenceEntry) -> (u64, u64, u64) {
     let shift = (entry.config >> 48 & 0x7f) + 12;
-    // A size that is none is taken for all addresses.
+    // With an order that is too large, the fence acts on all addresses, and the length is zero.
     let bytes = |pages: u64| pages.checked_shl(shift as u32).unwrap_or(0);
     (shift, bytes(entry.page_number), bytes(entry.page_count))
 }
 
-/// Notes a fence for tests.
+/// Writes a fence to the log for tests.
 fn note(how: How, entry: &HfenceEntry) {
     let fence = |kind, vmid, asid, range| fence_log::Fence {
         how,
@@ -98,7 +102,7 @@ fn note(how: How, entry: &HfenceEntry) {
     });
 }
 
-/// Returns whether no fence is to be synchronized.
+/// Returns whether no fence is pending.
 pub fn is_empty(shmem: Shmem) -> bool {
     !(0..HFENCE_COUNT).any(|index| shmem.hfence(index).is_pending())
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A call of the host.
+//! The call that is being served: the state that all extensions share.
 
 use crate::{hart::Hart, machine::frame::Frame};
 use core::cell::{Cell, RefCell};
 use rustsbi::SbiRet;
 
-/// A call that is being served.
+/// A call that is being served, with the hart and the registers that it may change.
 pub struct Call<'a> {
     pub hart: RefCell<&'a mut Hart>,
     pub frame: RefCell<&'a mut Frame>,
@@ -14,7 +14,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Returns a call by the host that `frame` belongs to.
+    /// Returns a call of the host, whose registers are in `frame`.
     pub fn new(hart: &'a mut Hart, frame: &'a mut Frame) -> Self {
         Self {
             hart: RefCell::new(hart),
@@ -23,18 +23,18 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Notes that the function does not return to its caller.
+    /// Records that control does not return to the caller, so that its registers get no answer.
     pub fn goes_elsewhere(&self) {
         self.returns.set(false);
     }
 
-    /// Returns whether the function returns to its caller.
+    /// Returns whether control returns to the caller.
     pub fn returns(&self) -> bool {
         self.returns.get()
     }
 }
 
-/// Returns the answer of a function that concerns other harts.
+/// Returns the answer of a function that takes a mask of harts, by whether all of them exist.
 pub fn done(harts_exist: bool) -> SbiRet {
     if harts_exist {
         SbiRet::success(0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Debug console.
+//! The extension "Debug Console".
 
 use super::call::Call;
 use crate::machine::{console, platform};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Harts that are started and stopped (SBI specification, chapter "Hart State Management").
+//! The extension "Hart State Management".
 
 use super::call::Call;
 use crate::{
@@ -41,7 +41,7 @@ impl Hsm for Call<'_> {
 
     fn hart_suspend(&self, kind: u32, resume_addr: usize, opaque: usize) -> SbiRet {
         match kind {
-            // It may wake up at any time, and does so at once.
+            // The hart may resume at any time, so it resumes immediately.
             suspend_type::RETENTIVE => SbiRet::success(0),
             suspend_type::NON_RETENTIVE if !platform::is_host_ram(resume_addr, 4) => {
                 SbiRet::invalid_address()

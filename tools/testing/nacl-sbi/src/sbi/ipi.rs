@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! IPIs.
+//! The extension "IPI".
 
 use super::call::{done, Call};
 use crate::harts::remote;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Nested acceleration (SBI specification, chapter 15).
+//! The extension "Nested Acceleration" (SBI specification, chapter 15).
 
 use super::call::Call;
 use crate::{
@@ -20,11 +20,11 @@ use sbi_spec::{
     nacl::{self, feature_id, shmem_size},
 };
 
-/// What `sbi_nacl_sync_csr` and `sbi_nacl_sync_hfence` take for all of them.
+/// The argument of SYNC_CSR and SYNC_HFENCE that means all of them.
 const ALL: usize = usize::MAX;
 
 impl Call<'_> {
-    /// The shared memory for a function that needs a feature.
+    /// Returns the shared memory for a function that needs a feature, or the error to return.
     fn shmem_for(&self, feature: usize, function: usize) -> Result<Shmem, SbiRet> {
         if !platform::has_feature(feature) {
             return Err(SbiRet::not_supported());
@@ -37,7 +37,7 @@ impl Call<'_> {
         Ok(shmem)
     }
 
-    /// The error that a test has asked for.
+    /// Returns the error that a test has asked for, if any.
     fn misuse(&self, function: usize) -> Result<(), SbiRet> {
         if misuse::fails(function) {
             return Err(SbiRet::failed());
@@ -60,7 +60,8 @@ impl Call<'_> {
         } else {
             let shmem = Shmem::new(address).ok_or(SbiRet::invalid_address())?;
             hart.shmem = Some(shmem);
-            // What is there counts, whether the host has meant it to or not.
+            // Dirty CSRs and pending fences take effect at the next synchronization, even if the
+            // host does not know of them.
             if !(csr_space::is_clean(shmem) && hfence_queue::is_empty(shmem)) {
                 counters::count(Event::ShmemNotClean);
             }
@@ -123,7 +124,7 @@ impl Call<'_> {
     }
 }
 
-/// The host gets what a function has to say.
+/// Returns the answer of a function.
 fn answer(result: Result<(), SbiRet>) -> SbiRet {
     result.err().unwrap_or(SbiRet::success(0))
 }

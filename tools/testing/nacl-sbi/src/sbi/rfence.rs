@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Remote fences.
+//! The extension "RFENCE".
 
 use super::call::{done, Call};
 use crate::{
@@ -20,7 +20,7 @@ impl Call<'_> {
         done(remote::fence(this, harts, fence))
     }
 
-    /// The VMID that fences of VS-stage translations are about.
+    /// Returns the VMID that fences of VS-stage translations act on.
     fn vmid(&self) -> u64 {
         fields::vmid(*self.hart.borrow_mut().virt(csr::HGATP))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! System reset.
+//! The extension "System Reset".
 
 use super::call::Call;
 use crate::{
@@ -16,7 +16,8 @@ use sbi_spec::srst::{
     RESET_TYPE_WARM_REBOOT,
 };
 
-/// A host that ends, or makes place for another, must not leave memory with the firmware.
+/// Prints how many harts have shared memory: a host that ends, or that starts another kernel, must
+/// have disabled all of it.
 fn tell_of_shmem() {
     let in_use = |hart: &usize| counters::shmem(*hart).is_some_and(|address| address != 0);
     let harts = (0..platform::get().harts).filter(in_use).count();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Timer.
+//! The extension "Timer".
 
 use super::call::Call;
 use crate::{

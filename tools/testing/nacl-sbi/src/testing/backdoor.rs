@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a test, which is user space of the host, speaks to the firmware.
+//! The way in which a test, which is user space of the host, asks the firmware.
 //!
-//! By an instruction that no user space has a use for: an access to an H CSR, which in U-mode is
-//! illegal. It has its arguments in `a0` (the function in bits 7:0, an index in bits 31:8) and
-//! `a1`, and returns in `a0`, [`NOTHING`] if there is no such thing. The host is not involved, so
-//! that looking changes nothing of what is seen.
+//! A request is an instruction for which user space has no other use: an access to an H CSR,
+//! illegal in U-mode. `a0` holds the function (bits 7:0) and an index (bits 31:8), and `a1` an
+//! argument. The result is in `a0`: [`NOTHING`] if the request names nothing that exists. The
+//! host's kernel is not involved, so that asking does not change the counts.
 
 #![deny(unsafe_code)]
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// `csrrw a0, hgeie, a0`.
 pub const INSN: u64 = 0x6075_1573;
-/// What there is not.
+/// The result of a request that names nothing that exists.
 const NOTHING: u64 = u64::MAX;
 
 /// Serves a request.
@@ -31,7 +31,7 @@ pub fn call(a0: u64, a1: u64) -> u64 {
         4 => counters::csr_writes(index as u16),
         5 => counters::shmem(index),
         6 => misuse::arrange(index, a1),
-        // The index is a hart, the argument a word of its shared memory.
+        // The index is a hart, and the argument a word of its shared memory.
         7 => counters::shmem(index).and_then(|address| Shmem::new(address as usize)?.word(a1)),
         8 => Some(csr::hart_id() as u64),
         // The index is a hart.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What has been done, since boot and by all harts: for tests to judge.
+//! Counters of the events on all harts since boot, for tests to judge.
 
 #![deny(unsafe_code)]
 
@@ -10,11 +10,11 @@ use crate::machine::{
 };
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// What is counted, but for SBI calls and accesses to CSRs.
+/// Events that are counted. SBI calls and accesses to CSRs have counters of their own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Event {
-    /// SRET that entered a guest.
+    /// An SRET that entered a guest.
     Sret,
     /// A trap or interrupt that left a guest.
     GuestExit,
@@ -23,25 +23,25 @@ pub enum Event {
     Hlv,
     Hlvx,
     Hsv,
-    /// A CSR was dirty, and is written.
+    /// A dirty CSR was written.
     CsrSynchronized,
-    /// A fence was pending, and is done.
+    /// A pending fence was executed.
     HfenceSynchronized,
     Autoswap,
-    /// A hart was stopped whose shared memory was still set.
+    /// A hart was stopped while its shared memory was set.
     StoppedWithShmem,
-    /// Shared memory was set in which something was to be synchronized.
+    /// Shared memory was set that held a dirty CSR or a pending fence.
     ShmemNotClean,
-    /// A guest was entered, and all HFENCE.VVMA since the last entry were for other VMIDs.
+    /// A guest was entered, and every HFENCE.VVMA since the last entry acted on other VMIDs.
     VvmaOfAnotherVmid,
-    /// HFENCE.VVMA was executed while a `hgatp` with another VMID waited in shared memory.
+    /// An HFENCE.VVMA was executed while a `hgatp` with another VMID waited in shared memory.
     VvmaAheadOfHgatp,
     /// An SBI call, of any extension.
     Call,
     Count,
 }
 
-/// The extensions whose calls are counted by function. The last stands for all others.
+/// The extensions whose calls are counted by function. The last entry stands for all others.
 const EXTENSIONS: [usize; 9] = [
     sbi_spec::base::EID_BASE,
     sbi_spec::time::EID_TIME,
@@ -87,7 +87,7 @@ pub fn count_csr_write(csr: u16) {
     increment(&CSR_WRITES[h_index(csr)]);
 }
 
-/// Notes where a hart's shared memory is; zero for nowhere.
+/// Records the address of a hart's shared memory; zero if it has none.
 pub fn note_shmem(hart: usize, address: usize) {
     SHMEM[hart].store(address, Relaxed);
 }
@@ -100,21 +100,22 @@ pub fn event(index: usize) -> Option<u64> {
     at(&EVENTS, index)
 }
 
-/// Calls of a function, by the row of its extension and its number.
+/// Returns the number of calls of a function, by the row of its extension and its own number.
 pub fn calls(row: usize, function: usize) -> Option<u64> {
     (function < FUNCTIONS).then(|| at(&CALLS, row * FUNCTIONS + function))?
 }
 
-/// Instructions that only read the CSR.
+/// Returns the number of instructions that only read a CSR.
 pub fn csr_reads(csr: u16) -> Option<u64> {
     at(&CSR_READS, h_index(csr))
 }
 
-/// Instructions that wrote the CSR, and may have read it.
+/// Returns the number of instructions that wrote a CSR, including those that also read it.
 pub fn csr_writes(csr: u16) -> Option<u64> {
     at(&CSR_WRITES, h_index(csr))
 }
 
+/// Returns the address of a hart's shared memory; zero if it has none.
 pub fn shmem(hart: usize) -> Option<u64> {
     Some(SHMEM.get(hart)?.load(Relaxed) as u64)
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fences that each hart has carried out last, or left undone: for tests to judge.
+//! The last fences that each hart has executed, or left in the queue, for tests to judge.
 //!
-//! A fence that is lost, or that is about something else, cannot be seen in what QEMU's guests do.
+//! A guest on QEMU does not show that a fence was lost, or acted on something else.
 
 #![deny(unsafe_code)]
 
@@ -10,44 +10,45 @@ use super::counters::{self, Event};
 use crate::machine::{csr::hart_id, MAX_HARTS};
 use spin::Mutex;
 
-/// How the host asked for a fence.
+/// The way in which the host asked for a fence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum How {
     Instruction,
-    /// In shared memory.
+    /// In the queue of the shared memory.
     Queue,
-    /// By a call, of any hart.
+    /// By a call, of this hart or another.
     Call,
-    /// In shared memory, where it still is: [`Misuse::HfencesStay`](super::misuse::Misuse).
+    /// In the queue of the shared memory, where it was left:
+    /// [`Misuse::HfencesStay`](super::misuse::Misuse).
     Left,
 }
 
-/// Which translations a fence is about.
+/// The translations that a fence acts on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Gvma,
     Vvma,
 }
 
-/// A fence, as the host has asked for it. What is not there stands for all of them.
+/// A fence, as the host asked for it. [`None`] stands for all VMIDs, ASIDs or addresses.
 #[derive(Clone, Copy)]
 pub struct Fence {
     pub how: How,
     pub kind: Kind,
     pub vmid: Option<u64>,
     pub asid: Option<u64>,
-    /// The first address, and how many bytes.
+    /// The first address, and the length in bytes.
     pub range: Option<(u64, u64)>,
 }
 
 const CAPACITY: usize = 128;
 
 struct Log {
-    /// Each with how often the hart had entered a guest by then.
+    /// The last fences, each with the number of entries to a guest before it.
     fences: [Option<(Fence, u64)>; CAPACITY],
-    /// How many there were, of which the last are here.
+    /// The number of fences so far, of which the last are in `fences`.
     count: u64,
-    /// How often the hart has entered a guest, and the VMID by which it did last.
+    /// The number of entries to a guest so far, and the VMID of the last one.
     entries: u64,
     vmid: u64,
 }
@@ -62,15 +63,16 @@ static LOGS: [Mutex<Log>; MAX_HARTS] = [const {
 }; MAX_HARTS];
 
 impl Log {
+    /// Returns a fence by its number, if it is still in the log.
     fn get(&self, number: u64) -> Option<(Fence, u64)> {
         let kept = self.count.saturating_sub(CAPACITY as u64)..self.count;
         kept.contains(&number)
             .then(|| self.fences[number as usize % CAPACITY])?
     }
 
-    /// Returns whether HFENCE.VVMA were executed since the last entry, none of them for `vmid`.
+    /// Returns whether HFENCE.VVMA were executed since the last entry, but none for `vmid`.
     ///
-    /// Where the log does not reach back to the last entry, nobody can say.
+    /// Returns `false` if the log does not reach back to the last entry.
     fn has_only_vvma_of_others(&self, vmid: u64) -> bool {
         let mut any = false;
         for number in (0..self.count).rev() {
@@ -90,7 +92,7 @@ impl Log {
     }
 }
 
-/// This hart carries out a fence.
+/// Records a fence of this hart.
 pub fn note(fence: Fence) {
     let mut log = LOGS[hart_id()].lock();
     let place = log.count as usize % CAPACITY;
@@ -98,11 +100,12 @@ pub fn note(fence: Fence) {
     log.count += 1;
 }
 
-/// This hart enters a guest.
+/// Records that this hart enters a guest, and counts the entry if all HFENCE.VVMA since the last
+/// one acted on other VMIDs.
 ///
-/// HFENCE.VVMA acts on the VMID in `hgatp`. Whoever writes that too late fences for somebody else.
-/// A host that changes its mind, and enters another guest than it has fenced for, looks the same:
-/// this judges hosts with one VM.
+/// HFENCE.VVMA acts on the VMID in `hgatp`, so a host that writes `hgatp` too late fences the wrong
+/// guest. A host that fences one guest and then enters another looks the same, so this count says
+/// something only of hosts with one VM.
 pub fn note_entry(vmid: u64) {
     let mut log = LOGS[hart_id()].lock();
     if log.has_only_vvma_of_others(vmid) {
@@ -112,22 +115,23 @@ pub fn note_entry(vmid: u64) {
     log.vmid = vmid;
 }
 
-/// How many fences a hart has carried out.
+/// Returns the number of fences of a hart so far.
 pub fn count(hart: usize) -> Option<u64> {
     Some(LOGS.get(hart)?.lock().count)
 }
 
-/// How often a hart has entered a guest.
+/// Returns the number of times that a hart has entered a guest.
 pub fn entries(hart: usize) -> Option<u64> {
     Some(LOGS.get(hart)?.lock().entries)
 }
 
-/// The VMID of the guest that a hart has entered last.
+/// Returns the VMID of the guest that a hart has entered last.
 pub fn vmid(hart: usize) -> Option<u64> {
     Some(LOGS.get(hart)?.lock().vmid)
 }
 
-/// A word of a fence by its number, if it is still known: `struct nacl_fence` of `nacl_sbi.h`.
+/// Returns a word of a fence that is still in the log. The words are those of `struct nacl_fence`
+/// in `nacl_sbi.h`.
 pub fn word(hart: usize, number: u64, word: usize) -> Option<u64> {
     let (fence, entries) = LOGS.get(hart)?.lock().get(number)?;
     match word {

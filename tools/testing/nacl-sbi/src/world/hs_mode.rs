@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! SRET and traps, as they are in HS-mode.
+//! SRET and traps, as HS-mode defines them.
 
 use super::switch;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     testing::counters::{self, Event},
 };
 
-/// Emulates SRET in HS-mode.
+/// Emulates SRET in HS-mode, which enters the guest if `hstatus.SPV` is set.
 pub fn sret(hart: &mut Hart, frame: &mut Frame) {
     let status = csr::read(csr::VSSTATUS);
     let privilege = status >> sstatus::SPP_SHIFT & 1;
@@ -32,15 +32,15 @@ pub fn sret(hart: &mut Hart, frame: &mut Frame) {
     }
     *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
     switch::enter_guest(hart);
-    // Registers that the host has switched off are off for its guest.
+    // Floating point and vectors that the host has switched off are off for its guest, too.
     frame.mstatus = Mstatus::to_virtual(privilege, status, status);
 }
 
-/// A trap of the guest to HS-mode.
+/// Emulates a trap of the guest to HS-mode.
 pub fn leave_guest(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     counters::count(Event::GuestExit);
     switch::load_host(hart);
-    // The host's registers that the guest has used are dirty for the host.
+    // If the guest has used floating point or vectors, then they are dirty for the host as well.
     let used = frame.mstatus.0 & Mstatus::FS_VS;
     let status = csr::read(csr::VSSTATUS) & !Mstatus::FS_VS | used;
     csr::write(csr::VSSTATUS, status);
@@ -55,7 +55,7 @@ pub fn leave_guest(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     config::configure(hart);
 }
 
-/// A trap of the host, or of its user space, to HS-mode.
+/// Emulates a trap of the host, or of its user space, to HS-mode.
 pub fn trap_to_host(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
     hart.has_left_guest = false;
@@ -64,7 +64,7 @@ pub fn trap_to_host(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     config::configure(hart);
 }
 
-/// What a trap to HS-mode does, but for SPV and SPVP.
+/// Emulates the part that all traps to HS-mode have in common: everything but SPV and SPVP.
 fn enter_handler(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     let status = csr::read(csr::VSSTATUS);
     let mut next = status & !(sstatus::SIE | sstatus::SPIE | 1 << sstatus::SPP_SHIFT);

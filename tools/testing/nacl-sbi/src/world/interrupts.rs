@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who sees an interrupt.
+//! The delivery of interrupts to the host.
 
 use super::hs_mode;
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-/// Before the return to V=1: whoever is to see an interrupt sees it, and nobody else.
+/// Delivers interrupts before the return to V=1: leaves the guest if one of the host's interrupts
+/// is pending and enabled, and shows the host the external interrupt.
 pub fn settle(hart: &mut Hart, frame: &mut Frame) {
     if hart.world == World::Guest {
         match pending(hart) {
@@ -23,8 +24,8 @@ pub fn settle(hart: &mut Hart, frame: &mut Frame) {
             None => return,
         }
     }
-    // While it is pending for the host, there is nothing to be told of; SRET, by which the host
-    // ends its handler, is the time to look again.
+    // While the external interrupt is pending for the host, it needs no trap to M-mode. The SRET at
+    // the end of the host's handler traps instead, and brings control here again.
     let is_external = csr::read(csr::MIP) & SEIP != 0;
     let hvip = csr::read(csr::HVIP);
     if is_external != (hvip & VSEIP != 0) {
@@ -38,7 +39,7 @@ pub fn settle(hart: &mut Hart, frame: &mut Frame) {
     }
 }
 
-/// Returns the interrupt for which the host would take over from its guest.
+/// Returns the interrupt, if any, for which the host takes over from its guest.
 fn pending(hart: &mut Hart) -> Option<u32> {
     let mut pending = csr::read(csr::MIP) & SEIP | (hart.host_hvip >> 1) & (SSIP | STIP);
     if platform::has_csr(csr::VSTIMECMP) && csr::read(csr::TIME) >= *hart.host_vs(csr::VSTIMECMP) {

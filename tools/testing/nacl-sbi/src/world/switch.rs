@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The CSRs of host and guest change places.
+//! The world switch: the CSRs of the host and of its guest change places.
 
 use crate::{
     hart::{Hart, World, H, VS},
@@ -14,7 +14,7 @@ use crate::{
     testing::fence_log,
 };
 
-/// From the host to its guest.
+/// Puts the guest's CSRs on the hart, and keeps the host's.
 pub fn enter_guest(hart: &mut Hart) {
     hart.host_sie = csr::read(csr::VSIE);
     hart.host_hvip = csr::read(csr::HVIP);
@@ -28,7 +28,7 @@ pub fn enter_guest(hart: &mut Hart) {
     csr::write(csr::MEDELEG, *hart.virt(csr::HEDELEG));
     let delegated = *hart.virt(csr::HIDELEG) & VS_INTERRUPTS;
     csr::write(csr::HVIP, *hart.virt(csr::HVIP));
-    // What is not delegated would be taken in HS-mode, where nobody is.
+    // An interrupt that is not delegated would be taken in HS-mode, where no code handles it.
     csr::clear_mie(VS_INTERRUPTS);
     csr::set_mie(*hart.virt(csr::HIE) & delegated);
     forget_shared_vmid(hart);
@@ -42,7 +42,7 @@ pub fn enter_guest(hart: &mut Hart) {
     }
 }
 
-/// From the guest to its host.
+/// Keeps the guest's CSRs, and puts the host's back on the hart.
 pub fn load_host(hart: &mut Hart) {
     let delegated = *hart.virt(csr::HIDELEG) & VS_INTERRUPTS;
     let hie = *hart.virt(csr::HIE) & !delegated | csr::read(csr::MIE) & delegated;
@@ -65,7 +65,7 @@ pub fn load_host(hart: &mut Hart) {
     hart.world = World::Host;
 }
 
-/// The host runs with VMID 0. If a guest does so, too, nothing of one may be left to the other.
+/// Drops all translations if the guest has VMID 0, as the host has: neither may use the other's.
 fn forget_shared_vmid(hart: &mut Hart) {
     if vmid(*hart.virt(csr::HGATP)) == 0 {
         fence::everything();
