@@ -3,14 +3,15 @@
 
 import re
 import time
+from dataclasses import dataclass
 
 TIMEOUT = 120
 SOCKET = "unix:/tmp/migration"
 # In bytes a second, for the first pass over memory, the next ones and the last.
 # A pass over what is still dirty has to take a while, in which the guest, on a
-# busy machine too, dirties more.
+# busy machine too, dirties more: at SLOW, 16 ms for each page.
 FIRST = 4 << 20
-SLOW = 1 << 20
+SLOW = 256 << 10
 FAST = 1 << 40
 # In milliseconds: one that no guest under load can keep, and one that any can. With
 # 0, QEMU does not look for dirty pages before it decides that none is left.
@@ -19,6 +20,21 @@ ALWAYS = 10000
 ENDED = ("cancelled", "completed", "failed")
 # Where the upper half of the address space begins.
 KERNEL = 1 << 63
+# Where a guest's memory begins, on QEMU's virt machine.
+MEMORY = 0x80000000
+PAGE = 4096
+# Stale pages after which no more are counted.
+ENOUGH = 1000
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A guest that has arrived, and does not run yet."""
+
+    # How often QEMU asked KVM which pages are dirty.
+    passes: int
+    # How many pages of memory differ from those where the guest left.
+    stale: int
 
 
 def is_whole(host):
@@ -50,20 +66,42 @@ def save(vm, path):
 def restore(vm, path):
     """Go on with a guest that was saved, in a QEMU that awaits one."""
     vm.qmp.execute("migrate-incoming", {"uri": f"file:{path}"})
-    _resume(vm)
+    _await_status(vm, "completed")
+    resume(vm)
 
 
-def live(source, target, passes):
-    """Move a guest after that many passes over its memory, during which it runs.
-    Return how many there were: fewer if QEMU found next to nothing dirty.
+def live(source, target, passes: int) -> Moved:
+    """Move a guest after that many passes over its memory, during which it runs,
+    or fewer if QEMU finds next to nothing dirty.
     """
     _begin(source, target)
     if _more_passes(source, passes)["status"] != "completed":
         _pause(source)
         _set(source, FAST, ALWAYS)
     status = _await_status(source, "completed")
-    _resume(target)
-    return status["ram"]["dirty-sync-count"]
+    _await_status(target, "completed")
+    return Moved(status["ram"]["dirty-sync-count"],
+                 _stale_pages(source, target))
+
+
+def resume(target):
+    """Let a guest run that has arrived."""
+    target.qmp.execute("cont")
+
+
+def _stale_pages(source, target):
+    """Compare a guest's memory at both ends, where nothing runs."""
+    size = source.qmp.execute("query-memory-size-summary")["base-memory"]
+    paths = [f"/tmp/{vm.name}.memory" for vm in (source, target)]
+    for vm, path in zip((source, target), paths):
+        vm.qmp.execute("pmemsave",
+                       {"val": MEMORY, "size": size, "filename": path})
+    stale = source.host.check(
+        f"cmp -l {' '.join(paths)} | "
+        f"awk '{{ print int(($1 - 1) / {PAGE}) }}' | uniq | "
+        f"head -n {ENOUGH} | wc -l", TIMEOUT)
+    source.host.check(f"rm {' '.join(paths)}")
+    return int(stale)
 
 
 def _pause(vm):
@@ -95,12 +133,6 @@ def cancel(source, target):
         raise source.failure("Migration: it was over before it was cancelled")
     source.qmp.execute("migrate_cancel")
     _await_status(source, "cancelled")
-
-
-def _resume(target):
-    """What was stopped when it left is so when it arrives."""
-    _await_status(target, "completed")
-    target.qmp.execute("cont")
 
 
 def _begin(source, target):

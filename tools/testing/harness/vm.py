@@ -129,7 +129,8 @@ class Vm(Agent):
             self.host.until(
                 f"grep -qx 'host_connected: 1' {port.state(device)}",
                 f"{self.name}: the host did not see its {what} connected")
-        incoming = "-incoming defer" if self._incoming else ""
+        # A guest that was running where it left would go on by itself.
+        incoming = "-incoming defer -S" if self._incoming else ""
         self.host.check(
             f"{self._environment} guest-start {self.directory} {self.vcpus} "
             f"agent -serial file:{self._kernel_log} "
