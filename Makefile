@@ -58,6 +58,8 @@ help:
 	@echo '  MACHINE=virt       the machine of the host, by its QEMU name'
 	@echo '  NACL=none|all|...  SBI nested acceleration, with these features of sync_csr,'
 	@echo '                     sync_hfence, sync_sret and autoswap_csr, joined by +'
+	@echo '  GUEST_QEMU=        the QEMU of the guests: 10.0 (default) or 11.1; the series'
+	@echo '                     are those of tools/workspace/pins.py'
 	@echo '  KERNEL_SRC=        a kernel tree to copy, instead of the Debian package'
 	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'

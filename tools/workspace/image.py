@@ -6,12 +6,11 @@ installed. What changes from build to build (kernel, kvm.ko, test programs)
 is on a second, small drive, made anew for every run.
 """
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import apt, pins, process
+from . import apt, pins, process, qemu
 from .errors import Failure
 from .settings import REPOSITORY
 from .steps import digest, remove, say, whole
@@ -26,10 +25,7 @@ GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
 
-WANTED = (pins.GUEST_SUITE, pins.QEMU_SERIES, pins.GUEST_ARCHITECTURE,
-          pins.GUEST_PACKAGES, KEPT)
-# What was unpacked, one package a line, by the names of their files.
-VERSIONS = "versions"
+WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
 
 
 @dataclass(frozen=True)
@@ -38,17 +34,21 @@ class HostDisk:
     initramfs: Path
 
 
-def prepare(cache, log):
-    """The host's disk and the guest's initramfs, made if need be."""
-    unpacked = _unpacked(cache, log)
+def prepare(cache: Path, log: Path, series: str) -> HostDisk:
+    """Return the host's disk and the guest's initramfs, made if need be.
+
+    `series` is that of the QEMU which guests are run under.
+    """
+    unpacked = _unpacked(cache, log, series)
+    version = qemu.require_guests(_versions(unpacked), series)
+    say("image", f"the host is emulated by QEMU {qemu.of_machine()}; guests "
+                 f"run in it under QEMU {version}")
     scripts = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file()]
     key = digest(unpacked.name, HOST_SCRIPTS, GUEST_SCRIPTS, *scripts)
-    disk = Path(cache) / "image" / key
+    disk = Path(cache) / "image" / f"disk-{series}-{key}"
     if not disk.is_dir():
         say("image", "host disk and guest initramfs")
-        for old in disk.parent.glob("*"):
-            if old != unpacked:
-                remove(old)
+        _remove_old(disk.parent, series)
         with whole(disk) as partial:
             partial.mkdir()
             _host_disk(unpacked, partial, log)
@@ -66,59 +66,63 @@ def drive(directory, image, log, slack_kib=2048):
                 log, f"image {image.name}")
 
 
-def qemu_version(names):
-    """The version of QEMU among the names of packages."""
-    versions = [match.group(1) for name in names if (match := re.match(
-        r"qemu-system-riscv_(?:\d+%3a)?(\d+(?:\.\d+)*)", name))]
-    if len(versions) != 1:
-        raise Failure("The packages of the host's user space have "
-                      f"{len(versions)} versions of QEMU, not one.",
-                      "Run `make distclean` and try again.")
-    return versions[0]
+def root_name(series: str) -> str:
+    """Return the name of the directory with what is kept of the packages."""
+    return f"debian-{series}-{digest(pins.GUEST_QEMU[series], WANTED)}"
 
 
-def _unpacked(cache, log):
-    """What is kept of Debian's packages; the name is what they are."""
-    root = Path(cache) / "image" / f"debian-{digest(WANTED)}"
-    if not root.is_dir():
-        files = _downloaded(cache, log)
-        check_series(qemu_version(file.name for file in files))
-        with whole(root) as partial:
-            everything = partial / "everything"
-            everything.mkdir(parents=True)
-            for file in files:
-                process.run(["dpkg-deb", "-x", file, everything], log,
-                            f"image: {file.name}")
-            for kept in KEPT:
-                (partial / kept).parent.mkdir(parents=True, exist_ok=True)
-                (everything / kept).rename(partial / kept)
-            shutil.rmtree(everything)
-            (partial / VERSIONS).write_text(
-                "".join(f"{file.name}\n" for file in files), encoding="utf-8")
-    names = (root / VERSIONS).read_text(encoding="utf-8").splitlines()
-    say("image", f"guests run under QEMU {qemu_version(names)} of "
-                 f"{pins.GUEST_SUITE}")
+def _remove_old(directory, series):
+    """Keep what was unpacked for any series, and disks of other series."""
+    roots = {root_name(known) for known in pins.GUEST_QEMU}
+    others = tuple(f"disk-{known}-" for known in pins.GUEST_QEMU
+                   if known != series)
+    for old in directory.glob("*"):
+        if old.name not in roots and not old.name.startswith(others):
+            remove(old)
+
+
+def _versions(unpacked):
+    """Return the names of the packages that were unpacked."""
+    return (unpacked / "versions").read_text(encoding="utf-8").splitlines()
+
+
+def _unpacked(cache, log, series):
+    """Return where what is kept of the packages is, unpacked if need be."""
+    root = Path(cache) / "image" / root_name(series)
+    if root.is_dir():
+        return root
+    files = _downloaded(cache, log, series)
+    with whole(root) as partial:
+        everything = partial / "everything"
+        everything.mkdir(parents=True)
+        for file in files:
+            process.run(["dpkg-deb", "-x", file, everything], log,
+                        f"image: {file.name}")
+        for kept in KEPT:
+            (partial / kept).parent.mkdir(parents=True, exist_ok=True)
+            (everything / kept).rename(partial / kept)
+        shutil.rmtree(everything)
+        (partial / "versions").write_text(
+            "".join(f"{file.name}\n" for file in files), encoding="utf-8")
     return root
 
 
-def check_series(version):
-    """Fail if a version of QEMU is not of the pinned series."""
-    if not f"{version}.".startswith(f"{pins.QEMU_SERIES}."):
-        raise Failure(
-            f"{pins.GUEST_SUITE} has QEMU {version} for "
-            f"{pins.GUEST_ARCHITECTURE}, not {pins.QEMU_SERIES}.",
-            "See whether the tests pass with it, then change QEMU_SERIES and "
-            "GUEST_SUITE in tools/workspace/pins.py.")
-
-
-def _downloaded(cache, log):
-    """The packages, from the one suite that they are to come from."""
+def _downloaded(cache, log, series):
+    """Download the packages; refuse those of another series of QEMU."""
     packages = " ".join(pins.GUEST_PACKAGES)
-    say("image", f"Debian's {pins.GUEST_ARCHITECTURE} {packages} from "
-                 f"{pins.GUEST_SUITE}")
-    state = apt.suite_state(cache, pins.GUEST_SUITE, pins.GUEST_ARCHITECTURE)
+    suite = pins.GUEST_QEMU[series]
+    say("image", f"Debian's {pins.GUEST_ARCHITECTURE} {packages} from {suite}")
+    state = apt.suite_state(cache, suite, pins.GUEST_ARCHITECTURE)
     state.update(log, "image: package lists")
-    return state.download_closure(pins.GUEST_PACKAGES, log, "image: packages")
+    try:
+        files = state.download_closure(pins.GUEST_PACKAGES, log,
+                                       "image: packages")
+    except Failure as failure:
+        raise Failure(failure.message,
+                      f"While the mirror is updated, its lists of {suite} may "
+                      "be of no use: try again later.") from failure
+    qemu.require_guests([file.name for file in files], series)
+    return files
 
 
 def _host_disk(unpacked, directory, log):

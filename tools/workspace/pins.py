@@ -6,25 +6,25 @@ KERNEL_SERIES = "7.3"
 # Suites that may carry the kernel's source package, in the order tried.
 KERNEL_SUITES = ("trixie-backports", "forky", "forky-backports", "sid")
 
-# The series of QEMU that runs the emulated host and, in it, the guests. Debian 12
-# (backports) and 13 have it. What can be migrated depends on it, so no machine
-# gets another one because its cache was filled on another day.
-QEMU_SERIES = "10.0"
+# The series of the QEMU that emulates the host: Debian 12 has it in its
+# backports, and Debian 13 in its main suite.
+HOST_QEMU = "10.0"
 
-# The suite that the emulated host's user space comes from, and what is unpacked
-# of it.
-GUEST_SUITE = "trixie"
+# The series of QEMU that guests are run under in the host, and the suite of
+# Debian that it is taken from, with the rest of the host's user space. The
+# first is used unless GUEST_QEMU= names another. It is that of the stable
+# release, where a series stays; in forky, it is replaced sooner or later.
+GUEST_QEMU = {"10.0": "trixie", "11.1": "forky"}
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
 
 BINDGEN_VERSION = "0.72.1"
 
-# Oldest versions that can build this kernel and run it with the H extension.
+# Oldest versions that can build this kernel.
 MINIMUM = {
     "rustc": (1, 85),
     "bindgen": (0, 71, 1),
     "clang": (17,),
-    "qemu": tuple(map(int, QEMU_SERIES.split("."))),
 }
 
 COMMON_PACKAGES = (

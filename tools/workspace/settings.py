@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import pins
 from .errors import Failure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,6 +27,7 @@ DEFAULTS = {
     "CPU": "rv64",
     "MACHINE": "virt",
     "NACL": "",
+    "GUEST_QEMU": next(iter(pins.GUEST_QEMU)),
     "KERNEL_SRC": "",
     "KERNEL_TARBALL": "",
     "CACHE": "~/.cache/kvm-riscv-rust",
@@ -45,6 +47,7 @@ class Settings:
     cpu: str
     machine: str
     nacl: str
+    guest_qemu: str
     kernel_src: Path | None
     kernel_tarball: Path | None
     cache: Path
@@ -73,6 +76,8 @@ class Settings:
             cpu=_one_of("CPU", value("CPU"), CPUS),
             machine=_machine(value("MACHINE")),
             nacl=_nacl(value("NACL")),
+            guest_qemu=_one_of("GUEST_QEMU", value("GUEST_QEMU"),
+                               tuple(pins.GUEST_QEMU)),
             kernel_src=_path("KERNEL_SRC", value("KERNEL_SRC"), Path.is_dir),
             kernel_tarball=_path("KERNEL_TARBALL", value("KERNEL_TARBALL"),
                                  Path.is_file),

@@ -57,8 +57,6 @@ def prepare(cache, release, log):
         _checked("clang", llvm_program("clang", llvm), "--version"),
         _checked("bindgen", bindgen, "--version"),
     ]
-    say("toolchain", "hosts run under "
-        + _checked("qemu", "qemu-system-riscv64", "--version"))
     versions.append(first_line(f"{CROSS_COMPILE}gcc", "--version"))
     return Toolchain(llvm, bindgen, "\n".join(versions))
 

@@ -84,7 +84,8 @@ class Workspace:
 
     def disk(self):
         self.release()
-        return image.prepare(self.settings.cache, LOGS / "image.log")
+        return image.prepare(self.settings.cache, LOGS / "image.log",
+                             self.settings.guest_qemu)
 
     def firmware(self):
         return firmware.prepare(self.toolchain(), LOGS / "firmware.log")

@@ -38,7 +38,8 @@ def to_measure(settings, arguments):
             raise Failure(f"{path or 'An image or a module'} is not there.",
                           "Give --image-c, --module-c, --image-rust and "
                           "--module-rust, or none of them.")
-    disk = image.prepare(settings.cache, LOGS / "image.log")
+    disk = image.prepare(settings.cache, LOGS / "image.log",
+                         settings.guest_qemu)
     yield _hosts(given, disk.image, disk.initramfs)
 
 

@@ -4,6 +4,7 @@
 import re
 import subprocess
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,8 @@ import pytest
 from harness import backend, selftest_runs, splats, verdicts
 from harness.exceptions import Differs
 from harness.report import Report
-from workspace import (apt, compiler_warnings, image, insertions, pins, process,
-                       settings,
-                       tree)
+from workspace import (apt, compiler_warnings, image, insertions, pins,
+                       process, qemu, settings, tree)
 from workspace.errors import Failure
 
 UPSTREAM = "one\ntwo\nthree\n"
@@ -216,7 +216,7 @@ class TestSettings:
         ("HOST_SMP", "-1"), ("CPU", "rv32"), ("MACHINE", "virt -bios x"),
         ("KERNEL_SRC", "/nonexistent"), ("KERNEL_TARBALL", "/nonexistent"),
         ("TIMEOUT_FACTOR", "0"), ("TIMEOUT_FACTOR", "nan"),
-        ("NACL", "sync"), ("NACL", "none+all"),
+        ("NACL", "sync"), ("NACL", "none+all"), ("GUEST_QEMU", "9.2"),
     ))
     def test_bad_values_are_refused(self, name, value):
         with pytest.raises(Failure, match=re.escape(f"{name}={value}")):
@@ -230,6 +230,86 @@ class TestSettings:
         names = list(settings.nacl_combinations())
         assert len(set(names)) == 16
         assert {"none", "all", found} < set(names)
+
+
+GUEST_FILES = ("busybox-static_1%3a1.37.0-6+b9_riscv64.deb",
+               "qemu-system-data_1%3a11.1.2+ds-3_all.deb",
+               "qemu-system-riscv_1%3a10.0.13+ds-0+deb13u1_riscv64.deb")
+
+
+class TestQemu:
+    @pytest.fixture(autouse=True)
+    def pins(self, monkeypatch):
+        monkeypatch.setattr(pins, "HOST_QEMU", "10.0")
+        monkeypatch.setattr(pins, "GUEST_QEMU",
+                            {"10.0": "trixie", "11.1": "forky"})
+
+    @staticmethod
+    def offer(monkeypatch, names):
+        """Let Debian have these packages and no others."""
+        state = SimpleNamespace(
+            update=lambda log, what: None,
+            download_closure=lambda *_: [Path(name) for name in names])
+        monkeypatch.setattr(apt, "suite_state", lambda *_: state)
+
+    def test_host(self):
+        line = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1)"
+        assert qemu.require_host(line) == "10.0.2"
+
+    @pytest.mark.parametrize("version", ("9.2.0", "10.1.0", "100.0.1", "?"))
+    def test_another_host_is_refused(self, version):
+        with pytest.raises(Failure, match="by QEMU 10.0") as failure:
+            qemu.require_host(f"QEMU emulator version {version}")
+        assert version in str(failure.value)
+        assert "bookworm-backports" in failure.value.advice
+
+    def test_guests(self):
+        assert qemu.require_guests(GUEST_FILES, "10.0") == "10.0.13"
+
+    def test_another_series_for_guests_is_refused(self, monkeypatch):
+        self.offer(monkeypatch, GUEST_FILES)
+        with pytest.raises(Failure, match="forky has QEMU 10.0.13") as failure:
+            image._downloaded(None, None, "11.1")
+        assert "under 11.1" in failure.value.message
+        assert "GUEST_QEMU=10.0" in failure.value.advice
+        assert "pins.py" in failure.value.advice
+
+    def test_no_qemu_for_guests_is_refused(self):
+        with pytest.raises(Failure, match="trixie has no QEMU"):
+            qemu.require_guests(GUEST_FILES[:2], "10.0")
+
+    def test_what_another_series_has_left_is_not_used(self, tmp_path,
+                                                      monkeypatch):
+        other = tmp_path / "image" / image.root_name("11.1")
+        other.mkdir(parents=True)
+        self.offer(monkeypatch, ())
+        with pytest.raises(Failure, match="trixie has no QEMU"):
+            image._unpacked(tmp_path, None, "10.0")
+        assert image._unpacked(tmp_path, None, "11.1") == other
+
+    def test_a_suite_is_not_taken_for_another(self, monkeypatch):
+        before = image.root_name("10.0")
+        monkeypatch.setitem(pins.GUEST_QEMU, "10.0", "sid")
+        assert image.root_name("10.0") != before
+
+    def test_other_series_stay_in_the_cache(self, tmp_path):
+        kept = [image.root_name("10.0"), image.root_name("11.1"),
+                "disk-11.1-0"]
+        for name in (*kept, "disk-10.0-0", "debian-0", "0"):
+            (tmp_path / name).mkdir()
+        image._remove_old(tmp_path, "10.0")
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+    def test_a_mirror_without_packages_is_no_reason_for_another_suite(
+            self, monkeypatch):
+        def fail(*_):
+            raise Failure("no such package")
+
+        self.offer(monkeypatch, ())
+        monkeypatch.setattr(apt.suite_state(), "download_closure", fail)
+        with pytest.raises(Failure, match="no such package") as failure:
+            image._downloaded(None, None, "10.0")
+        assert "trixie" in failure.value.advice
 
 
 class TestJudges:
@@ -421,27 +501,3 @@ def test_a_failure_is_shown_again_at_the_end(capsys):
     results.print_failures()
     assert capsys.readouterr().out == (
         "\nFailed:\n  test_bad  1.5 s\n    first\n    last\n")
-
-
-def test_the_version_of_qemu_is_that_of_its_package():
-    assert image.qemu_version([
-        "busybox-static_1%3a1.37.0-6_riscv64.deb",
-        "qemu-system-riscv_1%3a10.0.13+ds-0+deb13u1_riscv64.deb",
-        "qemu-system-common_1%3a9.9.9_riscv64.deb"]) == "10.0.13"
-
-
-@pytest.mark.parametrize("names", ([], ["qemu-system-riscv_1.0_a.deb"] * 2))
-def test_one_version_of_qemu_is_there(names):
-    with pytest.raises(Failure):
-        image.qemu_version(names)
-
-
-@pytest.mark.parametrize("version", ("11.0.1", "10.1", "1.0"))
-def test_another_series_of_qemu_is_refused(version):
-    with pytest.raises(Failure, match=re.escape(version)):
-        image.check_series(version)
-
-
-def test_the_pinned_series_of_qemu_is_accepted():
-    image.check_series(pins.QEMU_SERIES)
-    image.check_series(f"{pins.QEMU_SERIES}.13")
