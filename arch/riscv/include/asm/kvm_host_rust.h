@@ -132,7 +132,7 @@ static inline bool kvm_arch_pmi_in_guest(struct kvm_vcpu *vcpu)
 static inline void kvm_arch_vcpu_blocking(struct kvm_vcpu *vcpu) {}
 static inline void kvm_arch_vcpu_unblocking(struct kvm_vcpu *vcpu) {}
 
-/* world_switch.S */
+/* switch_to.S */
 int __kvm_riscv_rust_switch_to(struct kvm_vcpu_arch *arch);
 long __kvm_riscv_rust_nacl_switch_to(struct kvm_vcpu_arch *arch);
 

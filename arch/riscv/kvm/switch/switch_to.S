@@ -3,7 +3,7 @@
  * The world switch.
  *
  * It moves the GPRs, SSTATUS, SEPC, STVEC and SSCRATCH, and nothing else:
- * HSTATUS is swapped around it, by enter_exit.rs, because the cheapest way to
+ * HSTATUS is swapped around it, by world_switch.rs, because the cheapest way to
  * do so depends on the platform.
  *
  * The host side of both functions is an ordinary function call, so only the
