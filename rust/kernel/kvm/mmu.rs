@@ -52,6 +52,13 @@ mod private {
 pub trait MmuLocked<B: Backend>: private::Sealed {
     /// Returns the VM.
     fn vm(&self) -> &Vm<B>;
+
+    /// Returns whether what was looked up for `gfn` since `seq` may be stale.
+    #[inline]
+    fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
+        // SAFETY: The VM is valid, and `self` says that the lock is held.
+        unsafe { bindings::mmu_invalidate_retry_gfn(self.vm().as_raw(), seq.0, gfn.0) != 0 }
+    }
 }
 
 impl<B: Backend> private::Sealed for MmuReadGuard<'_, B> {}
@@ -102,12 +109,6 @@ impl<'a, B: Backend> MmuReadGuard<'a, B> {
             _not_send: NotThreadSafe,
         }
     }
-
-    /// Returns whether what was looked up for `gfn` since `seq` may be stale.
-    #[inline]
-    pub fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
-        must_retry(self.vm, seq, gfn)
-    }
 }
 
 impl<B: Backend> Drop for MmuReadGuard<'_, B> {
@@ -142,18 +143,6 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
             owned: false,
             _not_send: NotThreadSafe,
         }
-    }
-
-    /// Returns the VM.
-    #[inline]
-    pub fn vm(&self) -> &'a Vm<B> {
-        self.vm
-    }
-
-    /// Returns whether what was looked up for `gfn` since `seq` may be stale.
-    #[inline]
-    pub fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
-        must_retry(self.vm, seq, gfn)
     }
 
     /// Releases and takes the lock if others wait for it or for the CPU, after which the page
@@ -238,12 +227,6 @@ impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
             unsafe { bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
         }
     }
-}
-
-#[inline]
-fn must_retry<B: Backend>(vm: &Vm<B>, seq: MmuSeq, gfn: Gfn) -> bool {
-    // SAFETY: The VM is valid, and the callers hold the lock.
-    unsafe { bindings::mmu_invalidate_retry_gfn(vm.as_raw(), seq.0, gfn.0) != 0 }
 }
 
 /// Why a page of the host could not be had.

@@ -29,6 +29,7 @@ use kernel::{
         Gfn,
         LoadedVcpu,
         Memslot,
+        MmuLocked,
         MmuSeq,
         PageFault,
         SrcuGuard, //
