@@ -123,12 +123,11 @@ impl Drop for IrqOff<'_> {
 /// Disables interrupts, runs `f`, and puts interrupts back as they were.
 #[inline]
 pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
-    // SAFETY: Always safe to call; undone below.
-    let flags = unsafe { bindings::local_irq_save() };
+    let flags = hot::local_irq_save();
     // SAFETY: Interrupts are disabled until the token is gone.
     let r = f(unsafe { LocalInterruptDisabled::assume_disabled() });
     // SAFETY: `flags` is what the counterpart returned.
-    unsafe { bindings::local_irq_restore(flags) };
+    unsafe { hot::local_irq_restore(flags) };
     r
 }
 
