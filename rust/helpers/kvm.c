@@ -27,16 +27,6 @@ __rust_helper void rust_helper_preempt_enable(void)
 	preempt_enable();
 }
 
-__rust_helper void rust_helper_local_irq_disable(void)
-{
-	local_irq_disable();
-}
-
-__rust_helper void rust_helper_local_irq_enable(void)
-{
-	local_irq_enable();
-}
-
 __rust_helper unsigned long rust_helper_local_irq_save(void)
 {
 	unsigned long flags;
@@ -128,11 +118,6 @@ __rust_helper struct kvm_vcpu *rust_helper_kvm_get_vcpu_by_id(struct kvm *kvm, i
 __rust_helper int rust_helper_kvm_vcpu_exiting_guest_mode(struct kvm_vcpu *vcpu)
 {
 	return kvm_vcpu_exiting_guest_mode(vcpu);
-}
-
-__rust_helper bool rust_helper_rcuwait_active(struct rcuwait *w)
-{
-	return rcuwait_active(w);
 }
 
 __rust_helper void rust_helper_prepare_to_rcuwait(struct rcuwait *w)

@@ -2,10 +2,7 @@
 
 //! Addresses and frame numbers, one type for each kind.
 
-use crate::page::{
-    PAGE_SHIFT,
-    PAGE_SIZE, //
-};
+use crate::page::PAGE_SHIFT;
 use core::ops::Range;
 
 /// A guest virtual address.
@@ -37,12 +34,6 @@ impl Gpa {
     pub const fn gfn(self) -> Gfn {
         Gfn(self.0 >> PAGE_SHIFT)
     }
-
-    /// Returns the address rounded down to a multiple of `align`, which is a power of two.
-    #[inline]
-    pub const fn align_down(self, align: u64) -> Self {
-        Self(self.0 & !(align - 1))
-    }
 }
 
 impl Gfn {
@@ -50,21 +41,5 @@ impl Gfn {
     #[inline]
     pub const fn gpa(self) -> Gpa {
         Gpa(self.0 << PAGE_SHIFT)
-    }
-}
-
-impl Pfn {
-    /// Returns the host physical address of the first byte of the frame.
-    #[inline]
-    pub const fn phys(self) -> u64 {
-        self.0 << PAGE_SHIFT
-    }
-}
-
-impl Hva {
-    /// Returns the offset within its page.
-    #[inline]
-    pub const fn page_offset(self) -> usize {
-        self.0 & (PAGE_SIZE - 1)
     }
 }
