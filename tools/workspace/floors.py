@@ -2,12 +2,11 @@
 """The rule that the layout states: a file imports from its own room and from
 floors below, never from above; the table of floors is floors.toml."""
 
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import imports, python_imports, rust_imports
+from . import imports, python_imports, rust_imports, tables
 from .errors import Failure
 from .imports import Import
 from .settings import REPOSITORY
@@ -157,7 +156,7 @@ class Survey:
 def read(table: Path = TABLE) -> list[House]:
     """The houses of the table, each entry checked."""
     houses = []
-    for entry in load(table).get("house", []):
+    for entry in tables.load(table).get("house", []):
         try:
             above = [FromAbove(**one) for one in entry.pop("from_above", [])]
             house = House(**entry, from_above=tuple(above))
@@ -169,14 +168,6 @@ def read(table: Path = TABLE) -> list[House]:
                           "twice.")
         houses.append(house)
     return houses
-
-
-def load(table: Path) -> dict:
-    """The table as it is."""
-    try:
-        return tomllib.loads(table.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise Failure(f"{table}: {error}") from error
 
 
 def surveys(repository: Path = REPOSITORY,

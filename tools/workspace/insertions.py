@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The lines that upstream files need, inserted from one readable table."""
 
-import tomllib
 from collections import defaultdict
 from pathlib import Path
 
+from . import tables
 from .errors import Failure
 
 TABLE = Path(__file__).with_name("insertions.toml")
@@ -13,13 +13,8 @@ FIELDS = {"why", "file", "after", "before", "text"}
 
 def read(table=TABLE):
     """{file: its entries}, each entry checked."""
-    with open(table, "rb") as file:
-        try:
-            entries = tomllib.load(file).get("insert", [])
-        except tomllib.TOMLDecodeError as error:
-            raise Failure(f"{table}: {error}") from error
     files = defaultdict(list)
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(tables.load(table).get("insert", []), 1):
         where = f"{table.name}, entry {number}"
         unknown = set(entry) - FIELDS
         if unknown:

@@ -9,13 +9,12 @@ own, which holds no other files than those that the series touches.
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from . import build, insertions, process
+from . import build, insertions, process, tables
 from .errors import Failure
 from .settings import BUILD, LOGS, REPOSITORY
 from .steps import remove, say, write_if_changed
@@ -76,8 +75,7 @@ def make(workspace: Workspace) -> None:
 
 def read(table: Path = TABLE) -> tuple[str, list[Patch]]:
     """The cover letter, and the patches in their order."""
-    with open(table, "rb") as file:
-        content = tomllib.load(file)
+    content = tables.load(table)
     return content["cover"].strip(), [
         Patch(entry["subject"], entry["body"].strip(), entry["paths"])
         for entry in content["patch"]]
@@ -198,8 +196,7 @@ def _checkpatch(tree, files):
     if len(re.findall(r"^total: ", text, re.M)) != len(files):
         raise Failure("checkpatch.pl has not looked at every patch:\n"
                       + process.last_lines(log))
-    with open(EXCEPTIONS, "rb") as file:
-        exceptions = tomllib.load(file).get("exception", [])
+    exceptions = tables.load(EXCEPTIONS).get("exception", [])
     found = reports(text)
     wrong = unexpected(found, exceptions)
     if wrong:

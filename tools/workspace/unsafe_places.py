@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import floors, rust_text
+from . import floors, rust_text, tables
 from .settings import REPOSITORY
 
 LEVEL = re.compile(r"#!\[\s*(deny|forbid|allow|warn)\s*\((?:[^)\]]*\b)?"
@@ -30,7 +30,7 @@ class File:
 def survey(repository: Path = REPOSITORY,
            table: Path = floors.TABLE) -> list[File]:
     """The project's Rust files that become part of the kernel."""
-    rule = floors.load(table)["unsafe"]
+    rule = tables.load(table)["unsafe"]
     roots = [repository / name for name in rule["roots"]]
     places = [Path(place["path"]) for place in rule["place"]]
     found = []

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The exceptions to "a selftest says the same of both backends"."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from workspace import tables
 
 TABLE = Path(__file__).parents[1] / "tests/selftests.toml"
 
@@ -41,7 +42,7 @@ class Differs:
 
 def read(table=TABLE):
     """(all Only, all Differs)"""
-    data = tomllib.loads(table.read_text(encoding="utf-8"))
+    data = tables.load(table)
     return (tuple(Only(**_hashable(entry)) for entry in data.get("only", [])),
             tuple(Differs(**_hashable(entry))
                   for entry in data.get("differs", [])))

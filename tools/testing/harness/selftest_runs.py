@@ -2,10 +2,10 @@
 """How the kernel's own kvm selftests are run, from one readable table."""
 
 import fnmatch
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from workspace import tables
 from workspace.errors import Failure
 from workspace.settings import REPOSITORY
 
@@ -67,11 +67,7 @@ class Table:
 
 def read(table=TABLE):
     """The table, each entry checked."""
-    with open(table, "rb") as file:
-        try:
-            data = tomllib.load(file)
-        except tomllib.TOMLDecodeError as error:
-            raise Failure(f"{table}: {error}") from error
+    data = tables.load(table)
     runs = _entries(data.pop("run", []), Run, table.name, "run")
     left_out = _entries(data.pop("left_out", []), LeftOut, table.name,
                         "left_out")

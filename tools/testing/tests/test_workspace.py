@@ -13,11 +13,18 @@ from harness import backend, selftest_runs, splats, verdicts
 from harness.exceptions import Differs
 from harness.report import Report
 from workspace import (apt, compiler_warnings, image, insertions, pins,
-                       process, qemu, settings, tree)
+                       process, qemu, settings, tables, tree)
 from workspace.errors import Failure
 
 UPSTREAM = "one\ntwo\nthree\n"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def test_a_table_that_is_not_toml_is_refused(tmp_path):
+    table = tmp_path / "table.toml"
+    table.write_text("[[insert]]\nfile = x\n")
+    with pytest.raises(Failure, match="table.toml: .*line 2"):
+        tables.load(table)
 
 
 def entry(**fields):
