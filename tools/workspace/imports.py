@@ -19,10 +19,7 @@ class Import:
 
 def circles(imports: Iterable[Import]) -> list[list[Import]]:
     """One circle, the shortest, of each set of files that has any."""
-    edges: dict[str, dict[str, Import]] = {}
-    for found in imports:
-        if found.file != found.target:
-            edges.setdefault(found.file, {}).setdefault(found.target, found)
+    edges = _edges(imports)
     reached = {file: _reached(edges, file) for file in edges}
     shown = []
     done: set[str] = set()
@@ -38,12 +35,19 @@ def circles(imports: Iterable[Import]) -> list[list[Import]]:
 
 def members(imports: Iterable[Import], circle: list[Import]) -> set[str]:
     """All files that import each other in a circle with those of `circle`."""
-    edges: dict[str, dict[str, Import]] = {}
-    for found in imports:
-        edges.setdefault(found.file, {}).setdefault(found.target, found)
+    edges = _edges(imports)
     start = circle[0].file
     return {file for file in _reached(edges, start)
             if start in _reached(edges, file)}
+
+
+def _edges(imports):
+    """{file: {another file that it imports from: the first such import}}"""
+    edges = {}
+    for found in imports:
+        if found.file != found.target:
+            edges.setdefault(found.file, {}).setdefault(found.target, found)
+    return edges
 
 
 def _reached(edges, start):
