@@ -56,7 +56,7 @@ def machine_sources(directory=APT_DIRECTORY):
     if not sources:
         raise Failure(
             f"No Debian mirror is among the apt sources in {directory}.",
-            "The workspace runs on Debian 12 or newer. Add the machine's "
+            "The workspace runs on Debian 12 and 13. Add the machine's "
             f"mirror to {directory}/sources.list.d/ and try again.")
     return sources
 

@@ -39,7 +39,7 @@ def prepare(cache, log, extra=()):
 def _release():
     if not shutil.which("dpkg-query"):
         raise Failure("This is not a Debian system: there is no dpkg.",
-                      "The workspace runs on Debian 12 or newer.")
+                      "The workspace runs on Debian 12 and 13.")
     return pins.RELEASES.get(apt.release(), pins.NEWER_RELEASE)
 
 
