@@ -34,7 +34,7 @@ def _format(tree):
 
 
 def _clippy(tree, workspace):
-    say("lint", "clippy, in objects of its own: it compiles the crates anew")
+    say("lint", "clippy, in objects of its own: it compiles the crates again")
     builder = Builder(tree, workspace.toolchain(), "rust",
                       workspace.settings.jobs, LOGS, "clippy")
     builder.check(TARGETS)

@@ -279,8 +279,8 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
         r == 0
     }
 
-    /// Has a device of the kernel handle a store to `addr`, of the first `len` bytes of `data`.
-    /// Returns whether there is one.
+    /// Offers a store to `addr`, of the first `len` bytes of `data`, to the devices of the kernel.
+    /// Returns whether one has handled it.
     #[inline]
     pub fn mmio_write(&self, addr: Gpa, data: [u8; 8], len: usize) -> bool {
         let len = len.min(data.len()) as c_int;

@@ -208,7 +208,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         } else {
             1
         };
-        // INVARIANT: The page is not stale, and the host maps it by a leaf of so many frames.
+        // INVARIANT: The page is not stale. The host maps it by a leaf of at least `frames` frames.
         Some(Backing {
             mmu: self,
             gfn: page.gfn,
@@ -487,7 +487,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     /// Returns the entries.
     #[inline]
     pub fn entries(&self) -> &[Atomic<u64>] {
-        // SAFETY: `self` owns so many entries, initialized to zero and atomic ever since.
+        // SAFETY: `self` owns `PAGES` pages of entries, initialized to zero and atomic ever since.
         unsafe { core::slice::from_raw_parts(self.0.as_ptr(), PAGES * ENTRIES) }
     }
 
@@ -524,7 +524,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     /// taken back within `'a`.
     #[inline]
     pub unsafe fn entries_at<'a>(phys: u64) -> &'a [Atomic<u64>] {
-        // SAFETY: By the requirement, so many entries are there for `'a`.
+        // SAFETY: By the requirement, `PAGES` pages of entries are there for `'a`.
         unsafe {
             core::slice::from_raw_parts(bindings::kvm_phys_to_virt(phys).cast(), PAGES * ENTRIES)
         }

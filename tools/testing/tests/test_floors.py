@@ -74,7 +74,7 @@ class TestRust:
         "use crate::top::*;",
         "use crate::top;",
         "fn f() { crate::top::name() }",
-        "fn f() -> super::top::Name { todo!() }",
+        "fn f() -> super::top::Name { loop {} }",
         "fn f<'a>(_: &'a crate::top::Name) { let _ = ['\"', '\\'']; }",
         "mod inner { use super::super::top::Name; }",
         "macro_rules! m { () => { $crate::top::name() } }",

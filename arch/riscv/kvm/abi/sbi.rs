@@ -10,7 +10,7 @@
 //! Encoding").
 //!
 //! Reference: RISC-V Supervisor Binary Interface Specification, version 3.0. The nested
-//! acceleration extension has its own module, `nacl_abi`.
+//! acceleration extension has its own module, [`nacl`](super::nacl).
 
 /// Defines an enum of all the values that a field may have, and its conversions.
 macro_rules! numbers {

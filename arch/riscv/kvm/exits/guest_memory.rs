@@ -94,7 +94,7 @@ pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, ReadEr
 }
 
 /// Handles the failure of a [`read`]: maps the page, so that the guest finds it when it executes
-/// its instruction again, or raises the exception that the guest would have got.
+/// its instruction again, or raises the exception that the guest itself would take.
 pub(crate) fn read_failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError) -> Result<Next> {
     let trap = match error {
         ReadError::Trap(trap) => trap,

@@ -70,7 +70,9 @@ pub(crate) fn load(
     }
     let mut trap = bindings::kvm_cpu_trap::default();
     // The load takes effect now, so HSTATUS is written by the instruction, even where there is
-    // shared memory. SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
+    // shared memory.
+    //
+    // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
     let value = unsafe {
         let mut host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
         if nacl::available() {

@@ -47,7 +47,7 @@ TEST_F(mmu, touch)
 
 static u64 fault_cause, fault_sepc, fault_stval;
 
-/* As if the function that could not be fetched had returned at once. */
+/* Returns to the caller of the function that could not be fetched. */
 static void guest_return_from_nowhere(struct pt_regs *regs)
 {
 	fault_cause = regs->cause;

@@ -52,7 +52,7 @@ TEST_F(mmu, read_only_slot)
 	*(u32 *)host_word(self, 8) = RET;
 	guest_call(self, BASE + 8 * PAGE);
 
-	/* KVM will not change it in place; deleted and made anew, it may. */
+	/* KVM does not change it in place. It may be deleted and made again. */
 	vm_mem_region_delete(self->vm, SLOT);
 	vm_userspace_mem_region_add(self->vm, DEFAULT_VM_MEM_SRC, BASE, SLOT, PAGES, 0);
 	self->memory = addr_gpa2hva(self->vm, BASE);
@@ -183,7 +183,7 @@ TEST_F(mmu, slot_goes_while_running)
 		TEST_ASSERT_EQ(host_word(self, PAGES - 1)[1], PAGES - 1);
 	}
 	end_thread(self, thread);
-	/* Each time all pages are mapped anew, one by one. */
+	/* Each time, all pages are mapped again, one by one. */
 	TEST_ASSERT(vcpu_get_stat(self->vcpu, exits) > 30 * PAGES,
 		    "a slot that went was not noticed");
 }

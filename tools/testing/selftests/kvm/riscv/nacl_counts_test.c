@@ -32,7 +32,7 @@ static struct counts counts_min(struct counts a, struct counts b)
 GUEST_LOOP(guest_wrs, asm volatile(".4byte 0x00d00073" : : : "memory"))
 GUEST_LOOP(guest_mmio, READ_ONCE(*(u64 *)MMIO_GPA))
 
-/* The cost of EXITS exits: what a run has more that has so many more. */
+/* The cost of EXITS exits: the difference between two runs, one with that many more. */
 static struct counts cost(struct kvm_vcpu *vcpu, void *guest)
 {
 	struct counts few, many;

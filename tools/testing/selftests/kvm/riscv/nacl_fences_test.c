@@ -96,7 +96,10 @@ static bool is_of_page(struct nacl_fence *fence, u64 vmid, u64 gpa)
 		 gpa + 4096 <= fence->address + fence->bytes));
 }
 
-/* Whether the guest's page was forgotten since so many fences, before an entry. */
+/*
+ * Whether a fence of the guest's page has come after the first `fences`, and before
+ * the guest was entered again.
+ */
 static bool is_forgotten(u64 hart, u64 fences, u64 entries)
 {
 	struct nacl_fence fence;

@@ -33,9 +33,9 @@ static void guest_counts(void)
 }
 
 /*
- * Runs the guest to its end while something goes wrong, after so many times that
- * it has gone well. Returns how often KVM refused to go on; what is wrong with the
- * host is seen in its log.
+ * Runs the guest to its end while something goes wrong `times` times, after it has
+ * gone well `skip` times. Returns how often KVM refused to go on. What is wrong with
+ * the host is seen in its log.
  */
 static int run_through(struct kvm_vcpu *vcpu, u64 misuse, u64 skip, u64 times)
 {
@@ -241,7 +241,7 @@ TEST_F(nacl, garbage_in_csrs)
 		kvm_vm_free(vm);
 		garbled += EXITS - nacl_misuse(NACL_CSR_GARBAGE, 0);
 	}
-	/* The first ones may not have got so far; a guest may exit but once. */
+	/* The first guests may end before that, and a guest may exit only once. */
 	TEST_ASSERT(garbled >= GARBLED / 2, "%lu exits with garbage", garbled);
 	run_guest(self->vcpu, guest_counts);
 }

@@ -112,7 +112,7 @@ static void guest_hsm(void)
 	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_HSM, HSM_SUSPEND, 0x10000000));
 	GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM, CALL(EXT_HSM, HSM_SUSPEND, 0x90000000));
 
-	/* With an interrupt pending, a retentive suspend is over at once. */
+	/* With an interrupt pending, a retentive suspend ends at once. */
 	csr_write(CSR_SIE, IE_SIE);
 	csr_set(CSR_SIP, IE_SIE);
 	GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_SUSPEND, HSM_SUSPEND_RETENTIVE));
