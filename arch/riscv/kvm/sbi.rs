@@ -60,16 +60,18 @@ use kernel::{
     prelude::*, //
 };
 
+// The extensions with calls that are served early.
+const BASE: u64 = Standard::Base.raw();
+const TIME: u64 = Standard::Time.raw();
+const IPI: u64 = Standard::Ipi.raw();
+const RFENCE: u64 = Standard::Rfence.raw();
+
 /// An ECALL of the guest's kernel: a call to its SBI.
 pub(crate) struct Ecall;
 
 impl Handle for Ecall {
     #[inline(always)]
     fn in_switch(&self, vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) -> bool {
-        const BASE: u64 = Standard::Base.raw();
-        const TIME: u64 = Standard::Time.raw();
-        const IPI: u64 = Standard::Ipi.raw();
-
         let call = Call::of(vcpu);
 
         // A few comparisons instead of the search of `find()`.
@@ -93,9 +95,6 @@ impl Handle for Ecall {
         preempt: &PreemptOff,
         _: &LocalInterruptDisabled,
     ) -> Option<Next> {
-        const IPI: u64 = Standard::Ipi.raw();
-        const RFENCE: u64 = Standard::Rfence.raw();
-
         let call = Call::of(vcpu);
 
         let result = match call.eid {
@@ -107,6 +106,7 @@ impl Handle for Ecall {
         Some(Next::Enter)
     }
 
+    #[inline(always)]
     fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         let call = Call::of(vcpu);
 

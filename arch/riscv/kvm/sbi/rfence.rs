@@ -36,6 +36,7 @@ pub(super) struct Rfence;
 
 impl Serve for Rfence {
     /// Executes or requests a fence that waits for no other hart.
+    #[inline(always)]
     fn irqs_off(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
         let (vcpu, mask) = (call.vcpu, mask(call));
         let wanted = Wanted::by(call)?;
