@@ -346,6 +346,28 @@ class TestJudges:
             "[ 0.2] Run /init as init process\n"
             "[ 0.3] kvm [59]: hypervisor extension available\n")
 
+    VECTOR_LEFT_ON = (
+        "[ 74.1] ------------[ cut here ]------------\n"
+        "[ 74.1] WARNING: arch/riscv/include/asm/vector.h:419 at "
+        "__schedule+0xc7e/0xc82, CPU#1: sh/99\n"
+        "[ 74.1] Modules linked in: kvm\n"
+        "[ 74.2] ---[ end trace 0000000000000000 ]---\n")
+
+    def test_a_known_warning_of_the_kernel_is_no_splat(self):
+        assert not splats.find("[ 1.0] fine\n" + self.VECTOR_LEFT_ON)
+
+    @pytest.mark.parametrize("line", (
+        "WARNING: arch/riscv/kvm/mmu.c:419 at __schedule+0xc7e/0xc82",
+        "WARNING: arch/riscv/include/asm/vector.h:419 at kvm_vcpu_load+0x1/0x2",
+    ))
+    def test_a_known_warning_hides_no_other(self, line):
+        other = self.VECTOR_LEFT_ON.replace(
+            "WARNING: arch/riscv/include/asm/vector.h:419 at "
+            "__schedule+0xc7e/0xc82", line)
+        for log in (other, self.VECTOR_LEFT_ON + other,
+                    other + self.VECTOR_LEFT_ON):
+            assert any(line in found for found in splats.find(log))
+
     def test_the_log_names_the_backend(self):
         c = "[ 0.3] kvm [59]: hypervisor extension available\n"
         assert backend.loaded("") is None
