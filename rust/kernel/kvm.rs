@@ -60,6 +60,7 @@ pub use self::{
         PreemptOff, //
     },
     memslot::{
+        ActiveMemslot,
         MemoryChange,
         Memslot,
         SrcuGuard, //

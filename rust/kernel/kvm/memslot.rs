@@ -131,16 +131,6 @@ impl<'a> Memslot<'a> {
         Hva(self.userspace_addr().0.wrapping_add(offset as usize))
     }
 
-    /// Returns the page that backs `gfn`, after bringing it in if necessary. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// [`PageFault::NoAccess`] also if `gfn` does not lie in the slot.
-    #[inline]
-    pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage<'_>, PageFault> {
-        FaultedPage::new(self, gfn, write)
-    }
-
     /// Calls `f` with the flags (`VM_*`) of each VMA that backs a part of the slot, in order. May
     /// sleep.
     pub fn try_for_each_vma<B: Backend>(
@@ -178,6 +168,34 @@ impl<'a> Memslot<'a> {
             addr = vma.end();
         }
         Ok(())
+    }
+}
+
+/// A memslot that was found in an SRCU section, which is still entered.
+///
+/// The MMU notifier finds what such a slot maps: the core unmaps a slot that goes only after the
+/// sections in which it was found have ended. A slot that a hook gets may not be installed yet, or
+/// may have been unmapped for the last time.
+pub struct ActiveMemslot<'a>(Memslot<'a>);
+
+impl ActiveMemslot<'_> {
+    /// Returns the page that backs `gfn`, after bringing it in if necessary. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`PageFault::NoAccess`] also if `gfn` does not lie in the slot.
+    #[inline]
+    pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage<'_>, PageFault> {
+        FaultedPage::new(self, gfn, write)
+    }
+}
+
+impl<'a> core::ops::Deref for ActiveMemslot<'a> {
+    type Target = Memslot<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Memslot<'a> {
+        &self.0
     }
 }
 
@@ -253,13 +271,14 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
 
     /// Finds the memslot that `gfn` lies in.
     #[inline]
-    pub fn memslot(&self, gfn: Gfn) -> Option<Memslot<'_>> {
+    pub fn memslot(&self, gfn: Gfn) -> Option<ActiveMemslot<'_>> {
         // SAFETY: The VM is valid, and the section makes the result stay valid until `self` is
         // used mutably or dropped.
         unsafe {
             let vm = self.vcpu.vm();
             Memslot::from_raw(vm, bindings::gfn_to_memslot(vm.as_raw(), gfn.0))
         }
+        .map(ActiveMemslot)
     }
 
     /// Offers a load from `addr` to the devices of the kernel. Returns whether one has handled it.

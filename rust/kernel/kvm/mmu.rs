@@ -10,7 +10,10 @@ use super::{
         Pfn, //
     },
     backend::Backend,
-    memslot::Memslot,
+    memslot::{
+        ActiveMemslot,
+        Memslot, //
+    },
     vm::Vm, //
 };
 use crate::{
@@ -289,7 +292,7 @@ impl<'m, B: Backend> Backing<'m, B> {
 
 /// A page of the host's memory that backs a guest frame, with a reference to it if it has one.
 pub struct FaultedPage<'s> {
-    slot: &'s Memslot<'s>,
+    slot: &'s ActiveMemslot<'s>,
     gfn: Gfn,
     /// The count of invalidations from before the page was found.
     seq: MmuSeq,
@@ -300,7 +303,11 @@ pub struct FaultedPage<'s> {
 
 impl<'s> FaultedPage<'s> {
     #[inline]
-    pub(super) fn new(slot: &'s Memslot<'s>, gfn: Gfn, write: bool) -> Result<Self, PageFault> {
+    pub(super) fn new(
+        slot: &'s ActiveMemslot<'s>,
+        gfn: Gfn,
+        write: bool,
+    ) -> Result<Self, PageFault> {
         if !slot.gfns().contains(&gfn) {
             return Err(PageFault::NoAccess);
         }

@@ -25,6 +25,7 @@ use kernel::{
     kvm::{
         signal_hwpoison,
         stats::vcpu_counter,
+        ActiveMemslot,
         ExitReason,
         Gfn,
         LoadedVcpu,
@@ -46,7 +47,7 @@ use kernel::{
 pub(crate) fn memslot<'a>(
     srcu: &'a SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
-) -> Option<Memslot<'a>> {
+) -> Option<ActiveMemslot<'a>> {
     let slot = srcu.memslot(fault.gpa.gfn())?;
     (slot.is_invalid() || !(fault.writes() && slot.is_read_only())).then_some(slot)
 }
@@ -61,7 +62,7 @@ pub(crate) fn memslot<'a>(
 /// [`EINTR`] if a signal came first, [`EFAULT`] if user space has no memory there, [`ENOMEM`].
 pub(crate) fn map(
     vcpu: &LoadedVcpu<'_, Riscv>,
-    slot: &Memslot<'_>,
+    slot: &ActiveMemslot<'_>,
     fault: &GuestPageFault,
 ) -> Result {
     if slot.is_invalid() {
