@@ -492,8 +492,13 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     }
 
     /// Returns the entries.
+    ///
+    /// # Safety
+    ///
+    /// What is stored in an entry gives a guest access to memory once the page table is in use, so
+    /// it must be memory that the guest may access for as long as the entry is there.
     #[inline]
-    pub fn entries(&self) -> &[Atomic<u64>] {
+    pub unsafe fn entries(&self) -> &[Atomic<u64>] {
         // SAFETY: `self` owns `PAGES` pages of entries, initialized to zero and atomic ever since.
         unsafe { core::slice::from_raw_parts(self.0.as_ptr(), PAGES * ENTRIES) }
     }
@@ -528,7 +533,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     /// # Safety
     ///
     /// `phys` must have been returned by [`into_phys`](Self::into_phys), and ownership must not be
-    /// taken back within `'a`.
+    /// taken back within `'a`. The rest is as for [`entries`](Self::entries).
     #[inline]
     pub unsafe fn entries_at<'a>(phys: u64) -> &'a [Atomic<u64>] {
         // SAFETY: By the requirement, `PAGES` pages of entries are there for `'a`.

@@ -130,7 +130,8 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        for entry in self.root.entries() {
+        // SAFETY: Nothing is stored.
+        for entry in unsafe { self.root.entries() } {
             // SAFETY: Nobody uses the tree any more, and this entry is freed with it.
             unsafe { free_below(Pte::from_raw(entry.read_once())) };
         }
@@ -151,7 +152,8 @@ unsafe fn free_below(pte: Pte) {
     }
     // SAFETY: By the invariants of `Tree`, the entry owns the table; the rest is the requirement.
     let table = unsafe { TablePage::from_phys(pte.phys()) };
-    for entry in table.entries() {
+    // SAFETY: Nothing is stored.
+    for entry in unsafe { table.entries() } {
         // SAFETY: The table is about to be freed.
         unsafe { free_below(Pte::from_raw(entry.read_once())) };
     }
@@ -181,7 +183,9 @@ impl<'a> Entry<'a> {
     #[inline]
     pub(crate) fn root(mmu: &'a impl MmuLocked<Riscv>, gfn: Gfn) -> Self {
         let tree = &mmu.vm().backend().gstage;
-        Self::of_table(tree.root.entries(), tree.mode().root_level(), gfn)
+        // SAFETY: An `Entry` keeps the invariants of `Tree`.
+        let entries = unsafe { tree.root.entries() };
+        Self::of_table(entries, tree.mode().root_level(), gfn)
     }
 
     #[inline]
@@ -210,7 +214,8 @@ impl<'a> Entry<'a> {
             (false, true, _) => Node::Leaf(pte),
             (false, false, Some(below)) => {
                 // SAFETY: By the invariants of `Tree`, the entry owns this table. The table stays
-                // for as long as the lock is held, which `'a` is part of.
+                // for as long as the lock is held, which `'a` is part of. An `Entry` keeps the
+                // invariants.
                 let entries = unsafe { TablePage::entries_at(pte.phys()) };
                 Node::Table(Self::of_table(entries, below, self.gfn))
             }
@@ -364,7 +369,9 @@ impl<'m> MapWalk<'m> {
         match self.entry.read() {
             Node::Empty => {}
             Node::Leaf(old) => {
-                for (i, entry) in page.entries().iter().enumerate() {
+                // SAFETY: The parts map what the leaf has mapped.
+                let entries = unsafe { page.entries() };
+                for (i, entry) in entries.iter().enumerate() {
                     entry.write_once(old.part(i, below).into_raw());
                 }
             }
