@@ -346,14 +346,17 @@ impl<'s> FaultedPage<'s> {
     }
 
     /// Gives the page back after it has been mapped, or found to be mapped, in the guest.
-    #[inline]
-    pub fn release_mapped<B: Backend>(self, _: &MmuWriteGuard<'_, B>) {
+    ///
+    /// Panics if the lock is that of another VM.
+    #[inline(always)]
+    pub fn release_mapped<B: Backend>(self, mmu: &MmuWriteGuard<'_, B>) {
+        assert!(core::ptr::eq(self.slot.kvm(), mmu.vm.as_raw()));
         let this = ManuallyDrop::new(self);
         if this.page.is_null() {
             return;
         }
-        // SAFETY: The reference is ours to give back; the lock is held, so that a page that is
-        // marked dirty cannot be written back in between.
+        // SAFETY: The reference is ours to give back. The lock of its VM is held, so that the MMU
+        // notifier, and with it whoever writes back a page that is marked dirty, waits.
         unsafe {
             if this.writable {
                 bindings::kvm_release_page_dirty(this.page);
