@@ -46,6 +46,9 @@ pub trait Backend: Sized + 'static {
 /// The backend whose entry points are linked into the module, so that all vCPUs and VMs are its
 /// own.
 ///
+/// The entry points for VMs and for their memory want it, too: each must know the state that the
+/// others have made.
+///
 /// # Safety
 ///
 /// Only [`kvm_vcpu_ops!`](crate::kvm_vcpu_ops) may implement it: it emits the entry points that

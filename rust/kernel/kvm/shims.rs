@@ -11,6 +11,7 @@ use super::{
     backend::{
         Backend,
         HardwareOps,
+        LinkedBackend,
         MmuOps,
         VcpuOps,
         VmOps, //
@@ -89,8 +90,8 @@ pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
 /// `kvm` must point to a VM that the core has set up and shows to nobody else. If the result is 0,
 /// [`destroy_vm`] must follow.
 #[doc(hidden)]
-pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
-    let state = B::create(kind).and_then(|init| {
+pub unsafe fn init_vm<B: VmOps + LinkedBackend>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
+    let state = <B as VmOps>::create(kind).and_then(|init| {
         KBox::try_pin_init(
             try_pin_init!(VmState::<B> {
                 vcpus: VcpuTable::new(),
@@ -114,7 +115,7 @@ pub unsafe fn init_vm<B: VmOps>(kvm: *mut bindings::kvm, kind: usize) -> c_int {
 ///
 /// [`init_vm`] must have succeeded for `kvm`, and nobody may use the VM any more.
 #[doc(hidden)]
-pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
+pub unsafe fn destroy_vm<B: VmOps + LinkedBackend>(kvm: *mut bindings::kvm) {
     // SAFETY: `kvm` is valid.
     unsafe { Vm::<B>::from_raw(kvm) }.state().vcpus.clear();
     // SAFETY: `kvm` is valid, and nobody else can reach it any more. vCPUs go first: they use the
@@ -130,7 +131,10 @@ pub unsafe fn destroy_vm<B: VmOps>(kvm: *mut bindings::kvm) {
 ///
 /// `kvm` must be null or point to a VM for which [`init_vm`] has succeeded.
 #[doc(hidden)]
-pub unsafe fn check_extension<B: VmOps>(kvm: *mut bindings::kvm, capability: c_long) -> c_int {
+pub unsafe fn check_extension<B: VmOps + LinkedBackend>(
+    kvm: *mut bindings::kvm,
+    capability: c_long,
+) -> c_int {
     let Ok(capability) = u32::try_from(capability) else {
         return 0;
     };
@@ -143,7 +147,7 @@ pub unsafe fn check_extension<B: VmOps>(kvm: *mut bindings::kvm, capability: c_l
 ///
 /// [`init_vm`] must have succeeded for `kvm`, and `cap` must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn enable_cap<B: VmOps>(
+pub unsafe fn enable_cap<B: VmOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     cap: *mut bindings::kvm_enable_cap,
 ) -> c_int {
@@ -158,7 +162,7 @@ pub unsafe fn enable_cap<B: VmOps>(
 ///
 /// [`init_vm`] must have succeeded for `kvm`.
 #[doc(hidden)]
-pub unsafe fn vcpu_precreate<B: VcpuOps>(kvm: *mut bindings::kvm, id: c_uint) -> c_int {
+pub unsafe fn vcpu_precreate<B: LinkedBackend>(kvm: *mut bindings::kvm, id: c_uint) -> c_int {
     // SAFETY: `kvm` is valid.
     errno(B::precreate(unsafe { Vm::from_raw(kvm) }, VcpuId(id)))
 }
@@ -168,7 +172,7 @@ pub unsafe fn vcpu_precreate<B: VcpuOps>(kvm: *mut bindings::kvm, id: c_uint) ->
 /// `ptr` must point to a vCPU that the core has set up and shows to nobody else. If the result is
 /// 0, [`vcpu_destroy`] must follow.
 #[doc(hidden)]
-pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
+pub unsafe fn vcpu_create<B: LinkedBackend>(ptr: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The core has set up its part and shows the vCPU to nobody else yet.
     let new = unsafe { NewVcpu::<B>::new(ptr) };
     let timer = VcpuTimer::new(&new);
@@ -200,7 +204,7 @@ pub unsafe fn vcpu_create<B: VcpuOps>(ptr: *mut bindings::kvm_vcpu) -> c_int {
 /// [`vcpu_create`] must have succeeded for `vcpu`, which can be found by its index from now on
 /// until its VM is destroyed.
 #[doc(hidden)]
-pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+pub unsafe fn vcpu_postcreate<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid.
     let vcpu = unsafe { Vcpu::<B>::from_raw(vcpu) };
     vcpu.vm().state().vcpus.note(vcpu);
@@ -211,7 +215,7 @@ pub unsafe fn vcpu_postcreate<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
 ///
 /// [`vcpu_create`] must have succeeded for `vcpu`, and nobody may use the vCPU any more.
 #[doc(hidden)]
-pub unsafe fn vcpu_destroy<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+pub unsafe fn vcpu_destroy<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is valid, nobody else can reach it any more, and this is the pointer that
     // `vcpu_create()` has made.
     drop(unsafe {
@@ -225,7 +229,7 @@ pub unsafe fn vcpu_destroy<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
 /// CPU, and the current thread must hold the vCPU's mutex.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
+pub unsafe fn vcpu_load<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
     // SAFETY: Called with preemption disabled, by the thread that holds the mutex or on its behalf.
     // The core passes the number of this CPU.
     let (vcpu, preempt, cpu) = unsafe {
@@ -245,7 +249,7 @@ pub unsafe fn vcpu_load<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu, cpu: c_int) {
 /// As for [`vcpu_load`], which must have been called for `vcpu` on this CPU.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
+pub unsafe fn vcpu_put<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: As in `vcpu_load()`.
     let (vcpu, preempt) = unsafe {
         (
@@ -264,7 +268,7 @@ pub unsafe fn vcpu_put<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) {
 /// [`vcpu_create`] must have succeeded for `vcpu`. This thread must hold its mutex, and must not
 /// have loaded it.
 #[doc(hidden)]
-pub unsafe fn vcpu_run<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+pub unsafe fn vcpu_run<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The vCPU is valid.
     let vcpu = unsafe { Vcpu::<B>::from_raw(vcpu) };
     // SAFETY: The core holds the mutex, and has not loaded the vCPU. It loads one by itself only
@@ -286,7 +290,7 @@ unsafe fn vcpu_of_file<'a, B: VcpuOps>(file: *mut bindings::file) -> &'a Vcpu<B>
 /// `file` must be that of a vCPU for which [`vcpu_create`] has succeeded. This thread must hold the
 /// vCPU's mutex.
 #[doc(hidden)]
-pub unsafe fn vcpu_ioctl<B: VcpuOps>(
+pub unsafe fn vcpu_ioctl<B: LinkedBackend>(
     file: *mut bindings::file,
     cmd: c_uint,
     arg: c_ulong,
@@ -303,7 +307,7 @@ pub unsafe fn vcpu_ioctl<B: VcpuOps>(
 ///
 /// `file` must be that of a vCPU for which [`vcpu_create`] has succeeded.
 #[doc(hidden)]
-pub unsafe fn vcpu_unlocked_ioctl<B: VcpuOps>(
+pub unsafe fn vcpu_unlocked_ioctl<B: LinkedBackend>(
     file: *mut bindings::file,
     cmd: c_uint,
     arg: c_ulong,
@@ -322,7 +326,7 @@ pub unsafe fn vcpu_unlocked_ioctl<B: VcpuOps>(
 /// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `state`
 /// must be valid for writes.
 #[doc(hidden)]
-pub unsafe fn vcpu_get_mpstate<B: VcpuOps>(
+pub unsafe fn vcpu_get_mpstate<B: LinkedBackend>(
     vcpu: *mut bindings::kvm_vcpu,
     state: *mut bindings::kvm_mp_state,
 ) -> c_int {
@@ -338,7 +342,7 @@ pub unsafe fn vcpu_get_mpstate<B: VcpuOps>(
 /// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `state`
 /// must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
+pub unsafe fn vcpu_set_mpstate<B: LinkedBackend>(
     vcpu: *mut bindings::kvm_vcpu,
     state: *mut bindings::kvm_mp_state,
 ) -> c_int {
@@ -357,7 +361,7 @@ pub unsafe fn vcpu_set_mpstate<B: VcpuOps>(
 /// [`vcpu_create`] must have succeeded for `vcpu`, and this thread must hold its mutex. `debug`
 /// must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
+pub unsafe fn vcpu_set_guest_debug<B: LinkedBackend>(
     vcpu: *mut bindings::kvm_vcpu,
     debug: *mut bindings::kvm_guest_debug,
 ) -> c_int {
@@ -374,7 +378,7 @@ pub unsafe fn vcpu_set_guest_debug<B: VcpuOps>(
 /// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_runnable<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+pub unsafe fn vcpu_runnable<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) -> bool {
     // SAFETY: The vCPU is valid.
     B::runnable(unsafe { Vcpu::from_raw(vcpu) })
 }
@@ -384,7 +388,7 @@ pub unsafe fn vcpu_runnable<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
 /// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_has_pending_timer<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+pub unsafe fn vcpu_has_pending_timer<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) -> bool {
     // SAFETY: The vCPU is valid.
     B::has_pending_timer(unsafe { Vcpu::from_raw(vcpu) })
 }
@@ -394,7 +398,7 @@ pub unsafe fn vcpu_has_pending_timer<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) 
 /// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_in_kernel<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool {
+pub unsafe fn vcpu_in_kernel<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) -> bool {
     // SAFETY: The vCPU is valid.
     B::in_kernel(unsafe { Vcpu::from_raw(vcpu) })
 }
@@ -404,7 +408,7 @@ pub unsafe fn vcpu_in_kernel<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> bool 
 /// [`vcpu_create`] must have succeeded for `vcpu`.
 #[doc(hidden)]
 #[inline]
-pub unsafe fn vcpu_ip<B: VcpuOps>(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
+pub unsafe fn vcpu_ip<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
     // SAFETY: The vCPU is valid.
     B::instruction_pointer(unsafe { Vcpu::from_raw(vcpu) })
 }
@@ -426,7 +430,7 @@ pub unsafe fn vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> bool {
 ///
 /// [`init_vm`] must have succeeded for `kvm`, and no vCPU of it may run any more.
 #[doc(hidden)]
-pub unsafe fn flush_shadow_all<B: MmuOps>(kvm: *mut bindings::kvm) {
+pub unsafe fn flush_shadow_all<B: MmuOps + LinkedBackend>(kvm: *mut bindings::kvm) {
     // SAFETY: `kvm` is valid.
     B::unmap_all(unsafe { Vm::from_raw(kvm) });
 }
@@ -435,7 +439,7 @@ pub unsafe fn flush_shadow_all<B: MmuOps>(kvm: *mut bindings::kvm) {
 ///
 /// [`init_vm`] must have succeeded for `kvm`, and `slot` must be one of its memslots.
 #[doc(hidden)]
-pub unsafe fn flush_shadow_memslot<B: MmuOps>(
+pub unsafe fn flush_shadow_memslot<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     slot: *mut bindings::kvm_memory_slot,
 ) {
@@ -453,7 +457,7 @@ pub unsafe fn flush_shadow_memslot<B: MmuOps>(
 ///
 /// [`init_vm`] must have succeeded for `kvm`. `new` must be null or a memslot of it.
 #[doc(hidden)]
-pub unsafe fn prepare_memory_region<B: MmuOps>(
+pub unsafe fn prepare_memory_region<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     new: *mut bindings::kvm_memory_slot,
     change: bindings::kvm_mr_change,
@@ -474,7 +478,7 @@ pub unsafe fn prepare_memory_region<B: MmuOps>(
 ///
 /// [`init_vm`] must have succeeded for `kvm`. `new` must be null or a memslot of it.
 #[doc(hidden)]
-pub unsafe fn commit_memory_region<B: MmuOps>(
+pub unsafe fn commit_memory_region<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     new: *const bindings::kvm_memory_slot,
     change: bindings::kvm_mr_change,
@@ -497,7 +501,7 @@ fn gfn_range(range: &bindings::kvm_gfn_range) -> GfnRange {
 /// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
 /// `range` must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn unmap_gfn_range<B: MmuOps>(
+pub unsafe fn unmap_gfn_range<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
 ) -> bool {
@@ -513,7 +517,7 @@ pub unsafe fn unmap_gfn_range<B: MmuOps>(
 /// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
 /// `range` must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn age_gfn<B: MmuOps>(
+pub unsafe fn age_gfn<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
 ) -> bool {
@@ -528,7 +532,7 @@ pub unsafe fn age_gfn<B: MmuOps>(
 /// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
 /// `range` must be valid for reads.
 #[doc(hidden)]
-pub unsafe fn test_age_gfn<B: MmuOps>(
+pub unsafe fn test_age_gfn<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
 ) -> bool {
@@ -543,7 +547,7 @@ pub unsafe fn test_age_gfn<B: MmuOps>(
 /// [`init_vm`] must have succeeded for `kvm`, and this thread must hold its `mmu_lock` for writing.
 /// `slot` must be one of its memslots.
 #[doc(hidden)]
-pub unsafe fn log_dirty_masked<B: MmuOps>(
+pub unsafe fn log_dirty_masked<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     slot: *mut bindings::kvm_memory_slot,
     gfn_offset: u64,
@@ -565,7 +569,7 @@ pub unsafe fn log_dirty_masked<B: MmuOps>(
 ///
 /// [`init_vm`] must have succeeded for `kvm`.
 #[doc(hidden)]
-pub unsafe fn flush_remote_tlbs_range<B: MmuOps>(
+pub unsafe fn flush_remote_tlbs_range<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
     gfn: u64,
     pages: u64,
