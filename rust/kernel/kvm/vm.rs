@@ -254,7 +254,8 @@ impl<B: Backend> Vm<B> {
     }
 }
 
-/// A VM that has neither vCPUs nor memory, and gets none for `'a`.
+/// A VM that has neither memory nor vCPUs, and gets none for `'a`. It never had a vCPU, because
+/// those stay for as long as the VM.
 pub struct UnusedVm<'a, B: Backend> {
     vm: &'a Vm<B>,
 }

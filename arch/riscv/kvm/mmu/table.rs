@@ -97,7 +97,8 @@ impl Tree {
 
     /// Changes the translation scheme of a VM.
     pub(crate) fn set_mode(vm: &UnusedVm<'_, Riscv>, mode: Mode) {
-        // INVARIANT: Without memory the tree is empty, and without vCPUs nobody uses it.
+        // INVARIANT: The VM has no vCPU, and never had one, because vCPUs stay. So nothing has been
+        // mapped yet, and nobody uses the tree.
         vm.vm().backend().gstage.mode.write_once(mode as u32);
     }
 
