@@ -207,7 +207,10 @@ impl VcpuOps for Riscv {
     }
 }
 
-impl MmuOps for Riscv {
+// SAFETY: Each function that unmaps removes every leaf of its frames from the VM's tree, which is
+// the only one that a hart walks for the VM, and fences or asks the core for it.
+#[allow(unsafe_code)]
+unsafe impl MmuOps for Riscv {
     fn unmap_all(vm: &Vm<Self>) {
         mmu::unmap_all(vm);
     }

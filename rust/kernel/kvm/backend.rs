@@ -142,7 +142,14 @@ pub trait VcpuOps: Backend {
 }
 
 /// The guest's memory.
-pub trait MmuOps: Backend {
+///
+/// # Safety
+///
+/// The host gives the memory to somebody else after the core has called
+/// [`unmap_all`](Self::unmap_all), [`unmap_slot`](Self::unmap_slot) or
+/// [`unmap_range`](Self::unmap_range) for it. From their return on, and from the flush of TLBs that
+/// the last may ask for, no CPU may access the frames by what was mapped before.
+pub unsafe trait MmuOps: Backend {
     /// Unmaps everything; no vCPU runs any more.
     fn unmap_all(vm: &Vm<Self>);
 
