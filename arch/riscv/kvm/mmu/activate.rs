@@ -110,9 +110,10 @@ impl Activation {
 pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
     let vm = vcpu.vm().backend();
     let local = &vcpu.local().activation;
-    let vmid = vm.vmid.last(preempt);
+    let mut vmid = vm.vmid.last(preempt);
     if local.hgatp.get() != vmid {
-        Tree::load_hgatp(vcpu.vm(), preempt, vmid);
+        // Another vCPU may have changed the VMID meanwhile.
+        vmid = Tree::load_hgatp(vcpu.vm(), preempt);
         local.hgatp.set(vmid);
         // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence
         // everything.

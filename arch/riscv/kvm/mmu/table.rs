@@ -113,10 +113,11 @@ impl Tree {
         Gfn(1 << (self.mode().gpa_bits() - PAGE_SHIFT))
     }
 
-    /// Writes the root of a VM and `vmid`, which is or was the VM's, to `hgatp`.
+    /// Writes the root of a VM and its last VMID to `hgatp`. Returns the VMID.
     #[inline]
-    pub(crate) fn load_hgatp(vm: &Vm<Riscv>, preempt: &PreemptOff, vmid: Vmid) {
+    pub(crate) fn load_hgatp(vm: &Vm<Riscv>, preempt: &PreemptOff) -> Vmid {
         let tree = &vm.backend().gstage;
+        let vmid = vm.backend().vmid.last(preempt);
         let hgatp = Hgatp::from_raw(0)
             .with_mode(Bounded::from_expr(tree.mode().hgatp_mode() & 0xf))
             .with_vmid(Bounded::from_expr(vmid.raw() & 0x3fff))
@@ -126,6 +127,7 @@ impl Tree {
         // SAFETY: By the invariants, the tree maps nothing but memory that the guest may access. It
         // lives as long as the VM, and a hart walks it only for a vCPU of the VM.
         unsafe { guest_csr::write_hgatp(preempt, hgatp) };
+        vmid
     }
 }
 
