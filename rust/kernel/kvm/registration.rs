@@ -6,18 +6,38 @@ use crate::{
     bindings,
     error::to_result,
     prelude::*,
+    sync::atomic::{
+        ordering::{
+            Full,
+            Release, //
+        },
+        Atomic, //
+    },
     ThisModule, //
 };
 
+/// Whether there is a [`Registration`]: the core keeps the state of one.
+static REGISTERED: Atomic<bool> = Atomic::new(false);
+
 /// The registration with the KVM core: `/dev/kvm` exists as long as this does.
+///
+/// It belongs in the state of the module. That goes when the module is unloaded, and each VM keeps
+/// the module loaded.
 pub struct Registration(());
 
 impl Registration {
     /// Registers the backend whose entry points are linked into the same module.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] if there is a registration, and what the core returns.
     #[inline]
     pub fn new(module: &'static ThisModule) -> Result<Self> {
+        if REGISTERED.xchg(true, Full) {
+            return Err(EBUSY);
+        }
         #[cfg(CONFIG_GUEST_PERF_EVENTS)]
-        // SAFETY: Called once, before there is a vCPU.
+        // SAFETY: Before there is a vCPU. What was registered before has been unregistered.
         unsafe {
             bindings::__kvm_register_perf_callbacks(None, None)
         };
@@ -34,6 +54,7 @@ impl Registration {
             Ok(()) => Ok(Self(())),
             Err(e) => {
                 unregister_perf_callbacks();
+                REGISTERED.store(false, Release);
                 Err(e)
             }
         }
@@ -46,6 +67,7 @@ impl Drop for Registration {
         // SAFETY: `kvm_init()` has succeeded.
         unsafe { bindings::kvm_exit() };
         unregister_perf_callbacks();
+        REGISTERED.store(false, Release);
     }
 }
 
