@@ -29,8 +29,9 @@ pub enum VcpuTimerRestart {
 
 /// A one-shot timer of high resolution that calls [`VcpuOps::timer_expired`] for its vCPU.
 ///
-/// Each vCPU has one ([`Vcpu::timer`]). It can be reached only by a reference to its vCPU, so it is
-/// never started before the vCPU's state is complete, and it is stopped when the state is dropped.
+/// Each vCPU has one ([`LockedVcpu::timer`](super::LockedVcpu::timer)), which only the holder of the vCPU's mutex can start.
+/// So it is never started before the vCPU's state is complete, nor by two threads at a time. It is
+/// stopped when the state is dropped.
 ///
 /// # Invariants
 ///
@@ -71,8 +72,12 @@ impl<B: VcpuOps> VcpuTimer<B> {
     }
 
     /// Starts the timer, or restarts it, to expire after `ns` nanoseconds.
+    ///
+    /// Waits until a call that is in progress has returned: that may start the timer again, and
+    /// must not find that it runs already.
     #[inline]
     pub fn start(&self, ns: u64) {
+        self.cancel();
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
         // SAFETY: By the invariants, the timer has been set up.
         unsafe {
@@ -98,7 +103,8 @@ impl<B: VcpuOps> VcpuTimer<B> {
             VcpuTimerRestart::No => bindings::hrtimer_restart::HRTIMER_NORESTART,
             VcpuTimerRestart::After(ns) => {
                 let ns = i64::try_from(ns).unwrap_or(i64::MAX);
-                // SAFETY: This is the callback of the timer.
+                // SAFETY: This is the callback of the timer, and the timer does not run: who could
+                // start it waits for the callback.
                 unsafe { bindings::hrtimer_forward(hrtimer, bindings::ktime_get(), ns.max(1)) };
                 bindings::hrtimer_restart::HRTIMER_RESTART
             }

@@ -106,12 +106,6 @@ impl<B: Backend> Vcpu<B> {
         unsafe { &*(*self.as_raw()).arch.backend.cast::<VcpuState<B>>() }
     }
 
-    /// Returns the timer of the vCPU.
-    #[inline]
-    pub fn timer(&self) -> &VcpuTimer<B> {
-        &self.state().timer
-    }
-
     /// Returns the part of the backend's state that any thread may use.
     #[inline]
     pub fn shared(&self) -> &B::VcpuShared {
@@ -272,6 +266,12 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
     #[inline]
     pub fn local(&self) -> &B::VcpuLocal {
         &self.vcpu.state().local
+    }
+
+    /// Returns the timer of the vCPU.
+    #[inline]
+    pub fn timer(&self) -> &VcpuTimer<B> {
+        &self.vcpu.state().timer
     }
 
     /// Returns the C part of the architecture's state.

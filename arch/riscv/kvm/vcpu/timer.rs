@@ -26,6 +26,7 @@ use kernel::{
     access_once::AccessOnce,
     kvm::{
         LoadedVcpu,
+        LockedVcpu,
         Vcpu,
         VcpuTimerRestart, //
     },
@@ -172,13 +173,13 @@ pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
 
 /// Stops the timer of the host for a vCPU. With Sstc, the guest's timer stays on, because the
 /// deadline is its whole state.
-pub(crate) fn switch_off(vcpu: &Vcpu<Riscv>) {
+pub(crate) fn switch_off(vcpu: &LockedVcpu<'_, Riscv>) {
     vcpu.timer().cancel();
     vcpu.shared().timer.armed.store(false, Relaxed);
 }
 
 /// Switches the timer of a vCPU on, whether the vCPU is loaded or not.
-pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
+pub(crate) fn switch_on(vcpu: &LockedVcpu<'_, Riscv>) {
     // With Sstc, the timer is on as soon as the vCPU is loaded with its deadline.
     if !features::sstc() {
         start(vcpu, vcpu.shared().timer.deadline());
@@ -186,7 +187,7 @@ pub(crate) fn switch_on(vcpu: &Vcpu<Riscv>) {
 }
 
 /// Without Sstc, lowers the interrupt, and starts the timer that raises it at `deadline`.
-fn start(vcpu: &Vcpu<Riscv>, deadline: u64) {
+fn start(vcpu: &LockedVcpu<'_, Riscv>, deadline: u64) {
     let timer = &vcpu.shared().timer;
     // An expiry of the old deadline must not raise the interrupt after it has been lowered here.
     vcpu.timer().cancel();
