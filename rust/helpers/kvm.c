@@ -40,6 +40,11 @@ __rust_helper void rust_helper_local_irq_restore(unsigned long flags)
 	local_irq_restore(flags);
 }
 
+__rust_helper bool rust_helper_irqs_disabled_flags(unsigned long flags)
+{
+	return irqs_disabled_flags(flags);
+}
+
 __rust_helper void rust_helper_guest_timing_enter_irqoff(void)
 {
 	guest_timing_enter_irqoff();

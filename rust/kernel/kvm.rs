@@ -32,6 +32,7 @@ pub mod backend;
 pub mod context;
 #[doc(hidden)]
 pub mod exports;
+pub mod guest_mode;
 pub(crate) mod hot;
 mod memslot;
 mod mmu;
@@ -55,9 +56,10 @@ pub use self::{
         Hva,
         Pfn, //
     },
-    context::{
-        IrqOff,
-        PreemptOff, //
+    context::PreemptOff,
+    guest_mode::{
+        GuestMode,
+        GuestStages, //
     },
     memslot::{
         ActiveMemslot,

@@ -197,17 +197,39 @@ const INLINE_IRQ_FLAGS: bool = cfg!(all(
 #[derive(Clone, Copy)]
 pub(super) struct IrqFlags(usize);
 
+impl IrqFlags {
+    /// Returns whether interrupts were enabled.
+    #[inline(always)]
+    pub(super) fn were_enabled(self) -> bool {
+        if cfg!(all(target_arch = "riscv64", not(CONFIG_RISCV_M_MODE))) {
+            return self.0 & SSTATUS_SIE != 0;
+        }
+        // SAFETY: Always safe to call.
+        unsafe { !bindings::irqs_disabled_flags(self.0) }
+    }
+}
+
+/// The bit of `sstatus` that enables interrupts.
+#[cfg(target_arch = "riscv64")]
+const SSTATUS_SIE: usize = 1 << 1;
+
 /// `local_irq_save()`.
 #[inline(always)]
 pub(super) fn local_irq_save() -> IrqFlags {
     if INLINE_IRQ_FLAGS {
         #[cfg(target_arch = "riscv64")]
         {
-            const SIE: usize = 1 << 1;
             let old: usize;
             // SAFETY: Clears sstatus.SIE, which the caller restores.
-            unsafe { core::arch::asm!("csrrci {}, sstatus, 2", out(reg) old, options(nostack)) };
-            return IrqFlags(old & SIE);
+            unsafe {
+                core::arch::asm!(
+                    "csrrci {}, sstatus, {}",
+                    out(reg) old,
+                    const SSTATUS_SIE,
+                    options(nostack)
+                )
+            };
+            return IrqFlags(old & SSTATUS_SIE);
         }
     }
     // SAFETY: Always safe to call; the caller undoes it.

@@ -183,9 +183,10 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         if !fits(LEAF) {
             return 1;
         }
-        // SAFETY: The VM is valid, and holds a reference to its `mm`. The helper disables
-        // interrupts while it walks the page tables of `mm`, and whoever frees one of those waits
-        // for an interrupt on each CPU that uses `mm`.
+        // SAFETY: The VM is valid, and holds a reference to its `mm`, so that the root of the page
+        // tables stays. The helper disables interrupts while it walks the tables below: the kernel
+        // frees one after a grace period of RCU, or, without memory for that, after an interrupt
+        // on every CPU, and disabled interrupts hold up both.
         let level =
             unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, slot.hva(gfn).0) };
         match level {

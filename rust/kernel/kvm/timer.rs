@@ -29,9 +29,9 @@ pub enum VcpuTimerRestart {
 
 /// A one-shot timer of high resolution that calls [`VcpuOps::timer_expired`] for its vCPU.
 ///
-/// Each vCPU has one ([`LockedVcpu::timer`](super::LockedVcpu::timer)), which only the holder of the vCPU's mutex can start.
-/// So it is never started before the vCPU's state is complete, nor by two threads at a time. It is
-/// stopped when the state is dropped.
+/// Each vCPU has one ([`LockedVcpu::timer`](super::LockedVcpu::timer)), which only the holder of
+/// the vCPU's mutex can start. So it is never started before the vCPU's state is complete, nor by
+/// two threads at a time. It is stopped when the state is dropped.
 ///
 /// # Invariants
 ///

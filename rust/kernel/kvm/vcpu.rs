@@ -10,7 +10,6 @@ use super::{
     },
     context::{
         with_irqs_saved,
-        IrqOff,
         PreemptOff, //
     },
     memslot::SrcuGuard,
@@ -22,10 +21,7 @@ use super::{
     vm::Vm, //
 };
 use crate::{
-    access_once::{
-        release_barrier,
-        smp_mb, //
-    },
+    access_once::smp_mb,
     bindings,
     cpu::CpuId,
     interrupt::LocalInterruptDisabled,
@@ -472,30 +468,8 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         unsafe { bindings::kvm_dirty_ring_check_request(self.vcpu.as_raw()) }
     }
 
-    /// Runs `f`, which enters the guest, in guest mode. Must not be called in an SRCU section,
-    /// which would last as long as the guest runs.
-    ///
-    /// `f` sees requests that were made before by [`request_pending`](Vcpu::request_pending). A
-    /// thread that makes a request later sends an interrupt, unless another thread has sent one,
-    /// which [`was_kicked`](Vcpu::was_kicked) reports.
     #[inline]
-    pub fn in_guest_mode<'p, R>(
-        &self,
-        irq: &mut IrqOff<'p>,
-        f: impl FnOnce(&mut IrqOff<'p>) -> R,
-    ) -> R {
-        self.set_mode(bindings::IN_GUEST_MODE);
-        // Orders the mode ahead of the reads of the requests in `f`.
-        smp_mb();
-        let r = f(irq);
-        // Whoever sees the new mode takes it as the proof that the guest's accesses are over.
-        release_barrier();
-        self.set_mode(bindings::OUTSIDE_GUEST_MODE);
-        r
-    }
-
-    #[inline]
-    fn set_mode(&self, mode: u32) {
+    pub(super) fn set_mode(&self, mode: u32) {
         // SAFETY: The vCPU is valid; others read and compare-exchange the field.
         unsafe { (&raw mut (*self.vcpu.as_raw()).mode).write_volatile(mode as c_int) };
     }

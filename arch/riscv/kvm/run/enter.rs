@@ -15,7 +15,10 @@
 use crate::{
     exits::Next,
     hart::trap::Trap,
-    mmu::activate,
+    mmu::{
+        activate,
+        vmid::Vmid, //
+    },
     run::{
         dispatch,
         stay::stay, //
@@ -27,11 +30,13 @@ use crate::{
     trace,
     Riscv, //
 };
+use core::ops::ControlFlow;
 use kernel::{
     kvm::{
         context::work_pending,
         stats::vcpu_counter,
-        IrqOff,
+        GuestMode,
+        GuestStages,
         LoadedVcpu,
         PreemptOff, //
     },
@@ -54,36 +59,11 @@ pub(crate) enum Outcome {
 ///
 /// [`EIO`] if the hart's firmware does not enter the guest.
 pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
-    let vm = vcpu.vm().backend();
-    vm.vmid.ensure();
+    vcpu.vm().backend().vmid.ensure();
 
     let preempt = PreemptOff::new();
     let vmid = activate::prepare(vcpu, &preempt);
-
-    let mut irq = IrqOff::new(&preempt);
-    let result: Result<_, EntryFailed> = vcpu.in_guest_mode(&mut irq, |irq| loop {
-        vcpu.shared().interrupts.flush(&preempt);
-        // From here on, whoever wants this vCPU sends an IPI, which makes the guest exit. Only the
-        // first kick sends one: if it has already arrived, later kicks stay silent, so do not
-        // enter.
-        if vm.vmid.current() != Some(vmid)
-            || vcpu.was_kicked()
-            || vcpu.request_pending()
-            || work_pending()
-        {
-            return Ok(Outcome::NotEntered);
-        }
-        vector::enter(vcpu, irq.token());
-        trace::entry(vcpu);
-        let trap = irq.with_guest_timing(|irq| stay(vcpu, irq))?;
-        match dispatch::irqs_off(vcpu, &preempt, irq.token(), &trap) {
-            Some(Next::Enter) => {}
-            Some(Next::Return) => return Ok(Outcome::Return),
-            None => return Ok(Outcome::Trapped(trap)),
-        }
-    });
-    drop(irq);
-    match result {
+    match vcpu.in_guest_mode(&preempt, Stages { vmid }) {
         Ok(Outcome::Trapped(trap)) => {
             trace::exit(&trap);
             drop(preempt);
@@ -94,6 +74,64 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
         Err(e) => {
             kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
             Err(EIO)
+        }
+    }
+}
+
+/// What is done in guest mode.
+struct Stages {
+    /// The VMID that the hart is prepared for.
+    vmid: Vmid,
+}
+
+impl GuestStages<Riscv> for Stages {
+    type Outcome = Result<Outcome, EntryFailed>;
+    type Exit = Result<Trap, EntryFailed>;
+
+    #[inline(always)]
+    fn ready(
+        &mut self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        preempt: &PreemptOff,
+        mode: &GuestMode<'_>,
+    ) -> ControlFlow<Self::Outcome> {
+        vcpu.shared().interrupts.flush(preempt);
+        // From here on, whoever wants this vCPU sends an IPI, which makes the guest exit. Only the
+        // first kick sends one: if it has already arrived, later kicks stay silent, so do not
+        // enter.
+        if vcpu.vm().backend().vmid.current() != Some(self.vmid)
+            || vcpu.was_kicked()
+            || vcpu.request_pending()
+            || work_pending()
+        {
+            return ControlFlow::Break(Ok(Outcome::NotEntered));
+        }
+        vector::enter(vcpu, mode.irq());
+        trace::entry(vcpu);
+        ControlFlow::Continue(())
+    }
+
+    #[inline(always)]
+    fn run(&mut self, vcpu: &LoadedVcpu<'_, Riscv>, mode: &GuestMode<'_>) -> Self::Exit {
+        stay(vcpu, mode)
+    }
+
+    #[inline(always)]
+    fn exited(
+        &mut self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        preempt: &PreemptOff,
+        mode: &GuestMode<'_>,
+        exit: Self::Exit,
+    ) -> ControlFlow<Self::Outcome> {
+        let trap = match exit {
+            Ok(trap) => trap,
+            Err(e) => return ControlFlow::Break(Err(e)),
+        };
+        match dispatch::irqs_off(vcpu, preempt, mode.irq(), &trap) {
+            Some(Next::Enter) => ControlFlow::Continue(()),
+            Some(Next::Return) => ControlFlow::Break(Ok(Outcome::Return)),
+            None => ControlFlow::Break(Ok(Outcome::Trapped(trap))),
         }
     }
 }

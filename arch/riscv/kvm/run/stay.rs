@@ -27,15 +27,13 @@ use crate::{
     },
     Riscv, //
 };
-use kernel::{
-    interrupt::LocalInterruptDisabled,
-    kvm::{
-        context::{
-            guest_state_enter,
-            guest_state_exit, //
-        },
-        LoadedVcpu, //
+use kernel::kvm::{
+    guest_mode::{
+        guest_state_enter,
+        guest_state_exit, //
     },
+    GuestMode,
+    LoadedVcpu, //
 };
 
 /// Runs the guest until it traps for something that is not handled inside the world switch.
@@ -46,8 +44,9 @@ use kernel::{
 #[inline(never)]
 pub(crate) fn stay(
     vcpu: &LoadedVcpu<'_, Riscv>,
-    irq: &LocalInterruptDisabled,
+    mode: &GuestMode<'_>,
 ) -> Result<Trap, EntryFailed> {
+    let irq = mode.irq();
     let regs = Regs::of(vcpu);
     let guest_csrs = &vcpu.local().user_csrs;
 
@@ -55,12 +54,12 @@ pub(crate) fn stay(
     let host_csrs = user_csrs::swap(guest_csrs.get());
     // SAFETY: Everything up to the counterpart is in `.noinstr.text`, or inlined into it, and does
     // without RCU.
-    unsafe { guest_state_enter(irq) };
+    unsafe { guest_state_enter(mode) };
 
     let (result, scause, stval) = loop {
-        // SAFETY: The vCPU is loaded, and `enter()` has prepared the hart. The kernel knows of the
-        // stay. `prepare()` has succeeded above, and what is handled in the switch writes to shared
-        // memory only where SYNC_SRET synchronizes it.
+        // SAFETY: The vCPU is loaded, and in guest mode, for which the hart has been prepared. The
+        // kernel knows of the stay. `prepare()` has succeeded above, and what is handled in the
+        // switch writes to shared memory only where SYNC_SRET synchronizes it.
         let result = unsafe { world_switch::switch(regs, irq) };
         // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.
         let (scause, stval) = unsafe {
@@ -75,7 +74,7 @@ pub(crate) fn stay(
     };
 
     // SAFETY: The counterpart is above.
-    unsafe { guest_state_exit(irq, is_interrupt(scause)) };
+    unsafe { guest_state_exit(mode, is_interrupt(scause)) };
     guest_csrs.set(user_csrs::swap(host_csrs));
 
     result.map(|(htval, htinst)| Trap {
