@@ -259,7 +259,9 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     let csrs = Csrs::read(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     local.csrs.set(csrs);
-    guest_csr::leave_guest(preempt, timer);
+    if timer {
+        guest_csr::commit(preempt);
+    }
 }
 
 /// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot

@@ -143,11 +143,12 @@ pub(crate) fn commit_hgatp(hart: &PreemptOff) {
     }
 }
 
-/// Puts the hart in a state in which the host can do anything, after a vCPU has been taken off it.
-/// `timer` says that the guest's timer has been switched off.
+/// Makes the CSRs that were written take effect on the hart, which is about to run the host alone.
 #[inline]
-pub(crate) fn leave_guest(hart: &PreemptOff, timer: bool) {
+pub(crate) fn commit(hart: &PreemptOff) {
     if nacl::sync_csr() {
-        nacl::this_hart_preempt(hart).leave_guest(timer);
+        if let Err(e) = nacl::this_hart_preempt(hart).sync_csrs() {
+            nacl::warn_once(e);
+        }
     }
 }

@@ -127,9 +127,6 @@ pub(crate) struct SharedMemory {
     hgatp: Atomic<u64>,
     /// The HSTATUS that the host runs with. Only KVM changes the register.
     host_hstatus: Atomic<u64>,
-    /// Whether the host's HSTATUS is in the CSR space alone, while the hart still has the value
-    /// that the trap out of the guest has left.
-    host_hstatus_due: Atomic<bool>,
 }
 
 percpu_static! {
@@ -142,7 +139,6 @@ percpu_static! {
         undone: Atomic::new(false),
         hgatp: Atomic::new(0),
         host_hstatus: Atomic::new(0),
-        host_hstatus_due: Atomic::new(false),
     };
 }
 
@@ -291,7 +287,6 @@ impl SharedMemory {
             // SAFETY: Writes CSRs with values that the kernel means to be there.
             unsafe { firmware::call(nacl::EID, NaclFn::SyncCsr as u64, [SYNC_ALL, 0, 0]) }?;
             self.csr_dirty.write_once(false);
-            self.host_hstatus_due.write_once(false);
         }
         Ok(())
     }
@@ -334,41 +329,6 @@ impl SharedMemory {
     #[inline(always)]
     fn is_pending(&self, slot: HfenceSlot) -> bool {
         self.read_word(slot.config()) & HFENCE_PENDING != 0
-    }
-
-    /// After a trap out of the guest: puts the host's HSTATUS in the CSR space, and leaves the hart
-    /// with HSTATUS.SPV set.
-    ///
-    /// [`leave_guest`](Self::leave_guest) must come before the host executes an SRET that does not
-    /// end a trap, since that SRET would enter the guest.
-    #[inline(always)]
-    pub(crate) fn defer_host_hstatus(&self) {
-        self.write_csr::<{ csr::HSTATUS }>(self.host_hstatus());
-        self.host_hstatus_due.write_once(true);
-    }
-
-    /// Returns the host's HSTATUS. The caller writes it to the hart, so nothing is
-    /// [deferred](Self::defer_host_hstatus) any more.
-    #[inline(always)]
-    pub(crate) fn host_hstatus_to_write(&self) -> u64 {
-        self.host_hstatus_due.write_once(false);
-        self.host_hstatus()
-    }
-
-    /// Before this hart does anything but run the guest: puts the host's HSTATUS back on the hart;
-    /// with `timer`, also flushes the guest's timer, so that the hart can sleep.
-    #[inline]
-    pub(crate) fn leave_guest(&self, timer: bool) {
-        if timer {
-            if let Err(e) = self.sync_csrs() {
-                warn_once(e);
-            }
-        }
-        if self.host_hstatus_due.read_once() {
-            self.host_hstatus_due.write_once(false);
-            // SAFETY: This is the host's HSTATUS.
-            unsafe { csr::write::<{ csr::HSTATUS }>(self.host_hstatus()) };
-        }
     }
 
     /// Queues a fence. Returns `false` if it cannot be queued; then the caller executes it.
@@ -417,7 +377,6 @@ impl SharedMemory {
         self.csr_dirty.write_once(false);
         self.queued.write_once(0);
         self.undone.write_once(false);
-        self.host_hstatus_due.write_once(false);
     }
 }
 

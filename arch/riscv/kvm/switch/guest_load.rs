@@ -76,7 +76,7 @@ pub(crate) fn load(
     let value = unsafe {
         let mut host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
         if nacl::available() {
-            host = nacl::this_hart(irq).host_hstatus_to_write();
+            host = nacl::this_hart(irq).host_hstatus();
         }
         let value = from.execute(&mut trap);
         csr::write::<{ csr::HSTATUS }>(host);

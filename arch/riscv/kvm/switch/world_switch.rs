@@ -8,15 +8,15 @@
 //! | platform | before entry | after exit |
 //! | --- | --- | --- |
 //! | NACL sync_sret + autoswap_csr | guest's value to the swap area | guest's value from there |
-//! | NACL sync_sret + sync_csr | guest's value to the CSR space | guest's back, host's deferred |
+//! | NACL sync_sret + sync_csr | guest's value to the CSR space | guest's from there, `csrw` |
 //! | NACL sync_sret alone | `csrw` | `csrrw` |
 //! | no NACL, or no sync_sret | `csrrw` | `csrrw` |
 //!
-//! A trap out of the guest leaves HSTATUS.SPV set on the hart, and nothing flushes shared memory
-//! before the host's next SRET, which would enter the guest. So where the host's value is in the
-//! CSR space alone, it is written to the hart when the vCPU is put, which comes before each return
-//! to user space and each switch of threads ([`SharedMemory::leave_guest`]). Exits that are handled
-//! in the kernel do not access the CSR at all.
+//! A trap out of the guest leaves HSTATUS.SPV set on the hart. A trap of the host would clear the
+//! bit, so the host's value could wait in the CSR space until the vCPU is put. But some hypervisors
+//! that offer NACL leave SPV standing when they deliver an interrupt to the host, whose return from
+//! the interrupt then enters the guest. So the host's value is written to the hart before interrupts
+//! are enabled, which costs one access on this one platform.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
 //!
@@ -147,7 +147,8 @@ fn switch_by_nacl(regs: Regs<'_>, irq: &LocalInterruptDisabled) -> Result<(u64, 
         shmem.end_autoswap()
     } else if nacl::sync_csr() {
         let guest = shmem.read_csr::<{ csr::HSTATUS }>();
-        shmem.defer_host_hstatus();
+        // SAFETY: This is the host's HSTATUS.
+        unsafe { csr::write::<{ csr::HSTATUS }>(shmem.host_hstatus()) };
         guest
     } else {
         // SAFETY: As in `switch_by_sret()`.

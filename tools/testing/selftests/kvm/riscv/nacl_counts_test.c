@@ -49,11 +49,17 @@ static struct counts cost(struct kvm_vcpu *vcpu, void *guest)
 	return counts_less(many, few);
 }
 
-/* Accesses to CSRs that an exit cannot do without: HSTATUS, there and back. */
+/*
+ * Accesses to CSRs that an exit cannot do without: HSTATUS, there and back. The
+ * guest's is in shared memory with sync_csr, and both are with autoswap_csr.
+ */
 static u64 csrs_of_exit(u64 features)
 {
-	return features & NACL_SYNC_SRET &&
-	       features & (NACL_SYNC_CSR | NACL_AUTOSWAP_CSR) ? 0 : 2;
+	if (!(features & NACL_SYNC_SRET))
+		return 2;
+	if (features & NACL_AUTOSWAP_CSR)
+		return 0;
+	return features & NACL_SYNC_CSR ? 1 : 2;
 }
 
 static void check_switches(u64 features, struct counts *c)
@@ -98,11 +104,7 @@ TEST_F(nacl, exit_to_user)
 	if (self->features & NACL_SYNC_SRET)
 		TEST_ASSERT_EQ(c.sync_srets, EXITS);
 	if (self->features & NACL_SYNC_CSR) {
-		/* Written to shared memory only, and due before the host's SRET. */
-		bool due = self->features & NACL_SYNC_SRET &&
-			   !(self->features & NACL_AUTOSWAP_CSR);
-
-		TEST_ASSERT_EQ(c.csrs, (csrs_of_exit(self->features) + due) * EXITS);
+		TEST_ASSERT_EQ(c.csrs, csrs_of_exit(self->features) * EXITS);
 		TEST_ASSERT_EQ(c.sync_csrs,
 			       self->features & NACL_SYNC_SRET ? 0 : EXITS);
 	} else {
@@ -234,12 +236,8 @@ TEST_F(nacl, entries)
 		TEST_ASSERT_EQ(c.hfences, 0);
 	else
 		TEST_ASSERT_EQ(c.queued, 0);
-	if (self->features & NACL_SYNC_CSR && self->features & NACL_SYNC_SRET) {
-		/* HSTATUS, when the vCPU is put: each run ends in user space. */
-		u64 most = self->features & NACL_AUTOSWAP_CSR ? 0 : 2 * RUNS;
-
-		TEST_ASSERT(c.csrs <= most, "%lu accesses to CSRs", c.csrs);
-	}
+	if (self->features & NACL_SYNC_CSR && self->features & NACL_SYNC_SRET)
+		TEST_ASSERT_EQ(c.csrs, csrs_of_exit(self->features) * c.exits);
 }
 
 TEST_HARNESS_MAIN
