@@ -255,11 +255,17 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
         regs.set_sstatus(regs.sstatus().with_fs(ExtState::Clean));
     }
     vector::put(vcpu, preempt);
-    let timer = shared.timer.put(preempt);
     let csrs = Csrs::read(preempt);
-    shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     local.csrs.set(csrs);
-    if timer {
+    shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
+    // `hvip` and `vsie` are parts of `mip` and `mie`, so that an interrupt which is pending and
+    // enabled there ends every WFI of the host on this hart.
+    let awake = csr::vsip_to_hvip(csrs.vsie) & csrs.hvip != 0;
+    if awake {
+        guest_csr::write::<{ csr::VSIE }>(preempt, 0);
+        local.csrs_changed.set(true);
+    }
+    if shared.timer.put(preempt) || awake {
         guest_csr::commit(preempt);
     }
 }
