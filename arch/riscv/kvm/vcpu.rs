@@ -230,13 +230,12 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
     if !stayed || !state::owns_csrs(preempt, vcpu) || local.csrs_changed.get() {
         state::set_csr_owner(preempt, vcpu);
         local.csrs_changed.set(false);
+        local.activation.end(preempt);
         local.config.get().load(preempt);
         local.csrs.get().load(preempt);
         if features::ssaia() {
             clear_aia(preempt);
         }
-        // `activate::prepare()` writes `hgatp`, because the VM may have no VMID before the entry.
-        local.activation.forget_hgatp();
     }
     shared.timer.load(preempt, &vm.time);
     local.activation.loaded(&vm.tlb_owners, cpu, vcpu.index());
@@ -257,6 +256,7 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     vector::put(vcpu, preempt);
     let csrs = Csrs::read(preempt);
     local.csrs.set(csrs);
+    local.activation.put(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     // `hvip` and `vsie` are parts of `mip` and `mie`, so that an interrupt which is pending and
     // enabled there ends every WFI of the host on this hart.

@@ -18,7 +18,11 @@
 //! [`TlbOwners`]: crate::mmu::tlb::TlbOwners
 
 use crate::{
-    hart::fence,
+    hart::{
+        csr,
+        fence,
+        guest_csr, //
+    },
     mmu::{
         fence_queue::{
             Fence,
@@ -53,9 +57,18 @@ use kernel::{
 };
 
 /// How far the hart that a vCPU is loaded on translates for it.
+///
+/// `vsatp` and `hgatp` act while the host runs, too, by what the hart does speculatively. The page
+/// tables of one guest must not be walked by the translations of another, because what is found
+/// there would be cached under the other's VMID. So `vsatp` is zero whenever `hgatp`, or what
+/// `henvcfg` says about VS-stage translation, changes (privileged specification,
+/// "Memory-Management Fences" of the H extension).
 pub(crate) struct Activation {
-    /// The VMID in `hgatp`, [`Vmid::NONE`] if unknown.
+    /// The VMID in `hgatp`. With [`Vmid::NONE`], the hart does not translate for the vCPU, and
+    /// `vsatp` is zero there.
     hgatp: Cell<Vmid>,
+    /// The guest's `satp` while it is not on the hart.
+    vsatp: Cell<u64>,
     /// The VMID that `stale` speaks of: that of the last entry.
     fenced: Cell<Vmid>,
     /// What the hart's TLB may hold that the vCPU must not use.
@@ -69,6 +82,7 @@ impl Activation {
     pub(crate) fn new() -> Self {
         Self {
             hgatp: Cell::new(Vmid::NONE),
+            vsatp: Cell::new(0),
             fenced: Cell::new(Vmid::NONE),
             stale: Cell::new(Stale::Everything),
             tlb_on: Cell::new(None),
@@ -82,14 +96,37 @@ impl Activation {
             .set(owners.stale_on(cpu, vcpu, self.tlb_on.get()));
     }
 
-    /// Notes that `hgatp` of the hart may be that of another VM.
+    /// Ends what the hart translates. This comes before the guest's other CSRs are written, of which
+    /// some change how `vsatp` acts.
     #[inline]
-    pub(crate) fn forget_hgatp(&self) {
+    pub(crate) fn end(&self, preempt: &PreemptOff) {
+        guest_csr::write::<{ csr::VSATP }>(preempt, 0);
+        // `prepare()` writes both registers, because the VM may have no VMID before the entry.
         self.hgatp.set(Vmid::NONE);
     }
 
-    /// Makes the next entry fence everything, whatever hart it is on.
+    /// Keeps `vsatp` of a vCPU that is taken off the hart.
+    #[inline]
+    pub(crate) fn put(&self, preempt: &PreemptOff) {
+        if self.hgatp.get() != Vmid::NONE {
+            self.vsatp.set(guest_csr::read::<{ csr::VSATP }>(preempt));
+        }
+    }
+
+    /// Returns the `satp` of a guest whose vCPU is not loaded.
+    pub(crate) fn satp(&self) -> u64 {
+        self.vsatp.get()
+    }
+
+    /// Sets the `satp` of a guest whose vCPU is not loaded, and whose CSRs are then loaded anew.
+    pub(crate) fn set_satp(&self, satp: u64) {
+        self.vsatp.set(satp);
+    }
+
+    /// Resets the state of a vCPU that is not loaded. The next entry fences everything, whatever
+    /// hart it is on.
     pub(crate) fn reset(&self) {
+        self.vsatp.set(0);
         self.tlb_on.set(None);
         self.stale.set(Stale::Everything);
     }
@@ -112,8 +149,13 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
     let local = &vcpu.local().activation;
     let mut vmid = vm.vmid.last(preempt);
     if local.hgatp.get() != vmid {
+        if local.hgatp.get() != Vmid::NONE {
+            local.put(preempt);
+            guest_csr::write::<{ csr::VSATP }>(preempt, 0);
+        }
         // Another vCPU may have changed the VMID meanwhile.
         vmid = Tree::load_hgatp(vcpu.vm(), preempt);
+        guest_csr::write::<{ csr::VSATP }>(preempt, local.vsatp.get());
         local.hgatp.set(vmid);
         // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence
         // everything.

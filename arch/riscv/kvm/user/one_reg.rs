@@ -323,7 +323,7 @@ fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
             set_csrs(vcpu, csrs);
             hvip_to_vsip(csrs.hvip)
         }
-        GeneralCsr::Satp => csrs.vsatp,
+        GeneralCsr::Satp => local.activation.satp(),
         GeneralCsr::Scounteren => local.user_csrs.get().scounteren,
         GeneralCsr::Senvcfg => local.user_csrs.get().senvcfg,
     }
@@ -345,7 +345,7 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
             vcpu.shared().interrupts.forget_changes();
             csrs.hvip = vsip_to_hvip(value);
         }
-        GeneralCsr::Satp => csrs.vsatp = value,
+        GeneralCsr::Satp => local.activation.set_satp(value),
         GeneralCsr::Scounteren => env.scounteren = value,
         GeneralCsr::Senvcfg => env.senvcfg = value,
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's CSRs, which move with the vCPU from hart to hart.
+//! The guest's CSRs, which move with the vCPU from hart to hart. `vsatp` is not among them: it goes
+//! with `hgatp`, in [`Activation`](crate::mmu::activate::Activation).
 
 use crate::hart::{
     csr,
@@ -19,7 +20,6 @@ pub(crate) struct Csrs {
     pub(crate) vscause: u64,
     pub(crate) vstval: u64,
     pub(crate) hvip: u64,
-    pub(crate) vsatp: u64,
 }
 
 impl Csrs {
@@ -34,7 +34,6 @@ impl Csrs {
         guest_csr::write::<{ csr::VSCAUSE }>(hart, self.vscause);
         guest_csr::write::<{ csr::VSTVAL }>(hart, self.vstval);
         guest_csr::write::<{ csr::HVIP }>(hart, self.hvip);
-        guest_csr::write::<{ csr::VSATP }>(hart, self.vsatp);
     }
 
     /// Reads the CSRs from this hart.
@@ -49,7 +48,6 @@ impl Csrs {
             vscause: guest_csr::read::<{ csr::VSCAUSE }>(hart),
             vstval: guest_csr::read::<{ csr::VSTVAL }>(hart),
             hvip: guest_csr::read::<{ csr::HVIP }>(hart),
-            vsatp: guest_csr::read::<{ csr::VSATP }>(hart),
         }
     }
 }
