@@ -10,3 +10,4 @@ pub mod nacl;
 pub mod one_reg;
 pub mod pte;
 pub mod sbi;
+pub mod warl;

@@ -278,6 +278,7 @@ impl kernel::Module for KvmRiscv {
         let mode = mode.ok_or(ENODEV)?;
         let vmid_bits = vmid_bits.min(module_parameters::vmid_bits.value());
         vm::MAX_MODE.populate(mode);
+        vm::SATP_SUPPORT.populate(hart::virtualization::probe_vsatp(&PreemptOff::new()));
         mmu::vmid::init(vmid_bits, nr_cpu_ids());
 
         pr_info!("[rust]: hypervisor extension available\n");

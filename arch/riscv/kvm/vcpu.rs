@@ -133,7 +133,7 @@ impl Local {
             has_run: Cell::new(false),
             completion: Cell::new(Completion::None),
             cache: RefCell::new(MemoryCache::new()),
-            csrs: Cell::new(Csrs::default()),
+            csrs: Cell::new(Csrs::RESET),
             user_csrs: Cell::new(UserCsrs::RESET),
             config: Cell::new(GuestConfig::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
@@ -209,7 +209,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     reset_units(vcpu);
     vector::reset(vcpu);
 
-    local.csrs.set(Csrs::default());
+    local.csrs.set(Csrs::RESET);
     local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
     local.completion.set(Completion::None);

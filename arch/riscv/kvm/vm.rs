@@ -3,7 +3,10 @@
 //! The state of a VM.
 
 use crate::{
-    abi::pte::Mode,
+    abi::{
+        pte::Mode,
+        warl::SatpSupport, //
+    },
     mmu::{
         table::Tree,
         tlb::TlbOwners,
@@ -21,6 +24,9 @@ use kernel::{
 
 /// The widest G-stage translation scheme of the host's harts.
 pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
+
+/// What `vsatp` of the host's harts supports.
+pub(crate) static SATP_SUPPORT: SetOnce<SatpSupport> = SetOnce::new();
 
 /// The state of a VM.
 pub(crate) struct VmState {

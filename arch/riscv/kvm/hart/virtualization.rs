@@ -3,7 +3,13 @@
 //! Switching virtualization on and off, hart by hart.
 
 use crate::{
-    abi::pte::Mode,
+    abi::{
+        pte::Mode,
+        warl::{
+            satp,
+            SatpSupport, //
+        },
+    },
     hart::{
         csr::{
             self,
@@ -136,4 +142,33 @@ pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<Mode>, u32) {
     // Drop what the hart may have cached of these translations, which belong to no guest.
     fence::hfence_gvma_all();
     (mode, vmid_bits)
+}
+
+/// Returns what `vsatp` of this hart supports.
+pub(crate) fn probe_vsatp(_: &PreemptOff) -> SatpSupport {
+    let try_vsatp = |vsatp: u64| {
+        // SAFETY: No guest runs, and without one `vsatp` has no effect.
+        unsafe {
+            csr::write::<{ csr::VSATP }>(vsatp);
+            csr::read::<{ csr::VSATP }>()
+        }
+    };
+    let mut support = SatpSupport {
+        modes: 0,
+        asid_bits: 0,
+    };
+    for mode in satp::SV39..=satp::SV57 {
+        let wanted = mode << satp::MODE_SHIFT;
+        let asids = wanted | ((1 << satp::ASID_BITS_MAX) - 1) << satp::ASID_SHIFT;
+        // A write of a mode that the hart does not have may leave the register as it is.
+        try_vsatp(0);
+        let got = try_vsatp(asids);
+        if got >> satp::MODE_SHIFT == mode {
+            support.modes |= 1 << mode;
+            let asid = (got & !wanted) >> satp::ASID_SHIFT;
+            support.asid_bits = 64 - asid.leading_zeros();
+        }
+    }
+    try_vsatp(0);
+    support
 }

@@ -5,29 +5,32 @@
 //! The vCPU is not loaded during these ioctls, so the guest's state is in memory.
 
 use crate::{
-    abi::one_reg::{
-        ConfigReg,
-        CoreReg,
-        CsrReg,
-        ExtReg,
-        FpReg,
-        GeneralCsr,
-        IdError,
-        IsaExtId,
-        Numbered,
-        Reg,
-        RegNum,
-        RegType,
-        SbiExtId,
-        Size,
-        SmstateenCsr,
-        TimerReg,
-        VectorCsr,
-        VectorReg,
-        MODE_S,
-        MODE_U,
-        TIMER_OFF,
-        TIMER_ON, //
+    abi::{
+        one_reg::{
+            ConfigReg,
+            CoreReg,
+            CsrReg,
+            ExtReg,
+            FpReg,
+            GeneralCsr,
+            IdError,
+            IsaExtId,
+            Numbered,
+            Reg,
+            RegNum,
+            RegType,
+            SbiExtId,
+            Size,
+            SmstateenCsr,
+            TimerReg,
+            VectorCsr,
+            VectorReg,
+            MODE_S,
+            MODE_U,
+            TIMER_OFF,
+            TIMER_ON, //
+        },
+        warl, //
     },
     hart::{
         csr::{
@@ -48,6 +51,7 @@ use crate::{
         sbi_ext,
         timer, //
     },
+    vm::SATP_SUPPORT,
     Riscv, //
 };
 use kernel::{
@@ -229,7 +233,8 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
         Reg::Csr(CsrReg::General(csr)) => write_csr(vcpu, csr, value),
         Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => {
             let mut env = local.user_csrs.get();
-            env.sstateen0 = value;
+            let hstateen0 = local.config.get().hstateen0.into_raw();
+            env.sstateen0 = warl::sstateen0(value, hstateen0);
             local.user_csrs.set(env);
         }
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
@@ -329,25 +334,33 @@ fn read_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr) -> u64 {
     }
 }
 
+/// Sets a CSR of the guest to the legal value that a write of `value` by the guest would leave.
 fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     let local = vcpu.local();
     let mut csrs = local.csrs.get();
     let mut env = local.user_csrs.get();
     match csr {
-        GeneralCsr::Sstatus => csrs.vsstatus = value,
-        GeneralCsr::Sie => csrs.vsie = value,
-        GeneralCsr::Stvec => csrs.vstvec = value,
+        GeneralCsr::Sstatus => csrs.vsstatus = warl::sstatus(value),
+        GeneralCsr::Sie => csrs.vsie = warl::sie(value),
+        GeneralCsr::Stvec => csrs.vstvec = warl::stvec(csrs.vstvec, value),
         GeneralCsr::Sscratch => csrs.vsscratch = value,
-        GeneralCsr::Sepc => csrs.vsepc = value,
-        GeneralCsr::Scause => csrs.vscause = value,
+        GeneralCsr::Sepc => csrs.vsepc = warl::sepc(value),
+        GeneralCsr::Scause => csrs.vscause = warl::scause(value),
         GeneralCsr::Stval => csrs.vstval = value,
         GeneralCsr::Sip => {
             vcpu.shared().interrupts.forget_changes();
             csrs.hvip = vsip_to_hvip(value);
         }
-        GeneralCsr::Satp => local.activation.set_satp(value),
-        GeneralCsr::Scounteren => env.scounteren = value,
-        GeneralCsr::Senvcfg => env.senvcfg = value,
+        GeneralCsr::Satp => {
+            let activation = &local.activation;
+            if let Some(support) = SATP_SUPPORT.as_ref() {
+                activation.set_satp(warl::satp(activation.satp(), value, *support));
+            }
+        }
+        GeneralCsr::Scounteren => env.scounteren = warl::scounteren(value),
+        GeneralCsr::Senvcfg => {
+            env.senvcfg = warl::senvcfg(value, local.isa.get().senvcfg_extensions());
+        }
     }
     local.user_csrs.set(env);
     set_csrs(vcpu, csrs);

@@ -3,14 +3,17 @@
 //! The guest's CSRs, which move with the vCPU from hart to hart. `vsatp` is not among them: it goes
 //! with `hgatp`, in [`Activation`](crate::mmu::activate::Activation).
 
-use crate::hart::{
-    csr,
-    guest_csr, //
+use crate::{
+    abi::warl,
+    hart::{
+        csr,
+        guest_csr, //
+    }, //
 };
 use kernel::kvm::PreemptOff;
 
 /// The values of the guest's CSRs, in the order of `struct kvm_riscv_csr`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Csrs {
     pub(crate) vsstatus: u64,
     pub(crate) vsie: u64,
@@ -23,11 +26,26 @@ pub(crate) struct Csrs {
 }
 
 impl Csrs {
+    /// The values after a reset.
+    pub(crate) const RESET: Self = Self {
+        vsstatus: warl::sstatus(0),
+        vsie: 0,
+        vstvec: 0,
+        vsscratch: 0,
+        vsepc: 0,
+        vscause: 0,
+        vstval: 0,
+        hvip: 0,
+    };
+
     /// Writes the CSRs to this hart.
     #[inline]
     pub(crate) fn load(&self, hart: &PreemptOff) {
         guest_csr::write::<{ csr::VSSTATUS }>(hart, self.vsstatus);
         guest_csr::write::<{ csr::VSIE }>(hart, self.vsie);
+        // A hart that cannot hold the base may keep what it has, which must not be the base of
+        // another guest.
+        guest_csr::write::<{ csr::VSTVEC }>(hart, 0);
         guest_csr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
         guest_csr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
         guest_csr::write::<{ csr::VSEPC }>(hart, self.vsepc);

@@ -4,9 +4,12 @@
 //! may enable or disable.
 
 use crate::{
-    abi::one_reg::{
-        IsaExtId,
-        Numbered, //
+    abi::{
+        one_reg::{
+            IsaExtId,
+            Numbered, //
+        },
+        warl::SenvcfgExtensions, //
     },
     hart::{
         csr::{
@@ -106,6 +109,15 @@ impl IsaSet {
             .with_stce(self.has(IsaExtId::Sstc))
             // With both, software updates A and D, as Svade says.
             .with_adue(self.has(IsaExtId::Svadu) && !self.has(IsaExtId::Svade))
+    }
+
+    /// Returns the extensions that have fields in `senvcfg`.
+    pub(crate) fn senvcfg_extensions(self) -> SenvcfgExtensions {
+        SenvcfgExtensions {
+            zicbom: self.has(IsaExtId::Zicbom),
+            zicboz: self.has(IsaExtId::Zicboz),
+            ssnpm: self.has(IsaExtId::Ssnpm),
+        }
     }
 
     /// Returns the `hstateen0` for these extensions. The guest gets no access to the AIA.

@@ -18,6 +18,7 @@ pub mod abi {
     pub mod one_reg;
     pub mod pte;
     pub mod sbi;
+    pub mod warl;
 }
 
 /// The guest's memory.
