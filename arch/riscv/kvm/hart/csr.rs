@@ -47,6 +47,8 @@ pub(crate) const HSTATUS: u16 = 0x600;
 pub(crate) const HEDELEG: u16 = 0x602;
 /// `hideleg`.
 pub(crate) const HIDELEG: u16 = 0x603;
+/// `hie`.
+pub(crate) const HIE: u16 = 0x604;
 /// `htimedelta`.
 pub(crate) const HTIMEDELTA: u16 = 0x605;
 /// `hcounteren`.

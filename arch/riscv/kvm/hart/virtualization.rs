@@ -81,29 +81,32 @@ fn forget_guests(preempt: &PreemptOff) {
 }
 
 /// Sets the H CSRs to a known state, by the CSR instructions, because speed does not matter here.
+///
+/// Whoever had the hart before, such as a kernel that has crashed, may have left anything in them.
 fn init_csrs() {
+    clear_csrs();
+    // SAFETY: No guest runs. All counters but `time` trap.
+    unsafe {
+        csr::write::<{ csr::HCOUNTEREN }>(HCOUNTEREN_TM);
+        csr::write::<{ csr::VSATP }>(0);
+        csr::write::<{ csr::HGATP }>(0);
+    }
     // A new generation of VMIDs may have begun while this hart was offline.
     fence::hfence_gvma_all();
-    // SAFETY: No guest runs. Nothing is delegated, and all counters but `time` trap.
-    unsafe {
-        csr::write::<{ csr::HEDELEG }>(0);
-        csr::write::<{ csr::HIDELEG }>(0);
-        csr::write::<{ csr::HCOUNTEREN }>(HCOUNTEREN_TM);
-        csr::write::<{ csr::HVIP }>(0);
-    }
 }
 
 /// Clears the CSRs of a guest.
 ///
-/// With `hideleg` zero, an interrupt that `hvip` makes pending and `vsie` enables would interrupt
-/// the host, which does not know it. So both are cleared first.
+/// With `hideleg` zero, an interrupt that `hvip` makes pending and `hie` enables would interrupt the
+/// host, which does not know it. So both are cleared first. `vsie` is another view of `hie`, as far
+/// as `hideleg` delegates.
 ///
 /// `hgatp` stays: when the host reboots, this runs in an interrupt, maybe in the middle of a stay
 /// in a guest, and the guest must not go on in host-physical memory.
 fn clear_csrs() {
     // SAFETY: Nothing is delegated any more, so a guest that goes on traps to the host.
     unsafe {
-        csr::write::<{ csr::VSIE }>(0);
+        csr::write::<{ csr::HIE }>(0);
         csr::write::<{ csr::HVIP }>(0);
         csr::write::<{ csr::HEDELEG }>(0);
         csr::write::<{ csr::HIDELEG }>(0);
