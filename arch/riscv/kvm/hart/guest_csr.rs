@@ -22,6 +22,7 @@ use kernel::{
         LoadedVcpu,
         PreemptOff, //
     },
+    num::Bounded, //
 };
 
 /// Permission to access the guest CSRs of this hart: preemption is disabled, or a vCPU is loaded,
@@ -125,6 +126,27 @@ pub(crate) unsafe fn write_hgatp(hart: &impl GuestCsrAccess, hgatp: Hgatp) {
     unsafe { write_any::<{ csr::HGATP }>(hart, hgatp.into_raw()) };
     if nacl::sync_csr() {
         hart.with_shmem(|shmem| shmem.remember_hgatp(hgatp));
+    }
+}
+
+/// Makes this hart translate for nobody if `hgatp` names the root table at frame `root`. No vCPU
+/// that the root belongs to is loaded any more.
+///
+/// With sync_csr, the register is the hypervisor's below, which walks the table for a guest that
+/// runs and for nothing else. Then nothing is done: this is an interrupt, which may have come while
+/// the hart writes to shared memory.
+pub(crate) fn forget_root(_: &LocalInterruptDisabled, root: Bounded<u64, 44>) {
+    if nacl::sync_csr() {
+        return;
+    }
+    // SAFETY: The hart has the H extension. With `vsatp` zero first, nothing is walked without the
+    // second stage. Whoever enters a guest next writes both, because no vCPU is left whose registers
+    // the hart has.
+    unsafe {
+        if Hgatp::from_raw(csr::read::<{ csr::HGATP }>()).ppn() == root {
+            csr::write::<{ csr::VSATP }>(0);
+            csr::write::<{ csr::HGATP }>(0);
+        }
     }
 }
 

@@ -4,27 +4,33 @@
 
 use kernel::{
     bindings,
+    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 
-/// Runs `f` on all online harts, in interrupt context, and waits until it has returned on each.
-pub(crate) fn on_each(f: fn()) {
+/// Runs `f` on all online harts, in interrupt context, and waits until it has returned on each. May
+/// not be called with interrupts disabled.
+pub(crate) fn on_each<F: Fn(&LocalInterruptDisabled) + Sync>(f: F) {
     /// # Safety
     ///
-    /// `info` must point to a `fn()`.
-    unsafe extern "C" fn call(info: *mut c_void) {
+    /// `info` must point to an `F`. Interrupts must be disabled.
+    unsafe extern "C" fn call<F: Fn(&LocalInterruptDisabled)>(info: *mut c_void) {
         // SAFETY: By the requirement.
-        let f = unsafe { *info.cast::<fn()>() };
-        f();
+        let (f, irq) = unsafe {
+            (
+                &*info.cast::<F>(),
+                LocalInterruptDisabled::assume_disabled(),
+            )
+        };
+        f(irq);
     }
 
-    let mut f = f;
-    // SAFETY: `f` outlives the call, which waits.
+    // SAFETY: `f` outlives the call, which waits. Functions are called with interrupts disabled.
     unsafe {
         bindings::on_each_cpu_cond_mask(
             None,
-            Some(call),
-            (&raw mut f).cast(),
+            Some(call::<F>),
+            (&raw const f).cast_mut().cast(),
             true,
             &raw const bindings::__cpu_online_mask,
         )

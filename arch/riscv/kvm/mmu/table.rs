@@ -20,7 +20,8 @@ use crate::{
     },
     hart::{
         csr::Hgatp,
-        guest_csr, //
+        guest_csr,
+        smp, //
     },
     mmu::{
         fence_queue::Fence,
@@ -49,8 +50,12 @@ use kernel::{
     num::Bounded,
     prelude::*,
     sync::atomic::{
-        ordering::Release,
-        Atomic, //
+        ordering::{
+            Relaxed,
+            Release, //
+        },
+        Atomic,
+        AtomicFlag, //
     },
 };
 
@@ -69,8 +74,11 @@ pub(crate) type TablePage = PageTablePage<1>;
 /// host has granted; the MMU notifier removes it before the host takes the memory.
 ///
 /// The scheme changes only while the tree is empty and no vCPU uses it.
+///
+/// If a hart has the root in `hgatp`, `loaded` is set.
 pub(crate) struct Tree {
     root: PageTablePage<ROOT_PAGES>,
+    loaded: AtomicFlag,
     /// A [`Mode`], by its index in [`Mode::ALL`].
     mode: Atomic<u32>,
 }
@@ -81,6 +89,7 @@ impl Tree {
         // INVARIANT: All entries are empty.
         Ok(Self {
             root: PageTablePage::alloc()?,
+            loaded: AtomicFlag::new(false),
             mode: Atomic::new(mode as u32),
         })
     }
@@ -107,6 +116,12 @@ impl Tree {
         self.mode().root_level().levels_below()
     }
 
+    /// Returns the frame of the root.
+    #[inline]
+    fn root_ppn(&self) -> Bounded<u64, 44> {
+        Bounded::from_expr((self.root.phys() >> PAGE_SHIFT) & ((1 << 44) - 1))
+    }
+
     /// Returns the first frame beyond those that the scheme translates.
     #[inline]
     pub(crate) fn end(&self) -> Gfn {
@@ -118,21 +133,30 @@ impl Tree {
     pub(crate) fn load_hgatp(vm: &Vm<Riscv>, preempt: &PreemptOff) -> Vmid {
         let tree = &vm.backend().gstage;
         let vmid = vm.backend().vmid.last(preempt);
+        // INVARIANT: Set before the root is in `hgatp`. Most calls find it set, and leave the cache
+        // line to other harts.
+        if !tree.loaded.load(Relaxed) {
+            tree.loaded.store(true, Relaxed);
+        }
         let hgatp = Hgatp::from_raw(0)
             .with_mode(Bounded::from_expr(tree.mode().hgatp_mode() & 0xf))
             .with_vmid(Bounded::from_expr(vmid.raw() & 0x3fff))
-            .with_ppn(Bounded::from_expr(
-                (tree.root.phys() >> PAGE_SHIFT) & ((1 << 44) - 1),
-            ));
-        // SAFETY: By the invariants, the tree maps nothing but memory that the guest may access. It
-        // lives as long as the VM, and a hart walks it only for a vCPU of the VM.
+            .with_ppn(tree.root_ppn());
+        // SAFETY: By the invariants, the tree maps nothing but memory that the guest may access.
+        // `drop()` takes it from the harts before it is freed.
         unsafe { guest_csr::write_hgatp(preempt, hgatp) };
         vmid
     }
 }
 
 impl Drop for Tree {
+    /// Frees the tree, after no hart has its root in `hgatp` any more: the register acts, by what a
+    /// hart does speculatively, also while no guest runs.
     fn drop(&mut self) {
+        if self.loaded.load(Relaxed) {
+            let root = self.root_ppn();
+            smp::on_each(|irq| guest_csr::forget_root(irq, root));
+        }
         // SAFETY: Nothing is stored.
         for entry in unsafe { self.root.entries() } {
             // SAFETY: Nobody uses the tree any more, and this entry is freed with it.

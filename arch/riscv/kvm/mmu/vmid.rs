@@ -108,7 +108,7 @@ impl VmVmid {
             *next = 1;
             // vCPUs that run leave the guest for this interrupt, and get a new VMID before they
             // enter the guest again. It drops what the harts have cached under the old VMIDs.
-            smp::on_each(fence::hfence_gvma_all);
+            smp::on_each(|_| fence::hfence_gvma_all());
         }
         // Without VMIDs, all VMs share VMID 0, and a hart fences whenever it enters another VM.
         let vmid = Vmid::new(GENERATION.load(Relaxed), if count > 1 { *next } else { 0 });
