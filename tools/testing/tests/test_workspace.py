@@ -368,6 +368,40 @@ class TestJudges:
                     other + self.VECTOR_LEFT_ON):
             assert any(line in found for found in splats.find(log))
 
+    @pytest.mark.parametrize("line", ("BUG: KFENCE: use-after-free read",
+                                      "WARNING: possible deadlock",
+                                      "------------[ cut here ]------------"))
+    def test_a_known_warning_hides_nothing_within(self, line):
+        lines = self.VECTOR_LEFT_ON.splitlines(keepends=True)
+        lines.insert(2, f"[ 74.1] {line}\n")
+        if "cut here" in line:
+            lines.insert(3, "[ 74.1] WARNING: mm/slub.c:1 at kfree+0x1/0x2\n")
+        assert splats.find("".join(lines))
+
+    def test_a_known_warning_says_what_it_is(self):
+        lines = self.VECTOR_LEFT_ON.splitlines(keepends=True)
+        assert splats.find("".join([lines[0], *lines[2:]]))
+
+    FAILED_ALLOCATION = (
+        "[ 3.0] fault: page allocation failure: order:0, mode:0xcc0\n"
+        "[ 3.0] Call Trace:\n[ 3.0] [<1>] dump_backtrace+0x1/0x2\n"
+        "[ 3.0] Mem-Info:\n")
+
+    def test_a_failed_allocation_is_forgiven(self):
+        log = self.FAILED_ALLOCATION + "[ 3.1] active_anon:1\n"
+        assert splats.find(log)
+        assert not splats.find(splats.FAILED_ALLOCATION.without(log))
+
+    @pytest.mark.parametrize("line, times", (
+        ("BUG: KFENCE: use-after-free read", 1),
+        ("WARNING: possible circular locking dependency detected", 1),
+        # No complaint is as long; its end is that of another one.
+        ("[<2>] another+0x1/0x2", 40)))
+    def test_a_failed_allocation_hides_nothing_within(self, line, times):
+        log = self.FAILED_ALLOCATION.replace(
+            "[ 3.0] Mem-Info", f"[ 3.0] {line}\n" * times + "[ 3.0] Mem-Info")
+        assert splats.find(splats.FAILED_ALLOCATION.without(log))
+
     def test_the_log_names_the_backend(self):
         c = "[ 0.3] kvm [59]: hypervisor extension available\n"
         assert backend.loaded("") is None
