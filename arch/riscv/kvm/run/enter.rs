@@ -14,7 +14,10 @@
 
 use crate::{
     exits::Next,
-    hart::trap::Trap,
+    hart::{
+        state,
+        trap::Trap, //
+    },
     mmu::{
         activate,
         vmid::Vmid, //
@@ -72,7 +75,11 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
         }
         Ok(outcome) => Ok(outcome),
         Err(e) => {
-            kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
+            // A host that reboots takes the shared memory away from each hart by an IPI, which
+            // may interrupt a vCPU shortly before its entry. Then nothing is wrong.
+            if state::enabled(&preempt) {
+                kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
+            }
             Err(EIO)
         }
     }
