@@ -26,10 +26,11 @@ def skip_or_leave_out(report, slot, run):
     return only
 
 
-def run_in(host, slot, report, run, only=(), full=None):
+def run_in(host, slot, report, run, only=(), full=None, forgive=None):
     """Run it, and return its verdict and its output.
 
     `full` is whether it is run in full length; if it is not given, FULL= says it.
+    `forgive` is as in Host.judge().
     """
     if full is None:
         full = report.settings.full
@@ -40,7 +41,7 @@ def run_in(host, slot, report, run, only=(), full=None):
     result = host.run(
         report.artifacts.command(run.program, run.arguments(full) + left_out),
         FULL_TIMEOUT if full else TIMEOUT)
-    host.judge()
+    host.judge(forgive)
     excepted = [part for entry in DIFFERS if entry.program == run.program
                 for part in entry.parts]
     for part, reason in SKIPPED_PART.findall(result.output):

@@ -71,6 +71,7 @@ def debug_host(report):
         if report.settings.full:
             forget_leaks(host)
         yield host
+        host.unload_kvm()
 
 
 def forget_leaks(host):

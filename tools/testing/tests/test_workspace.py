@@ -15,7 +15,10 @@ from harness.report import Report
 from workspace import (apt, compiler_warnings, image, insertions, pins,
                        process, qemu, settings, tables, tree)
 from workspace.errors import Failure
+from workspace.settings import REPOSITORY
 
+# The words of a message at that level in the sources of the backend.
+ERROR = re.compile(r"pr_err(?:_once)?!\(\s*\"(.*?)\\n\"")
 UPSTREAM = "one\ntwo\nthree\n"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -334,6 +337,24 @@ class TestJudges:
         "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
         "rust_kernel: panicked at arch/riscv/kvm/vcpu.rs:1:1:",
         "Unable to handle kernel NULL pointer dereference",
+        "Insufficient stack space to handle exception!",
+        "Kernel BUG [#1]",
+        "BUG kmalloc-64 (Not tainted): Poison overwritten",
+        "INFO: lockdep is turned off.",
+        "INFO: trying to register non-static key.",
+        "irq 5: nobody cared (try booting with the \"irqpoll\" option)",
+        "Failed to handle interrupt (cause: 2)",
+        "debugfs: '71-4' already exists in 'kvm'",
+        "Out of memory: Killed process 71 (qemu-system-ris) total-vm:1kB",
+        "Memory cgroup out of memory: Killed process 71 (sh) total-vm:1kB",
+        "sched: RT throttling activated",
+        "EXT4-fs error (device vda): ext4_lookup:1: inode #2",
+        "Buffer I/O error on dev vda, logical block 1",
+        "virtio_blk virtio0: requests:id 7 is not a head!",
+        "unregister_netdevice: waiting for eth0 to become free",
+        "** 17 printk messages dropped **",
+        "kvm: NACL: an entry failed with SBI error -9",
+        "kvm: CPU 1: shared memory could not be disabled, it is leaked",
     ))
     def test_splats_are_found(self, line):
         log = f"[    1.0] fine\n[    2.0] {line}\n[    2.1] after\n"
@@ -344,7 +365,17 @@ class TestJudges:
             "[ 0.0] Kernel command line: root=/dev/vda panic=-1\n"
             "[ 0.1] rcu: Hierarchical SRCU implementation.\n"
             "[ 0.2] Run /init as init process\n"
-            "[ 0.3] kvm [59]: hypervisor extension available\n")
+            "[ 0.2] kfence: initialized - using 2097152 bytes\n"
+            "[ 0.3] kvm [59]: hypervisor extension available\n"
+            "[ 0.3] kvm: [rust]: using SBI nested acceleration with sync_csr\n")
+
+    def test_each_error_of_the_backend_is_found(self):
+        """Of the sources, whatever their level of an error says."""
+        said = [text for path in (REPOSITORY / "arch/riscv/kvm").rglob("*.rs")
+                for text in ERROR.findall(path.read_text(encoding="utf-8"))]
+        assert len(said) >= 7
+        for text in said:
+            assert splats.find("[ 0.3] kvm: " + text.replace("{}", "1")), text
 
     VECTOR_LEFT_ON = (
         "[ 74.1] ------------[ cut here ]------------\n"
@@ -401,6 +432,33 @@ class TestJudges:
         log = self.FAILED_ALLOCATION.replace(
             "[ 3.0] Mem-Info", f"[ 3.0] {line}\n" * times + "[ 3.0] Mem-Info")
         assert splats.find(splats.FAILED_ALLOCATION.without(log))
+
+    @pytest.mark.parametrize("bit, what", splats.TAINTS.items())
+    def test_taint_is_found(self, bit, what):
+        assert splats.find_wrong_state(f"{1 << bit}\n", "") == \
+            [f"it is tainted, {what}"]
+
+    def test_taint_of_a_known_warning_is_no_other(self):
+        every = str(sum(1 << bit for bit in splats.TAINTS))
+        assert not splats.find_wrong_state("512\n", self.VECTOR_LEFT_ON)
+        assert len(splats.find_wrong_state(every, self.VECTOR_LEFT_ON)) == 3
+        # Of a module that is out of the tree, or unsigned: of no interest.
+        assert not splats.find_wrong_state(str(1 << 12 | 1 << 13), "")
+
+    @pytest.mark.parametrize("locks, wrong", ((1, 0), (0, 1)))
+    def test_locks_that_are_not_watched_are_found(self, locks, wrong):
+        state = f"0\n debug_locks:                   {locks:11}\n"
+        assert len(splats.find_wrong_state(state, "")) == wrong
+
+    @pytest.mark.parametrize("line", (
+        "kvm [71]: VCPU exit error -95",
+        "error: kvm run failed Operation not supported",
+        "KVM internal error. Suberror: 1",
+    ))
+    def test_a_guest_that_cannot_go_on_is_found(self, line):
+        assert splats.find_exit_error(f"fine\n[ 1.0] {line}\nfine") == \
+            line.removeprefix("kvm [71]: ")
+        assert not splats.find(line)
 
     def test_the_log_names_the_backend(self):
         c = "[ 0.3] kvm [59]: hypervisor extension available\n"
