@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import backend, selftest_runs, splats, verdicts
-from harness.exceptions import Differs
+from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
 from harness.report import Report
 from workspace import (apt, compiler_warnings, image, insertions, pins,
                        process, qemu, settings, tables, tree)
@@ -530,10 +530,12 @@ class TestVerdicts:
         (0, "Random seed: 1\n", "pass"),
         (4, "1..0 # SKIP - no irqchip\n", "skip"),
         (0, "Log mode 'dirty-ring' not supported, skipping test\n", "skip"),
-        (0, "# Totals: pass:0 fail:0 xfail:0 xpass:0 skip:7 error:0\n",
-         "skip"),
-        (0, "# Totals: pass:1 fail:0 xfail:0 xpass:0 skip:6 error:0\n",
-         "pass"),
+        (0, "1..1\nok 1 a.b # SKIP none\n", "skip"),
+        (0, "1..2\nok 1 a.b # SKIP none\nok 2 a.c\n", "pass"),
+        # A program of upstream prints less than it has planned, or more.
+        (0, "1..2\nok 1 vm0\n", "pass"),
+        (0, "1..2\nok 1 a\nnot ok 2 b\n", "fail"),
+        (4, "1..2\nok 1 a\nnot ok 2 b\n", "fail"),
         (254, ASSERTION, "fail"),
         (4, f"{ASSERTION}Access denied - Exiting, skipping test\n", "fail"),
         (0, ASSERTION, "fail"),
@@ -541,6 +543,29 @@ class TestVerdicts:
     ))
     def test_programs(self, status, output, what):
         assert verdicts.judge(status, output).what == what
+
+    @pytest.mark.parametrize("status, output, what", (
+        (0, "", "fail"),
+        (0, "Random seed: 1\n", "fail"),
+        (0, "TAP version 13\n1..0\n", "fail"),
+        (0, "1..2\nok 1 a.b\n", "fail"),
+        (0, "1..1\nok 1 a.b\nok 2 a.c\n", "fail"),
+        (4, "", "fail"),
+        (0, "1..1\nok 1 a.b # SKIP none\n", "skip"),
+        (0, "1..2\nok 1 a.b # SKIP none\nok 2 a.c\n", "pass"),
+        (0, "1..1\nok 1 a.b # XFAIL not yet\n", "skip"),
+    ))
+    def test_programs_of_the_project(self, status, output, what):
+        assert verdicts.judge(status, output, ours=True).what == what
+
+    def test_cases(self):
+        found = verdicts.judge(1, "1..4\nok 1 a.b\n# a comment\nok 2 a.v.c\n"
+                               "ok 3 a.d # SKIP the C backend hangs # 1\n"
+                               "not ok 4 a.e\n", ours=True)
+        assert found.parts == {
+            "a.b": verdicts.Verdict("pass"), "a.v.c": verdicts.Verdict("pass"),
+            "a.d": verdicts.Verdict("skip", "the C backend hangs # 1"),
+            "a.e": verdicts.Verdict("fail")}
 
     @pytest.mark.parametrize("status, output, what", (
         (0, "a: PASS\n1..0 # SKIP - b not available\n", "pass"),
@@ -557,7 +582,8 @@ class TestVerdicts:
         found = verdicts.judge(1, f"a: PASS\n{self.ASSERTION}{self.MISSING}",
                                in_parts=True, excepted=("b",))
         assert (found.what, found.parts) == \
-            ("pass", {"a": "pass", "b": "fail"})
+            ("pass", {"a": verdicts.Verdict("pass"),
+                      "b": verdicts.Verdict("fail")})
 
     def filled(self, c, rust, c_parts=(), rust_parts=()):
         found = verdicts.Verdicts()
@@ -566,7 +592,8 @@ class TestVerdicts:
                                       ("rust", rust, rust_parts)):
                 found.keep(cpu, self.RUNS[0], name, verdicts.Verdict(what))
                 found.keep(cpu, self.RUNS[1], name, verdicts.Verdict(
-                    "pass", parts=dict.fromkeys(parts, "pass")))
+                    "pass", parts=dict.fromkeys(parts,
+                                                verdicts.Verdict("pass"))))
         return found
 
     def different(self, found, *exceptions):
@@ -594,11 +621,89 @@ class TestVerdicts:
         found.keep("rv64", self.RUNS[0], "c", verdicts.Verdict("pass"))
         assert self.different(found) == ["one"]
 
+    @pytest.mark.parametrize("c, rust, different", (
+        ("pass", "pass", []),
+        ("pass", "skip", ["one: a"]),
+        ("skip", "pass", ["one: a"]),
+        ("the C backend hangs", "pass", []),
+        ("the C backend hangs", "fail", ["one: a"]),
+        ("pass", "the C backend hangs", ["one: a"]),
+    ))
+    def test_cases_are_compared(self, c, rust, different):
+        found = verdicts.Verdicts()
+        for backend, said in ("c", c), ("rust", rust):
+            case = verdicts.Verdict(said) if " " not in said else \
+                verdicts.Verdict("skip", said)
+            # The program's own verdict is that of its only case.
+            found.keep("rv64", self.RUNS[0], backend,
+                       verdicts.Verdict(case.what, "", {"a": case}))
+        assert [title for title in self.different(found)
+                if ":" in title] == different
+
+    def test_a_skip_that_is_listed_is_no_difference(self):
+        found = verdicts.Verdicts()
+        for backend, what in ("c", "pass"), ("rust", "skip"):
+            found.keep("rv64", self.RUNS[0], backend, verdicts.Verdict(
+                what, "", {"a": verdicts.Verdict(what)}))
+        for listed, left in ("rust", []), ("c", ["one: a"]):
+            assert [row.title for row in found.different(
+                ("c", "rust"), (), (Skip("one", "", ("a",), backend=listed),)
+                )] == left
+
     def test_needless_exceptions_are_found(self):
         found = self.filled("pass", "pass", "ab", "a")
         assert self.needless(found, Differs("one", ""),
                              Differs("two", "", ("a", "b"))) == ["", "a"]
         assert not self.needless(found, Differs("not run", ""))
+
+
+class TestSkips:
+    """What one program says of its cases, and what the table has of them."""
+
+    A_IS_SKIPPED = {"x.a": verdicts.Verdict("skip", "none"),
+                    "x.b": verdicts.Verdict("pass")}
+
+    def complaints(self, parts, *skips, backend="rust", host="rv64"):
+        return complaints("p", host, backend,
+                          verdicts.Verdict("pass", parts=parts), skips)
+
+    def test_a_skip_has_to_be_listed(self):
+        assert self.complaints(self.A_IS_SKIPPED) == \
+            ["x.a was skipped: none"]
+        assert not self.complaints(self.A_IS_SKIPPED, Skip("p", "", ("x.a",)))
+        assert not self.complaints({"x.b": verdicts.Verdict("pass")})
+
+    @pytest.mark.parametrize("elsewhere", (
+        Skip("q", "", ("x.a",)), Skip("p", "", ("x.b?",)),
+        Skip("p", "", ("x.a",), hosts=("max", "debug")),
+        Skip("p", "", ("x.a",), backend="c")))
+    def test_it_has_to_be_listed_for_the_place(self, elsewhere):
+        assert "x.a was skipped: none" in \
+            self.complaints(self.A_IS_SKIPPED, elsewhere)
+
+    def test_what_is_listed_has_to_be_skipped(self):
+        assert self.complaints(self.A_IS_SKIPPED, Skip("p", "", ("x.*",))) == \
+            ["x.b need not be listed as skipped"]
+        assert self.complaints(self.A_IS_SKIPPED,
+                               Skip("p", "", ("x.a", "x.c"))) == \
+            ["there is no case x.c"]
+
+    def test_what_c_fails_need_not_be_listed_for_c(self):
+        parts = {"x.a": verdicts.Verdict("skip", "the C backend hangs")}
+        assert not self.complaints(parts, backend="c")
+        assert self.complaints(parts, backend="rust")
+
+    def test_a_program_that_skips_all_of_itself(self):
+        found = verdicts.judge(4, "1..0 # SKIP - no vectors\n")
+        assert complaints("p", "rv64", "c", found, ()) == \
+            ["all of it was skipped: 1..0 # SKIP - no vectors"]
+        assert not complaints("p", "rv64", "c", found, (Skip("p", ""),))
+        assert complaints("p", "rv64", "c", verdicts.judge(0, ""),
+                          (Skip("p", ""),))
+
+    def test_the_table_can_be_read(self):
+        assert DIFFERS and SKIPS
+        assert all(entry.why for entry in (*DIFFERS, *SKIPS))
 
 
 def test_a_child_and_its_children_end_with_the_block(tmp_path):
