@@ -99,16 +99,25 @@ TEST_F(hostile, kvm_run_first)
 	}
 }
 
-/* A vCPU that has no way to go on can still be stopped. */
-static void expect_endless(struct kvm_vcpu *vcpu, const char *what)
+/*
+ * A vCPU that has no way to go on can still be stopped. It traps over and over:
+ * either it exits each time, or its guest is given the trap without an exit.
+ */
+static void expect_endless(struct kvm_vcpu *vcpu, const char *what, u64 cause, bool exits)
 {
 	struct vcpu_thread thread;
+	u64 before;
 
 	vcpu_thread_start(&thread, vcpu);
 	TEST_ASSERT(vcpu_has_exited(vcpu), "%s: the guest did not run", what);
+	before = vcpu_get_stat(vcpu, exits);
 	usleep(30000);
 	vcpu_thread_stop(&thread);
 	TEST_ASSERT(!thread.done, "%s: the guest is done", what);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(scause)), cause);
+	/* The ticks of that time, and the signal, are no more than 50. */
+	TEST_ASSERT(!exits || vcpu_get_stat(vcpu, exits) - before > 100,
+		    "%s: the guest has stopped trapping", what);
 }
 
 TEST_F(hostile, guest_state)
@@ -117,13 +126,17 @@ TEST_F(hostile, guest_state)
 		const char *what;
 		u64 pc, satp;
 		bool set_satp;
+		u64 cause;
+		bool exits;
 	} states[] = {
-		{ "pc outside of memory", 0x7000000000, 0, true },
-		{ "pc -1", -1UL, 0, true },
-		{ "pc not canonical", 1UL << 62, 0, false },
-		{ "page tables outside of memory", 0x1000, 8UL << 60 | 0x7000000, true },
-		{ "page tables beyond all addresses", 0x1000, 8UL << 60 | ((1UL << 44) - 1), true },
-		{ "an unknown mode of satp", 0x1000, 15UL << 60, true },
+		{ "pc outside of memory", 0x7000000000, 0, true, EXC_INST_ACCESS, true },
+		{ "pc -1", -1UL, 0, true, EXC_INST_ACCESS, true },
+		{ "pc not canonical", 1UL << 62, 0, false, EXC_INST_PAGE_FAULT, false },
+		{ "page tables outside of memory", 0x1000, 8UL << 60 | 0x7000000, true,
+		  EXC_INST_ACCESS, true },
+		{ "page tables beyond all addresses", 0x1000, 8UL << 60 | ((1UL << 44) - 1), true,
+		  EXC_INST_ACCESS, true },
+		{ "an unknown mode of satp", 0x1000, 15UL << 60, true, EXC_INST_ACCESS, true },
 	};
 	int i;
 
@@ -135,7 +148,7 @@ TEST_F(hostile, guest_state)
 			vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(satp), states[i].satp);
 		vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(stvec), states[i].pc & ~3UL);
 		vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.pc), states[i].pc);
-		expect_endless(vcpu, states[i].what);
+		expect_endless(vcpu, states[i].what, states[i].cause, states[i].exits);
 		kvm_vm_free(vm);
 	}
 }

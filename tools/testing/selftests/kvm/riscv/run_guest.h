@@ -38,6 +38,15 @@ static inline bool is_rust_backend(void)
 	return strstr(log, "[rust]: hypervisor extension");
 }
 
+/* For guests: whether KVM has to do what only the Rust backend promises. */
+static bool guest_is_under_rust;
+
+static inline void tell_guest_backend(struct kvm_vm *vm)
+{
+	guest_is_under_rust = is_rust_backend();
+	sync_global_to_guest(vm, guest_is_under_rust);
+}
+
 /* A VM whose guests tell of traps that they do not expect. */
 static inline struct kvm_vm *vm_with_vcpus(u32 nr_vcpus, void *guest,
 					   struct kvm_vcpu *vcpus[])
