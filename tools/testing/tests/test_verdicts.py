@@ -19,6 +19,9 @@ def test_verdicts_are_equal(report, verdicts):
     if different:
         raise Failure("The backends differ:\n" +
                       "\n".join(str(row) for row in different))
+    if report.settings.nacl:
+        # There, harts lack some of what the exceptions are about.
+        return
     needless = verdicts.needless(backends, CPUS, DIFFERS)
     if needless:
         raise Failure(

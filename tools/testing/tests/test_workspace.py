@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import backend, selftest_runs, splats, verdicts
+from harness import backend, interface, selftest_runs, splats, verdicts
 from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
 from harness.report import Report
 from workspace import (apt, compiler_warnings, image, insertions, pins,
@@ -655,6 +655,33 @@ class TestVerdicts:
         assert self.needless(found, Differs("one", ""),
                              Differs("two", "", ("a", "b"))) == ["", "a"]
         assert not self.needless(found, Differs("not run", ""))
+
+
+class TestInterface:
+    SAID = "ok 1 a\ninterface: capability 1 of a VM = {}\nnoise = 1\n"
+
+    def found(self, c, rust):
+        return {"rv64": {"c": interface.answers(c),
+                         "rust": interface.answers(rust)}}
+
+    def test_what_differs_is_found_unless_it_is_an_exception(self):
+        found = self.found(self.SAID.format(1), self.SAID.format(2))
+        entry = interface.Differs(("capability 1*",), "")
+        assert interface.unexpected(found, []) == \
+            ["capability 1 of a VM on rv64: c: 1, rust: 2"]
+        assert not interface.unexpected(found, [entry])
+        assert not interface.needless(found, [entry])
+
+    def test_what_only_one_answers_differs(self):
+        assert interface.unexpected(self.found(self.SAID.format(1), ""), []) \
+            == ["capability 1 of a VM on rv64: c: 1, rust: no"]
+
+    def test_needless_exceptions_are_found(self):
+        found = self.found(self.SAID.format(1), self.SAID.format(1))
+        assert not interface.unexpected(found, [])
+        assert interface.needless(
+            found, [interface.Differs(("capability 1*",), "")]) == \
+            ["capability 1* does not differ"]
 
 
 class TestSkips:
