@@ -99,6 +99,8 @@ TEST_F(hostile, kvm_run_first)
 	}
 }
 
+#define ANY_CAUSE	(-1UL)
+
 /*
  * A vCPU that has no way to go on can still be stopped. It traps over and over:
  * either it exits each time, or its guest is given the trap without an exit.
@@ -106,18 +108,17 @@ TEST_F(hostile, kvm_run_first)
 static void expect_endless(struct kvm_vcpu *vcpu, const char *what, u64 cause, bool exits)
 {
 	struct vcpu_thread thread;
-	u64 before;
 
 	vcpu_thread_start(&thread, vcpu);
 	TEST_ASSERT(vcpu_has_exited(vcpu), "%s: the guest did not run", what);
-	before = vcpu_get_stat(vcpu, exits);
 	usleep(30000);
+	/* As long as is waited for them, ticks of 250 Hz make half as many. */
+	TEST_ASSERT(!exits || vcpu_exits_reach(vcpu, 5000),
+		    "%s: the guest has stopped trapping", what);
 	vcpu_thread_stop(&thread);
 	TEST_ASSERT(!thread.done, "%s: the guest is done", what);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(scause)), cause);
-	/* The ticks of that time, and the signal, are no more than 50. */
-	TEST_ASSERT(!exits || vcpu_get_stat(vcpu, exits) - before > 100,
-		    "%s: the guest has stopped trapping", what);
+	if (cause != ANY_CAUSE)
+		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(scause)), cause);
 }
 
 TEST_F(hostile, guest_state)
@@ -136,7 +137,8 @@ TEST_F(hostile, guest_state)
 		  EXC_INST_ACCESS, true },
 		{ "page tables beyond all addresses", 0x1000, 8UL << 60 | ((1UL << 44) - 1), true,
 		  EXC_INST_ACCESS, true },
-		{ "an unknown mode of satp", 0x1000, 15UL << 60, true, EXC_INST_ACCESS, true },
+		/* A hart may ignore it, and keep the satp of whoever ran there before. */
+		{ "an unknown mode of satp", 0x1000, 15UL << 60, true, ANY_CAUSE, false },
 	};
 	int i;
 
