@@ -48,6 +48,8 @@ PATTERNS = (
 )
 SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
 SHOWN = 40
+# Of a complaint that is to be forgiven: the longest have a trace of a system call.
+MOST_LINES = 80
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,6 @@ class Known:
     what: re.Pattern
     last: re.Pattern
     own: re.Pattern
-    # How many lines it has at most.
-    length: int = 80
 
     def without(self, log: str) -> str:
         """The log without these complaints."""
@@ -72,7 +72,7 @@ class Known:
         kept = []
         number = 0
         while number < len(lines):
-            size = self._size(lines[number:number + self.length])
+            size = self._size(lines[number:number + MOST_LINES])
             if not size:
                 kept.append(lines[number])
             number += size or 1
@@ -112,8 +112,7 @@ FAILED_ALLOCATION = Known(
     first=ALLOCATION,
     what=ALLOCATION,
     last=re.compile(r"\bMem-Info:"),
-    own=re.compile("Call Trace:"),
-    length=40)
+    own=re.compile("Call Trace:"))
 # What the Rust backend says of firmware that does not do as it should.
 FIRMWARE_FAILED = re.compile(r"^.*\bkvm: NACL: .*\n?", re.M)
 LEAKED = re.compile(r"^.*\bkvm: CPU \d+: shared memory .* it is leaked\n?",
