@@ -7,6 +7,7 @@ from dataclasses import dataclass
 READY = "@@ready@@\r*\n"
 STATUS = r"@@status=(\d+)@@\r*\n"
 COMMAND_TIMEOUT = 60
+NOTHING = r"(?!)"
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,18 @@ class Agent:
 
     timeout_factor: float
 
-    def run(self, command, timeout=COMMAND_TIMEOUT, mark=None):
-        """Run one line of shell; `mark` is a pattern whose time is wanted."""
+    def run(self, command, timeout=COMMAND_TIMEOUT, mark=None, fatal=None):
+        """Run one line of shell; `mark` is a pattern whose time is wanted, and
+        `fatal` one that ends the wait for the command, which goes on.
+        """
         self._transcript.write(f"\n$ {command}\n")
         start = time.monotonic()
         marked = None
         text = ""
         terminal = self._terminal()
         terminal.sendline(command)
-        patterns = [STATUS, mark] if mark else [STATUS]
+        # One that matches nothing stands for one that is not given.
+        patterns = [STATUS, mark or NOTHING, fatal or NOTHING]
         while True:
             left = timeout * self.timeout_factor - (time.monotonic() - start)
             found = self._wait(patterns, max(left, 0.1),
@@ -44,6 +48,9 @@ class Agent:
             text += terminal.before
             if found == 0:
                 break
+            if found == 2:
+                raise self.failure(
+                    f"`{command}` cannot go on: {terminal.after.strip()}")
             marked = marked or time.monotonic() - start
             text += terminal.after
         return Result(int(terminal.match.group(1)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from workspace.errors import Failure
 
 from . import splats
-from .vm import VMS
+from .host import VMS
 
 TIMEOUT = 120
 # Of the only VM; and when it is well on its way, but not at its end.
@@ -15,6 +15,8 @@ EXITS = f"{VMS}/*-*/exits"
 SOME = 100
 UP = re.compile(r"^guest: up, (\d+) CPUs, Linux (\S+)", re.M)
 GOOD = re.compile(r"^guest: good: every CPU ran", re.M)
+# As a whole line: what is shown of it is not to be a half.
+CANNOT_GO_ON = re.compile(rf"(?:{splats.EXIT_ERROR.pattern})\n")
 ENDED = re.compile(
     r"^guest: qemu status (\d+), ended by ([a-z-]+), (\d+) exits", re.M)
 
@@ -32,13 +34,15 @@ class Guest:
         return f"{self.vcpus} vCPU{plural}, {self.exits} exits"
 
 
-def boot(host, vcpus, append="", timeout=TIMEOUT):
+def boot(host, vcpus, append="", timeout=TIMEOUT, options=""):
     """Boot a guest; fail unless it says itself that all is well."""
-    command = f"guest {vcpus} check"
+    command = f"guest {vcpus} check {options}".rstrip()
     if append:
         command = f"GUEST_APPEND='{append}' {command}"
     before = len(host.kernel_text())
-    result = host.run(command, timeout, mark=r"guest: up, [^\n]*\n")
+    # QEMU only stops where it cannot go on, and would be waited for in vain.
+    result = host.run(command, timeout, mark=r"guest: up, [^\n]*\n",
+                      fatal=CANNOT_GO_ON)
     exit_error = splats.find_exit_error(host.kernel_text()[before:])
     text = re.sub(r"^.*?(?=guest: )", "", result.output, flags=re.M)
     complaint = splats.find(result.output)

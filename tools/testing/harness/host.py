@@ -2,10 +2,12 @@
 """The emulated host: a RISC-V kernel with kvm.ko, under QEMU's TCG."""
 
 import fcntl
+import functools
 import itertools
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,10 @@ from .agent import COMMAND_TIMEOUT, READY, Agent
 
 QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
+# For what the kernel still does when the last process with a VM has ended.
+UNLOAD_TIMEOUT = 20
+# A directory for each VM that there is, in the host.
+VMS = "/sys/kernel/debug/kvm"
 # CPUs that lack something, by the names that they have here.
 LACKING = {"rv64-no-sstc": "rv64,sstc=off"}
 # What nacl-sbi cannot pass on to its host, by the CPU that has it: it would have
@@ -120,6 +126,7 @@ class Host(Agent):
         """Power off, and fail if the kernel complained."""
         try:
             if not self._ended:
+                self.judge()
                 self.end("poweroff -f")
         finally:
             self._stop()
@@ -139,15 +146,31 @@ class Host(Agent):
     def kernel_text(self):
         return self.kernel_log.read_text(errors="replace")
 
-    def judge(self, expected=None):
-        """Fail if the kernel has complained since the last call.
+    def unload_kvm(self) -> None:
+        """Unload kvm.ko; fail if a VM is left, or if anything holds it."""
+        self.until(f"! ls -d {VMS}/[0-9]*-* 2>/dev/null", "A VM is left",
+                   UNLOAD_TIMEOUT)
+        self.check("rmmod kvm")
 
-        `expected` is a pattern of what it may say nevertheless.
+    def judge(self, forgive: Callable[[str], str] | None = None) -> None:
+        """Fail if the kernel has complained since the last call, or remembers
+        that it once had a reason to.
+
+        `forgive` takes away from its log what it may say nevertheless.
         """
+        self.judge_log(forgive)
+        if self._process and not self._ended:
+            self._fail_if(splats.find_wrong_state(
+                self.check(splats.STATE), self.kernel_text()))
+
+    def judge_log(self, forgive: Callable[[str], str] | None = None) -> None:
+        """As judge(), of a host that may be in any state."""
         text = self.kernel_text()
         new = text[self._judged:]
-        complaint = splats.find(expected.sub("", new) if expected else new)
         self._judged = len(text)
+        self._fail_if(splats.find(forgive(new) if forgive else new))
+
+    def _fail_if(self, complaint):
         if complaint:
             shown = "\n".join(f"    {line}" for line in complaint)
             raise Failure(f"The host's kernel complained:\n{shown}\n"
@@ -311,6 +334,7 @@ class Host(Agent):
             self._work = None
 
 
+@functools.cache
 def _check_machine(machine):
     """Fail if QEMU has no such machine."""
     listed = process.output([QEMU, "-M", "help"]).splitlines()[1:]

@@ -64,6 +64,10 @@ class Report:
         """Count a part of a test that could not run where the rest did."""
         self._count("skipped", f"skip  {name}: {reason}")
 
+    def note(self, text):
+        """Say what is known, and is no result."""
+        self._say(f"note  {text}")
+
     def print_failures(self):
         """Say them again, where whoever sees the end of a long run finds them."""
         if self._failures:

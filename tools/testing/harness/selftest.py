@@ -1,52 +1,71 @@
 # SPDX-License-Identifier: GPL-2.0
 """Running one of the kvm selftests in a host, and what follows of its verdict."""
 
-import re
+from dataclasses import dataclass
 
 import pytest
 
-from . import verdicts
-from .exceptions import DIFFERS, ONLY
+from workspace import selftests
+
+from . import exceptions, verdicts
+from .verdicts import Verdict
 
 TIMEOUT = 240
 FULL_TIMEOUT = 4 * 3600
-# A case of a program that cannot run where it is, in kselftest's format.
-SKIPPED_PART = re.compile(r"^ok \d+ (\S+) # SKIP (.*)$", re.M)
 
 
-def skip_or_leave_out(report, slot, run):
-    """Skip what is not run here, or return what is to be left out of it."""
+@dataclass(frozen=True)
+class Place:
+    """Where a program runs, if not in a slot."""
+
+    name: str
+    backend: str
+    # As the table of skips has it.
+    cpu: str
+
+
+def skip_long(report, run):
     if run.long and not report.settings.full:
         pytest.skip("it cannot be made short: only with FULL=1")
-    only = [entry for entry in ONLY
-            if entry.program == run.program and entry.backend != slot.backend]
-    for entry in only:
-        if not entry.tests:
-            pytest.skip(str(entry))
-    return only
 
 
-def run_in(host, slot, report, run, only=(), full=None):
+def run_in(host, place, report, run, *, full=None, timeout=TIMEOUT,
+           forgive=None, skips=exceptions.SKIPS):
     """Run it, and return its verdict and its output.
 
     `full` is whether it is run in full length; if it is not given, FULL= says it.
+    `skips` are the cases that are skipped there, each of them and no others.
+    `forgive` is as in Host.judge().
     """
     if full is None:
         full = report.settings.full
-    # The option of kselftest's harness that leaves a test out.
-    left_out = "".join(f" -T {test}" for entry in only for test in entry.tests)
     if run.before:
         host.check(run.before)
-    result = host.run(
-        report.artifacts.command(run.program, run.arguments(full) + left_out),
-        FULL_TIMEOUT if full else TIMEOUT)
-    host.judge()
-    excepted = [part for entry in DIFFERS if entry.program == run.program
-                for part in entry.parts]
-    for part, reason in SKIPPED_PART.findall(result.output):
-        report.skip_part(f"{slot.name}-{part}", reason.strip())
-    return verdicts.judge(result.status, result.output, run.parts,
-                          excepted), result.output
+    result = host.run(report.artifacts.command(run.program, run.arguments(full)),
+                      FULL_TIMEOUT if full else timeout)
+    host.judge(forgive)
+    verdict = verdicts.judge(
+        result.status, result.output,
+        ours=run.program in selftests.ours(), in_parts=run.parts,
+        excepted=tuple(part for entry in exceptions.DIFFERS
+                       if entry.program == run.program
+                       for part in entry.parts))
+    for case, found in verdict.parts.items():
+        if found.what == verdicts.SKIP:
+            report.skip_part(f"{place.name}-{case}", found.reason)
+    return judge_skips(place, run, verdict, skips), result.output
+
+
+def judge_skips(place, run, verdict, skips):
+    """A failure in place of a verdict that hides what was not tested."""
+    if verdict.what == verdicts.FAIL or run.parts:
+        return verdict
+    said = exceptions.complaints(run.program, place.cpu, place.backend,
+                                 verdict, skips)
+    if not said:
+        return verdict
+    return Verdict(verdicts.FAIL, f"{exceptions.TABLE.name} and the program "
+                   f"disagree: {'; '.join(said)}", verdict.parts)
 
 
 def require(host, run, verdict, output):

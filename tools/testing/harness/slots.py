@@ -37,10 +37,18 @@ class Slot:
         return self.host
 
     def drop(self):
-        """Shut the host down, failing if its kernel complained."""
+        """Shut the host down; fail if its kernel complained, or if what ran in
+        it has left a VM.
+        """
         host, self.host = self.host, None
-        if host:
-            host.finish()
+        if not host:
+            return
+        try:
+            host.unload_kvm()
+        except BaseException:
+            host.abandon()
+            raise
+        host.finish()
 
     def discard(self):
         """End a host that a failed test may have left in any state."""

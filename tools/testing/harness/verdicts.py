@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What selftests say of a backend, and how that compares with the other."""
+"""The verdicts of selftests on a backend, and how those on both compare."""
 
 import re
 from collections import defaultdict
@@ -11,46 +11,94 @@ PASS, FAIL, SKIP = "pass", "fail", "skip"
 SKIP_STATUS = 4
 # Said by a program that then ends as if it had tested something.
 UNSUPPORTED = re.compile(r"^.*, skipping test$", re.M)
-# The end of a program in kselftest's format all of whose cases were skipped.
-ALL_SKIPPED = re.compile(r"^# Totals: pass:0 fail:0 .*\bskip:[1-9]", re.M)
 ASSERTION = re.compile(r"^==== Test Assertion Failure ====$", re.M)
-# Of a program in parts; a part that says neither was skipped.
+# A program in kselftest's format announces its cases, and has a line for each.
+PLAN = re.compile(r"^1\.\.(\d+)$", re.M)
+CASE = re.compile(r"^(ok|not ok) \d+ (.+?)(?: # (\w+) ?(.*))?$", re.M)
+# Of a program in parts that has another format; a part that has neither line
+# was skipped.
 PART_PASSED = re.compile(r"^(\S+): PASS$", re.M)
 PART_FAILED = re.compile(r"^\s*(\S+): There are \d+ missing \w+; ", re.M)
+# How a case begins its reason that is skipped because C fails it.
+C_FAILS = "the C backend"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one run of a program said."""
+    """The verdict of one run of a program, or of one part of it."""
 
     what: str
     reason: str = ""
     parts: dict = field(default_factory=dict)
 
+    @property
+    def is_fault_of_c(self) -> bool:
+        return self.what == SKIP and self.reason.startswith(C_FAILS)
 
-def judge(status, output, in_parts=False, excepted=()):
-    """The verdict of a program; what is excepted does not fail all of it."""
+
+# The verdict on a part that the output has no word of.
+UNKNOWN = Verdict(SKIP, "it was not run")
+
+
+def judge(status: int, output: str, *, ours: bool = False,
+          in_parts: bool = False, excepted: tuple = ()) -> Verdict:
+    """The verdict of a program.
+
+    `ours` is whether it is one of the project's, which all have kselftest's
+    format. Parts that are excepted do not fail all of it.
+    """
     if in_parts:
         return _judge_parts(status, output, excepted)
+    cases = [(name, _case(result, directive, reason)) for
+             result, name, directive, reason in CASE.findall(output)]
+    return Verdict(*_judge_whole(status, output, cases, ours), dict(cases))
+
+
+def _case(result, directive, reason):
+    if result != "ok":
+        return Verdict(FAIL)
+    # Whatever the directive is, the case is not one that passed.
+    return Verdict(SKIP, reason.strip()) if directive else Verdict(PASS)
+
+
+def _judge_whole(status, output, cases, ours):
     # With some errnos, upstream's assertions end a program like a skip.
     if ASSERTION.search(output):
-        return Verdict(FAIL, "an assertion failed")
+        return FAIL, "an assertion failed"
+    failed = [name for name, case in cases if case.what == FAIL]
+    if failed:
+        return FAIL, f"of its cases, {', '.join(failed)} failed"
+    if status not in (0, SKIP_STATUS):
+        return FAIL, f"it exited with status {status}"
+    incomplete = _incomplete(output, cases) if ours else ""
+    if incomplete:
+        return FAIL, incomplete
     if status == SKIP_STATUS:
-        return Verdict(SKIP, _last_line(output))
+        return SKIP, _last_line(output)
     unsupported = UNSUPPORTED.search(output)
-    if unsupported and not status:
-        return Verdict(SKIP, unsupported.group())
-    if status:
-        return Verdict(FAIL, f"it exited with status {status}")
-    if ALL_SKIPPED.search(output):
-        return Verdict(SKIP, "all of its cases were skipped")
-    return Verdict(PASS)
+    if unsupported:
+        return SKIP, unsupported.group()
+    if cases and all(case.what == SKIP for _, case in cases):
+        return SKIP, "all of its cases were skipped"
+    return PASS, ""
+
+
+def _incomplete(output, cases):
+    """Why the output cannot be all that a program has to say, if so."""
+    plan = PLAN.search(output)
+    if not plan:
+        return "it did not say how many cases it has"
+    if not cases:
+        return "it ran no case"
+    if len(cases) != int(plan.group(1)):
+        return f"it ran {len(cases)} of {plan.group(1)} cases"
+    return ""
 
 
 def _judge_parts(status, output, excepted):
-    parts = dict.fromkeys(PART_PASSED.findall(output), PASS)
+    parts = dict.fromkeys(PART_PASSED.findall(output), Verdict(PASS))
     failed = PART_FAILED.findall(output)
-    parts.update(dict.fromkeys(failed, FAIL))
+    parts.update(dict.fromkeys(failed, Verdict(FAIL)))
     wrong = [part for part in failed if part not in excepted]
     reason = ""
     if wrong:
@@ -59,7 +107,7 @@ def _judge_parts(status, output, excepted):
         reason = "an assertion failed that names no part"
     elif status and not failed:
         reason = f"it exited with status {status}, and no part failed"
-    elif PASS not in parts.values():
+    elif Verdict(PASS) not in parts.values():
         reason = "none of its parts passed"
     return Verdict(FAIL if reason else PASS, reason, parts)
 
@@ -77,19 +125,39 @@ class Row:
     program: str
     name: str
     part: str
+    # The verdict, or None, by backend.
     found: dict
 
     @property
-    def title(self):
+    def title(self) -> str:
         return f"{self.name}: {self.part}" if self.part else self.name
 
     @property
-    def differs(self):
-        return len(set(self.found.values())) > 1
+    def words(self) -> list[str]:
+        return [found.what if found else "-" for found in self.found.values()]
+
+    @property
+    def is_equal(self) -> bool:
+        return len(set(self.words)) == 1
+
+    @property
+    def differs(self) -> bool:
+        """Whether the backends differ in a way that needs an exception."""
+        if self.is_equal:
+            return False
+        found = self.found.values()
+        if set(self.words) == {PASS, SKIP}:
+            # A program none of whose cases passed; each case has a row.
+            if all(one.parts for one in found):
+                return False
+            c = self.found.get("c")
+            return not (c and c.is_fault_of_c)
+        return True
 
     def __str__(self):
-        said = ", ".join(f"{backend}: {verdict}"
-                         for backend, verdict in self.found.items())
+        said = ", ".join(
+            f"{backend}: {word}" for backend, word in
+            zip(self.found, self.words))
         return f"{self.title} on {self.cpu}: {said}"
 
 
@@ -103,14 +171,14 @@ class Verdicts:
         self._found[cpu, run][backend] = verdict
 
     def rows(self, backends):
-        """A row for each run, and for each part that did not say the same."""
+        """A row for each run, and for each part whose verdicts are not equal.
+        """
         rows = []
         for (cpu, run), found in self._found.items():
             rows.append(Row(cpu, run.program, run.name, "", {
-                backend: found[backend].what if backend in found else "-"
-                for backend in backends}))
+                backend: found.get(backend) for backend in backends}))
             rows += [row for row in self._parts(cpu, run, backends)
-                     if row.differs]
+                     if not row.is_equal]
         return rows
 
     def _parts(self, cpu, run, backends):
@@ -119,14 +187,13 @@ class Verdicts:
                  for part in verdict.parts}
         for part in parts:
             yield Row(cpu, run.program, run.name, part, {
-                backend: found[backend].parts.get(part, SKIP)
+                backend: found[backend].parts.get(part, UNKNOWN)
                 for backend in backends if backend in found})
 
-    def different(self, backends, exceptions):
-        """The rows that differ and that no exception covers."""
+    def different(self, backends, exceptions, skips=()):
+        """The rows that differ, and that no exception and no skip covers."""
         return [row for row in self.rows(backends) if row.differs and
-                not any(entry.covers(row.program, row.part)
-                        for entry in exceptions)]
+                not _is_covered(row, exceptions, skips)]
 
     def needless(self, backends, cpus, exceptions):
         """(exception, part) of what was run and differs on no CPU."""
@@ -140,16 +207,22 @@ class Verdicts:
                 if not any(row.differs and row.program == entry.program and
                            row.part == part for row in rows)]
 
-    def table(self, backends, exceptions):
+    def table(self, backends, exceptions, skips=()):
         rows = self.rows(backends)
         width = max([len(row.title) for row in rows] + [8])
         lines = [f"{'selftest':{width}} {'CPU':6}" +
                  "".join(f"{backend:>6}" for backend in backends)]
         for row in rows:
-            excepted = row.differs and any(
-                entry.covers(row.program, row.part) for entry in exceptions)
+            excepted = row.differs and _is_covered(row, exceptions, skips)
             lines.append(
                 f"{row.title:{width}} {row.cpu:6}" +
-                "".join(f"{verdict:>6}" for verdict in row.found.values()) +
+                "".join(f"{word:>6}" for word in row.words) +
                 ("  excepted" if excepted else ""))
         return "\n".join(f"    {line}" for line in lines)
+
+
+def _is_covered(row, exceptions, skips):
+    return any(entry.covers(row.program, row.part) for entry in exceptions) or \
+        any(found and found.what == SKIP and
+            entry.covers(row.program, row.part, row.cpu, backend)
+            for backend, found in row.found.items() for entry in skips)

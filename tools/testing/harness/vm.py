@@ -6,6 +6,7 @@ import pexpect
 
 from . import port, qmp, splats
 from .agent import READY, Agent
+from .host import VMS
 
 # Guests that there can be at once in one host, and what each has for a name.
 SLOTS = tuple(f"vm{number}" for number in range(3))
@@ -16,7 +17,6 @@ BOOT_TIMEOUT = 120
 SHOWN = 15
 # How often a guest that says nothing is looked after.
 INTERVAL = 10
-VMS = "/sys/kernel/debug/kvm"
 
 
 class Vm(Agent):
@@ -105,10 +105,7 @@ class Vm(Agent):
         if found != status:
             raise self.failure(f"QEMU ended with status {found}")
         self.host.check(f"! ls -d {VMS}/$(cat {self.directory}/pid)-*")
-        error = splats.find_exit_error(
-            self.host.kernel_text()[self._log_began:])
-        if error:
-            raise self.failure(f"A vCPU could not be run: {error}")
+        self._require_that_vcpus_ran()
         self.host.judge()
 
     def failure(self, message):
@@ -179,7 +176,15 @@ class Vm(Agent):
             if left <= 0:
                 raise self.failure(what)
 
+    def _require_that_vcpus_ran(self):
+        error = splats.find_exit_error(
+            self.host.check(f"cat {self.directory}/output") +
+            self.host.kernel_text()[self._log_began:])
+        if error:
+            raise self.failure(f"A vCPU could not be run: {error}")
+
     def _look(self, what):
-        """Fail if QEMU has ended."""
+        """Fail if QEMU has ended, or cannot go on with its guest."""
+        self._require_that_vcpus_ran()
         if self.host.run(f"test -s {self.directory}/status").status == 0:
             raise self.failure(f"{what}: QEMU has ended")

@@ -53,6 +53,12 @@ def interfaces():
 
 
 @pytest.fixture(scope="session")
+def answers():
+    """{CPU: {backend: {question: answer}}}: what user space is told."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def slot(request, report):
     slot = slots.Slot(report, *request.param)
     yield slot

@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from harness import guest, selftest_runs, splats, verdicts
+from harness import guest, selftest, selftest_runs, splats
 from harness.host import Files, Host, Machine
 from workspace import selftests
 from workspace.errors import Failure
@@ -19,6 +19,7 @@ from workspace.errors import Failure
 # The one with the most extensions: each has state that is switched.
 CPU = "max"
 HARTS = 2
+PLACE = selftest.Place("debug", "rust", "debug")
 TIMEOUT = 900
 RELOADS = 3
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
@@ -72,27 +73,22 @@ def debug_host(report):
         if report.settings.full:
             forget_leaks(host)
         yield host
+        host.unload_kvm()
 
 
 def forget_leaks(host):
     """What the kernel has lost by itself, before there was a VM."""
     host.check(f"sleep {KMEMLEAK_AGE}; echo scan >{KMEMLEAK}", TIMEOUT)
     host.check(f"echo scan >{KMEMLEAK}; echo clear >{KMEMLEAK}", TIMEOUT)
-    host.judge(KMEMLEAK_REPORT)
+    host.judge(lambda log: KMEMLEAK_REPORT.sub("", log))
 
 
 def test_debug_program(debug_host, report, watched):
     # Never upstream's own arguments: this host is a slow one.
-    result = debug_host.run(
-        report.artifacts.command(watched.program,
-                                 watched.arguments(full=False)), TIMEOUT)
-    debug_host.judge(splats.FAILED_ALLOCATION
-                     if watched.program in selftest_runs.DEBUG_ONLY else None)
-    verdict = verdicts.judge(result.status, result.output, watched.parts)
-    if verdict.what == verdicts.SKIP:
-        pytest.skip(verdict.reason)
-    if verdict.what == verdicts.FAIL:
-        raise debug_host.failure(f"{watched.name}: {verdict.reason}")
+    selftest.require(debug_host, watched, *selftest.run_in(
+        debug_host, PLACE, report, watched, full=False, timeout=TIMEOUT,
+        forgive=splats.FAILED_ALLOCATION.without
+        if watched.program in selftest_runs.DEBUG_ONLY else None))
 
 
 def test_debug_guest(debug_host):

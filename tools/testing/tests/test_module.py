@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0
 """What kvm.ko is made of; and that it can be put in and out at will."""
 
+import re
+
 import pytest
 
-from harness import guest, selftest_runs
+from harness import guest, selftest, selftest_runs
 from harness.host import Files, Host, Machine
 from workspace import stats
 
 TIMES = 20
-TIMEOUT = 240
+VMID_BITS = re.compile(r"\bkvm: .*\bVMID (\d+) bits available")
 # Short, and runs a vCPU: a VM has been there at every unload.
 PROGRAM = "riscv/ebreak_test"
 # VMs by turns, and every path that leaves a guest.
 VMID_PROGRAMS = ("riscv/vmid_test", "riscv/world_switch_*")
 
 
-def test_module_reloads(host, report):
+def test_module_reloads(host, slot, report):
     for _ in range(TIMES):
         host.check("rmmod kvm")
         host.check("test ! -e /dev/kvm")
         host.load_kvm()
-        host.check(report.artifacts.command(PROGRAM))
+        run = selftest_runs.Run(PROGRAM)
+        selftest.require(host, run, *selftest.run_in(host, slot, report, run))
     guest.boot(host, 1)
 
 
@@ -44,9 +47,14 @@ def test_few_vmids(host, slot, report, bits):
         pytest.skip("the C backend takes as many as the hart has")
     host.check("rmmod kvm")
     host.check(f"insmod /payload/kvm.ko vmid_bits={bits}")
+    said = VMID_BITS.findall(host.kernel_text())
+    if said[-1:] != [str(bits)]:
+        raise host.failure(f"The log has VMIDs of {said} bits, and not of "
+                           f"{bits} at last")
     for program in sorted(selftest_runs.matching(
             VMID_PROGRAMS, report.artifacts.programs)):
-        host.check(report.artifacts.command(program), TIMEOUT)
+        run = selftest_runs.Run(program)
+        selftest.require(host, run, *selftest.run_in(host, slot, report, run))
     guest.boot(host, 2)
     host.check("rmmod kvm")
     host.load_kvm()

@@ -9,13 +9,14 @@ import re
 
 import pytest
 
-from harness import guest
+from harness import guest, interface, selftest, selftest_runs
 from workspace.errors import Failure
+from workspace.settings import CPUS
 
 TRACING = "/sys/kernel/tracing"
 KVM = "/sys/kernel/debug/kvm"
 # What every guest has done by the time that it is up.
-EVENTS = ("kvm_entry", "kvm_exit")
+EVENTS = ("kvm_entry", "kvm_exit", "kvm_vcpu_exit", "kvm_mmio_emulate")
 # The number of an event, which the kernel gives out as modules come.
 NUMBER = re.compile(r"^ID: \d+$", re.M)
 
@@ -48,10 +49,37 @@ def test_trace_events(tracing, slot, interfaces):
 
 def test_statistics(host, slot, report, interfaces):
     """The names of all statistics, in the order that tools show them."""
-    host.check(report.artifacts.command("kvm_binary_stats_test"), 240)
+    run = selftest_runs.Run("kvm_binary_stats_test")
+    selftest.require(host, run, *selftest.run_in(host, slot, report, run))
     names = host.check(f"ls {KVM}")
     kept = interfaces.setdefault(f"statistics on {slot.cpu}", {})
     kept[slot.backend] = names
+
+
+def test_answers(host, slot, report, answers):
+    """What user space is told of capabilities, devices and registers."""
+    run = selftest_runs.Run("riscv/interface_test")
+    verdict, output = selftest.run_in(host, slot, report, run)
+    selftest.require(host, run, verdict, output)
+    answers.setdefault(slot.cpu, {})[slot.backend] = interface.answers(output)
+
+
+@pytest.mark.judges
+def test_both_backends_answer_the_same(report, answers):
+    if len(report.artifacts.backends) < 2:
+        pytest.skip("only one backend was asked for")
+    assert answers, "nothing was asked"
+    excepted = interface.read()
+    for cpu, found in answers.items():
+        if set(found) != set(report.artifacts.backends):
+            raise Failure(f"On {cpu}, only {', '.join(found)} answered")
+    wrong = interface.unexpected(answers, excepted)
+    # With NACL, harts lack some of what the exceptions are about.
+    if set(answers) == set(CPUS) and not report.settings.nacl:
+        wrong += interface.needless(answers, excepted)
+    if wrong:
+        raise Failure("The backends answer user space otherwise than "
+                      f"{interface.TABLE.name} says:\n" + "\n".join(wrong))
 
 
 @pytest.mark.judges

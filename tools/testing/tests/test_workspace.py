@@ -9,13 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import backend, selftest_runs, splats, verdicts
-from harness.exceptions import Differs
+from harness import backend, interface, selftest_runs, splats, verdicts
+from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
 from harness.report import Report
 from workspace import (apt, compiler_warnings, image, insertions, pins,
                        process, qemu, settings, tables, tree)
 from workspace.errors import Failure
+from workspace.settings import REPOSITORY
 
+# The words of a message at that level in the sources of the backend.
+ERROR = re.compile(r"pr_err(?:_once)?!\(\s*\"(.*?)\\n\"")
 UPSTREAM = "one\ntwo\nthree\n"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -334,6 +337,24 @@ class TestJudges:
         "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
         "rust_kernel: panicked at arch/riscv/kvm/vcpu.rs:1:1:",
         "Unable to handle kernel NULL pointer dereference",
+        "Insufficient stack space to handle exception!",
+        "Kernel BUG [#1]",
+        "BUG kmalloc-64 (Not tainted): Poison overwritten",
+        "INFO: lockdep is turned off.",
+        "INFO: trying to register non-static key.",
+        "irq 5: nobody cared (try booting with the \"irqpoll\" option)",
+        "Failed to handle interrupt (cause: 2)",
+        "debugfs: '71-4' already exists in 'kvm'",
+        "Out of memory: Killed process 71 (qemu-system-ris) total-vm:1kB",
+        "Memory cgroup out of memory: Killed process 71 (sh) total-vm:1kB",
+        "sched: RT throttling activated",
+        "EXT4-fs error (device vda): ext4_lookup:1: inode #2",
+        "Buffer I/O error on dev vda, logical block 1",
+        "virtio_blk virtio0: requests:id 7 is not a head!",
+        "unregister_netdevice: waiting for eth0 to become free",
+        "** 17 printk messages dropped **",
+        "kvm: NACL: an entry failed with SBI error -9",
+        "kvm: CPU 1: shared memory could not be disabled, it is leaked",
     ))
     def test_splats_are_found(self, line):
         log = f"[    1.0] fine\n[    2.0] {line}\n[    2.1] after\n"
@@ -344,7 +365,17 @@ class TestJudges:
             "[ 0.0] Kernel command line: root=/dev/vda panic=-1\n"
             "[ 0.1] rcu: Hierarchical SRCU implementation.\n"
             "[ 0.2] Run /init as init process\n"
-            "[ 0.3] kvm [59]: hypervisor extension available\n")
+            "[ 0.2] kfence: initialized - using 2097152 bytes\n"
+            "[ 0.3] kvm [59]: hypervisor extension available\n"
+            "[ 0.3] kvm: [rust]: using SBI nested acceleration with sync_csr\n")
+
+    def test_each_error_of_the_backend_is_found(self):
+        """Of the sources, whatever their level of an error says."""
+        said = [text for path in (REPOSITORY / "arch/riscv/kvm").rglob("*.rs")
+                for text in ERROR.findall(path.read_text(encoding="utf-8"))]
+        assert len(said) >= 7
+        for text in said:
+            assert splats.find("[ 0.3] kvm: " + text.replace("{}", "1")), text
 
     VECTOR_LEFT_ON = (
         "[ 74.1] ------------[ cut here ]------------\n"
@@ -367,6 +398,67 @@ class TestJudges:
         for log in (other, self.VECTOR_LEFT_ON + other,
                     other + self.VECTOR_LEFT_ON):
             assert any(line in found for found in splats.find(log))
+
+    @pytest.mark.parametrize("line", ("BUG: KFENCE: use-after-free read",
+                                      "WARNING: possible deadlock",
+                                      "------------[ cut here ]------------"))
+    def test_a_known_warning_hides_nothing_within(self, line):
+        lines = self.VECTOR_LEFT_ON.splitlines(keepends=True)
+        lines.insert(2, f"[ 74.1] {line}\n")
+        if "cut here" in line:
+            lines.insert(3, "[ 74.1] WARNING: mm/slub.c:1 at kfree+0x1/0x2\n")
+        assert splats.find("".join(lines))
+
+    def test_a_known_warning_says_what_it_is(self):
+        lines = self.VECTOR_LEFT_ON.splitlines(keepends=True)
+        assert splats.find("".join([lines[0], *lines[2:]]))
+
+    FAILED_ALLOCATION = (
+        "[ 3.0] fault: page allocation failure: order:0, mode:0xcc0\n"
+        "[ 3.0] Call Trace:\n[ 3.0] [<1>] dump_backtrace+0x1/0x2\n"
+        "[ 3.0] Mem-Info:\n")
+
+    def test_a_failed_allocation_is_forgiven(self):
+        log = self.FAILED_ALLOCATION + "[ 3.1] active_anon:1\n"
+        assert splats.find(log)
+        assert not splats.find(splats.FAILED_ALLOCATION.without(log))
+
+    @pytest.mark.parametrize("line, times", (
+        ("BUG: KFENCE: use-after-free read", 1),
+        ("WARNING: possible circular locking dependency detected", 1),
+        # No complaint is as long; its end is that of another one.
+        ("[<2>] another+0x1/0x2", splats.MOST_LINES)))
+    def test_a_failed_allocation_hides_nothing_within(self, line, times):
+        log = self.FAILED_ALLOCATION.replace(
+            "[ 3.0] Mem-Info", f"[ 3.0] {line}\n" * times + "[ 3.0] Mem-Info")
+        assert splats.find(splats.FAILED_ALLOCATION.without(log))
+
+    @pytest.mark.parametrize("bit, what", splats.TAINTS.items())
+    def test_taint_is_found(self, bit, what):
+        assert splats.find_wrong_state(f"{1 << bit}\n", "") == \
+            [f"it is tainted, {what}"]
+
+    def test_taint_of_a_known_warning_is_no_other(self):
+        every = str(sum(1 << bit for bit in splats.TAINTS))
+        assert not splats.find_wrong_state("512\n", self.VECTOR_LEFT_ON)
+        assert len(splats.find_wrong_state(every, self.VECTOR_LEFT_ON)) == 3
+        # Of a module that is out of the tree, or unsigned: of no interest.
+        assert not splats.find_wrong_state(str(1 << 12 | 1 << 13), "")
+
+    @pytest.mark.parametrize("locks, wrong", ((1, 0), (0, 1)))
+    def test_locks_that_are_not_watched_are_found(self, locks, wrong):
+        state = f"0\n debug_locks:                   {locks:11}\n"
+        assert len(splats.find_wrong_state(state, "")) == wrong
+
+    @pytest.mark.parametrize("line", (
+        "kvm [71]: VCPU exit error -95",
+        "error: kvm run failed Operation not supported",
+        "KVM internal error. Suberror: 1",
+    ))
+    def test_a_guest_that_cannot_go_on_is_found(self, line):
+        assert splats.find_exit_error(f"fine\n[ 1.0] {line}\nfine") == \
+            line.removeprefix("kvm [71]: ")
+        assert not splats.find(line)
 
     def test_the_log_names_the_backend(self):
         c = "[ 0.3] kvm [59]: hypervisor extension available\n"
@@ -438,10 +530,12 @@ class TestVerdicts:
         (0, "Random seed: 1\n", "pass"),
         (4, "1..0 # SKIP - no irqchip\n", "skip"),
         (0, "Log mode 'dirty-ring' not supported, skipping test\n", "skip"),
-        (0, "# Totals: pass:0 fail:0 xfail:0 xpass:0 skip:7 error:0\n",
-         "skip"),
-        (0, "# Totals: pass:1 fail:0 xfail:0 xpass:0 skip:6 error:0\n",
-         "pass"),
+        (0, "1..1\nok 1 a.b # SKIP none\n", "skip"),
+        (0, "1..2\nok 1 a.b # SKIP none\nok 2 a.c\n", "pass"),
+        # A program of upstream prints less than it has planned, or more.
+        (0, "1..2\nok 1 vm0\n", "pass"),
+        (0, "1..2\nok 1 a\nnot ok 2 b\n", "fail"),
+        (4, "1..2\nok 1 a\nnot ok 2 b\n", "fail"),
         (254, ASSERTION, "fail"),
         (4, f"{ASSERTION}Access denied - Exiting, skipping test\n", "fail"),
         (0, ASSERTION, "fail"),
@@ -449,6 +543,29 @@ class TestVerdicts:
     ))
     def test_programs(self, status, output, what):
         assert verdicts.judge(status, output).what == what
+
+    @pytest.mark.parametrize("status, output, what", (
+        (0, "", "fail"),
+        (0, "Random seed: 1\n", "fail"),
+        (0, "TAP version 13\n1..0\n", "fail"),
+        (0, "1..2\nok 1 a.b\n", "fail"),
+        (0, "1..1\nok 1 a.b\nok 2 a.c\n", "fail"),
+        (4, "", "fail"),
+        (0, "1..1\nok 1 a.b # SKIP none\n", "skip"),
+        (0, "1..2\nok 1 a.b # SKIP none\nok 2 a.c\n", "pass"),
+        (0, "1..1\nok 1 a.b # XFAIL not yet\n", "skip"),
+    ))
+    def test_programs_of_the_project(self, status, output, what):
+        assert verdicts.judge(status, output, ours=True).what == what
+
+    def test_cases(self):
+        found = verdicts.judge(1, "1..4\nok 1 a.b\n# a comment\nok 2 a.v.c\n"
+                               "ok 3 a.d # SKIP the C backend hangs # 1\n"
+                               "not ok 4 a.e\n", ours=True)
+        assert found.parts == {
+            "a.b": verdicts.Verdict("pass"), "a.v.c": verdicts.Verdict("pass"),
+            "a.d": verdicts.Verdict("skip", "the C backend hangs # 1"),
+            "a.e": verdicts.Verdict("fail")}
 
     @pytest.mark.parametrize("status, output, what", (
         (0, "a: PASS\n1..0 # SKIP - b not available\n", "pass"),
@@ -465,7 +582,8 @@ class TestVerdicts:
         found = verdicts.judge(1, f"a: PASS\n{self.ASSERTION}{self.MISSING}",
                                in_parts=True, excepted=("b",))
         assert (found.what, found.parts) == \
-            ("pass", {"a": "pass", "b": "fail"})
+            ("pass", {"a": verdicts.Verdict("pass"),
+                      "b": verdicts.Verdict("fail")})
 
     def filled(self, c, rust, c_parts=(), rust_parts=()):
         found = verdicts.Verdicts()
@@ -474,7 +592,8 @@ class TestVerdicts:
                                       ("rust", rust, rust_parts)):
                 found.keep(cpu, self.RUNS[0], name, verdicts.Verdict(what))
                 found.keep(cpu, self.RUNS[1], name, verdicts.Verdict(
-                    "pass", parts=dict.fromkeys(parts, "pass")))
+                    "pass", parts=dict.fromkeys(parts,
+                                                verdicts.Verdict("pass"))))
         return found
 
     def different(self, found, *exceptions):
@@ -502,11 +621,116 @@ class TestVerdicts:
         found.keep("rv64", self.RUNS[0], "c", verdicts.Verdict("pass"))
         assert self.different(found) == ["one"]
 
+    @pytest.mark.parametrize("c, rust, different", (
+        ("pass", "pass", []),
+        ("pass", "skip", ["one: a"]),
+        ("skip", "pass", ["one: a"]),
+        ("the C backend hangs", "pass", []),
+        ("the C backend hangs", "fail", ["one: a"]),
+        ("pass", "the C backend hangs", ["one: a"]),
+    ))
+    def test_cases_are_compared(self, c, rust, different):
+        found = verdicts.Verdicts()
+        for backend, said in ("c", c), ("rust", rust):
+            case = verdicts.Verdict(said) if " " not in said else \
+                verdicts.Verdict("skip", said)
+            # The program's own verdict is that of its only case.
+            found.keep("rv64", self.RUNS[0], backend,
+                       verdicts.Verdict(case.what, "", {"a": case}))
+        assert [title for title in self.different(found)
+                if ":" in title] == different
+
+    def test_a_skip_that_is_listed_is_no_difference(self):
+        found = verdicts.Verdicts()
+        for backend, what in ("c", "pass"), ("rust", "skip"):
+            found.keep("rv64", self.RUNS[0], backend, verdicts.Verdict(
+                what, "", {"a": verdicts.Verdict(what)}))
+        for listed, left in ("rust", []), ("c", ["one: a"]):
+            assert [row.title for row in found.different(
+                ("c", "rust"), (), (Skip("one", "", ("a",), backend=listed),)
+                )] == left
+
     def test_needless_exceptions_are_found(self):
         found = self.filled("pass", "pass", "ab", "a")
         assert self.needless(found, Differs("one", ""),
                              Differs("two", "", ("a", "b"))) == ["", "a"]
         assert not self.needless(found, Differs("not run", ""))
+
+
+class TestInterface:
+    SAID = "ok 1 a\ninterface: capability 1 of a VM = {}\nnoise = 1\n"
+
+    def found(self, c, rust):
+        return {"rv64": {"c": interface.answers(c),
+                         "rust": interface.answers(rust)}}
+
+    def test_what_differs_is_found_unless_it_is_an_exception(self):
+        found = self.found(self.SAID.format(1), self.SAID.format(2))
+        entry = interface.Differs(("capability 1*",), "")
+        assert interface.unexpected(found, []) == \
+            ["capability 1 of a VM on rv64: c: 1, rust: 2"]
+        assert not interface.unexpected(found, [entry])
+        assert not interface.needless(found, [entry])
+
+    def test_what_only_one_answers_differs(self):
+        assert interface.unexpected(self.found(self.SAID.format(1), ""), []) \
+            == ["capability 1 of a VM on rv64: c: 1, rust: no"]
+
+    def test_needless_exceptions_are_found(self):
+        found = self.found(self.SAID.format(1), self.SAID.format(1))
+        assert not interface.unexpected(found, [])
+        assert interface.needless(
+            found, [interface.Differs(("capability 1*",), "")]) == \
+            ["capability 1* does not differ"]
+
+
+class TestSkips:
+    """What one program says of its cases, and what the table has of them."""
+
+    A_IS_SKIPPED = {"x.a": verdicts.Verdict("skip", "none"),
+                    "x.b": verdicts.Verdict("pass")}
+
+    def complaints(self, parts, *skips, backend="rust", host="rv64"):
+        return complaints("p", host, backend,
+                          verdicts.Verdict("pass", parts=parts), skips)
+
+    def test_a_skip_has_to_be_listed(self):
+        assert self.complaints(self.A_IS_SKIPPED) == \
+            ["x.a was skipped: none"]
+        assert not self.complaints(self.A_IS_SKIPPED, Skip("p", "", ("x.a",)))
+        assert not self.complaints({"x.b": verdicts.Verdict("pass")})
+
+    @pytest.mark.parametrize("elsewhere", (
+        Skip("q", "", ("x.a",)), Skip("p", "", ("x.b?",)),
+        Skip("p", "", ("x.a",), hosts=("max", "debug")),
+        Skip("p", "", ("x.a",), backend="c")))
+    def test_it_has_to_be_listed_for_the_place(self, elsewhere):
+        assert "x.a was skipped: none" in \
+            self.complaints(self.A_IS_SKIPPED, elsewhere)
+
+    def test_what_is_listed_has_to_be_skipped(self):
+        assert self.complaints(self.A_IS_SKIPPED, Skip("p", "", ("x.*",))) == \
+            ["x.b need not be listed as skipped"]
+        assert self.complaints(self.A_IS_SKIPPED,
+                               Skip("p", "", ("x.a", "x.c"))) == \
+            ["there is no case x.c"]
+
+    def test_what_c_fails_need_not_be_listed_for_c(self):
+        parts = {"x.a": verdicts.Verdict("skip", "the C backend hangs")}
+        assert not self.complaints(parts, backend="c")
+        assert self.complaints(parts, backend="rust")
+
+    def test_a_program_that_skips_all_of_itself(self):
+        found = verdicts.judge(4, "1..0 # SKIP - no vectors\n")
+        assert complaints("p", "rv64", "c", found, ()) == \
+            ["all of it was skipped: 1..0 # SKIP - no vectors"]
+        assert not complaints("p", "rv64", "c", found, (Skip("p", ""),))
+        assert complaints("p", "rv64", "c", verdicts.judge(0, ""),
+                          (Skip("p", ""),))
+
+    def test_the_table_can_be_read(self):
+        assert DIFFERS and SKIPS
+        assert all(entry.why for entry in (*DIFFERS, *SKIPS))
 
 
 def test_a_child_and_its_children_end_with_the_block(tmp_path):

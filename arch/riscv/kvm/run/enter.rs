@@ -14,7 +14,10 @@
 
 use crate::{
     exits::Next,
-    hart::trap::Trap,
+    hart::{
+        state,
+        trap::Trap, //
+    },
     mmu::{
         activate,
         vmid::Vmid, //
@@ -72,9 +75,20 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
         }
         Ok(outcome) => Ok(outcome),
         Err(e) => {
-            kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", e.0);
+            report(&preempt, e);
             Err(EIO)
         }
+    }
+}
+
+/// Logs that the firmware did not enter the guest, unless it could not.
+///
+/// A host that reboots takes the shared memory away from each hart by an IPI, which may interrupt a
+/// vCPU shortly before its entry. Then nothing is wrong.
+#[cold]
+fn report(preempt: &PreemptOff, error: EntryFailed) {
+    if state::enabled(preempt) {
+        kernel::pr_err_once!("NACL: an entry failed with SBI error {}\n", error.0);
     }
 }
 

@@ -97,14 +97,10 @@ static void write_parts(FIXTURE_DATA(mmu) *self, const char *what, int exits_eac
 		TEST_ASSERT_EQ(*host_word(self, part * PART_PAGES), part + 1);
 }
 
-/* The largest leaf there is, while all of it is logged in small pages, and after. */
-TEST_F(mmu, gigantic_page)
+static void write_in_gigantic(FIXTURE_DATA(mmu) *self)
 {
-	const u64 words = GIGANTIC / PAGE / 64;
-	u64 part, word, *dirty;
+	u64 part;
 
-	if (!gigantic_page_is_free())
-		SKIP(return, "no huge page of 1 GiB has been reserved");
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS_HUGETLB_1GB, BASE, SLOT,
 				    GIGANTIC / PAGE, 0);
 	self->memory = addr_gpa2hva(self->vm, BASE);
@@ -112,7 +108,17 @@ TEST_F(mmu, gigantic_page)
 		virt_map(self->vm, part_address(part), part_address(part), 1);
 	start_obeying(self->vcpu);
 	write_parts(self, "never logged", 2);
+}
 
+/* The largest leaf there is, and while all of it is logged in small pages. */
+TEST_F(mmu, gigantic_page)
+{
+	const u64 words = GIGANTIC / PAGE / 64;
+	u64 word, *dirty;
+
+	if (!gigantic_page_is_free())
+		SKIP(return, "no huge page of 1 GiB has been reserved");
+	write_in_gigantic(self);
 	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
 	guest_write(self, part_address(3), 99);
 	guest_read(self, part_address(4));
@@ -123,9 +129,18 @@ TEST_F(mmu, gigantic_page)
 		TEST_ASSERT_EQ(dirty[word], word == 3 * PART_PAGES / 64 ? 1 : 0);
 	free(dirty);
 	TEST_ASSERT_EQ(*host_word(self, 3 * PART_PAGES), 99);
+}
 
+/* It is large again when it is no longer logged. */
+TEST_F(mmu, gigantic_page_again)
+{
 	if (!is_rust_backend())
 		SKIP(return, "the C backend hangs in a write to a huge page that was logged");
+	if (!gigantic_page_is_free())
+		SKIP(return, "no huge page of 1 GiB has been reserved");
+	write_in_gigantic(self);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	guest_write(self, part_address(3), 99);
 	vm_mem_region_set_flags(self->vm, SLOT, 0);
 	guest_write(self, BASE, 1);
 	write_parts(self, "no longer logged", 1);

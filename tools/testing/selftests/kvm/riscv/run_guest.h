@@ -38,6 +38,15 @@ static inline bool is_rust_backend(void)
 	return strstr(log, "[rust]: hypervisor extension");
 }
 
+/* For guests: whether KVM has to do what only the Rust backend promises. */
+static bool guest_is_under_rust;
+
+static inline void tell_guest_backend(struct kvm_vm *vm)
+{
+	guest_is_under_rust = is_rust_backend();
+	sync_global_to_guest(vm, guest_is_under_rust);
+}
+
 /* A VM whose guests tell of traps that they do not expect. */
 static inline struct kvm_vm *vm_with_vcpus(u32 nr_vcpus, void *guest,
 					   struct kvm_vcpu *vcpus[])
@@ -154,19 +163,24 @@ static inline void vcpu_thread_stop(struct vcpu_thread *t)
 }
 
 /*
- * Whether the guest of a vCPU that runs elsewhere has exited by now. On a busy
+ * Whether the guest of a vCPU that runs elsewhere exits that often. On a busy
  * machine it takes a while until its thread gets a CPU.
  */
-static inline bool vcpu_has_exited(struct kvm_vcpu *vcpu)
+static inline bool vcpu_exits_reach(struct kvm_vcpu *vcpu, u64 exits)
 {
 	int tries;
 
 	for (tries = 0; tries < 10000; tries++) {
-		if (vcpu_get_stat(vcpu, exits))
+		if (vcpu_get_stat(vcpu, exits) >= exits)
 			return true;
 		usleep(1000);
 	}
 	return false;
+}
+
+static inline bool vcpu_has_exited(struct kvm_vcpu *vcpu)
+{
+	return vcpu_exits_reach(vcpu, 1);
 }
 
 /* The id of x1 to x31, by number. */

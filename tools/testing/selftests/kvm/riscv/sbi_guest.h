@@ -2,8 +2,8 @@
 /*
  * The SBI as a guest calls it, and a VM whose vCPUs do.
  *
- * Where the SBI specification leaves a choice, or KVM has long answered in
- * another way than it says, a test accepts both and a comment says so.
+ * Where the C backend answers in another way than the SBI specification says, a
+ * test accepts both under C, and the answer of the Rust backend alone under Rust.
  */
 #ifndef SELFTEST_KVM_RISCV_SBI_GUEST_H
 #define SELFTEST_KVM_RISCV_SBI_GUEST_H

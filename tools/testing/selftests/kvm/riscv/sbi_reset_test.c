@@ -10,12 +10,9 @@ static void guest_reset(u64 type, u64 reason)
 {
 	struct sbiret ret = CALL(EXT_SRST, 0, type, reason);
 
-	/*
-	 * Only what does not exist comes back. KVM says "not supported",
-	 * the specification "invalid parameter": both will do.
-	 */
-	GUEST_ASSERT(ret.error == SBI_ERR_NOT_SUPPORTED ||
-		     ret.error == SBI_ERR_INVALID_PARAM);
+	/* Only what does not exist comes back, which the C backend does not support. */
+	if (guest_is_under_rust || ret.error != SBI_ERR_NOT_SUPPORTED)
+		GUEST_ASSERT_EQ(ret.error, SBI_ERR_INVALID_PARAM);
 	GUEST_DONE();
 }
 
@@ -52,6 +49,7 @@ static void expect_no_reset(FIXTURE_DATA(sbi) *self, u64 type, u64 reason)
 	struct kvm_vcpu *vcpu = self->vcpu[0];
 	u64 sp = vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.sp));
 
+	tell_guest_backend(self->vm);
 	vcpu_args_set(vcpu, 2, type, reason);
 	run_guest(vcpu, guest_reset);
 	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.sp), sp);
@@ -71,6 +69,8 @@ TEST_F(sbi, system_reset_bad_reason)
 	const u64 reasons[] = { 2, 0x7fffffff, 0xdfffffff };
 	int i;
 
+	if (!is_rust_backend())
+		SKIP(return, "the C backend does not look at the reason of a reset");
 	for (i = 0; i < ARRAY_SIZE(reasons); i++)
 		expect_no_reset(self, 0, reasons[i]);
 }

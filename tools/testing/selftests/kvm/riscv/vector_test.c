@@ -343,14 +343,19 @@ TEST_F(vector, one_reg)
 
 TEST_F(vector, two_vcpus)
 {
-	int i, running = 2;
+	bool more[2] = { true, true };
+	int i, calls[2] = {};
 
 	pin_self_to_cpu(0);
 	for (i = 0; i < 2; i++)
 		vcpu_args_set(self->vcpu[i], 3, i, 3000 * i, ROUNDS / 2);
-	while (running)
-		for (running = 0, i = 0; i < 2; i++)
-			running += run_to_call(self->vcpu[i]);
+	while (more[0] || more[1])
+		for (i = 0; i < 2; i++) {
+			more[i] = more[i] && run_to_call(self->vcpu[i]);
+			calls[i] += more[i];
+		}
+	for (i = 0; i < 2; i++)
+		TEST_ASSERT_EQ(calls[i], ROUNDS / 4);
 }
 
 static void guest_untouched(void)
@@ -375,11 +380,24 @@ TEST_F(vector, untouched)
 	TEST_ASSERT(guest_is_done(self->vcpu[1]), "not reached");
 }
 
+/* Whether any word of these registers is one of the others. */
+static bool has_words_of(const struct vectors *v, const struct vectors *others)
+{
+	const u64 *word = (void *)v->v, *other = (void *)others->v;
+	u64 i, k, words = NR_V * vlenb / sizeof(*word);
+
+	for (i = 0; i < words; i++)
+		for (k = 0; k < words; k++)
+			if (word[i] == other[k])
+				return true;
+	return false;
+}
+
 TEST_F(vector, host_sees_nothing)
 {
 	static struct vectors load, saved, guests;
 	struct kvm_vcpu *vcpu = self->vcpu[0];
-	int i, round = 0;
+	int round = 0;
 
 	vcpu_args_set(vcpu, 3, 0, 0, ROUNDS);
 	fill(&load, 4321, 0);
@@ -387,11 +405,9 @@ TEST_F(vector, host_sees_nothing)
 		fill(&guests, round, vcsr_of(0));
 		TEST_ASSERT_EQ(vector_ecall(&load, &saved, SYS_ioctl, vcpu->fd,
 					    KVM_RUN), 0);
-		for (i = 0; i < NR_V; i++)
-			TEST_ASSERT(memcmp(&saved.v[i * vlenb], &guests.v[i * vlenb],
-					   vlenb),
-				    "round %d: v%d of the guest is left to user space",
-				    round, i);
+		/* A system call may lose all vectors of its caller. */
+		TEST_ASSERT(!has_words_of(&saved, &guests),
+			    "round %d: user space has vectors of the guest", round);
 		round += 2;
 	} while (vcpu->run->riscv_sbi.extension_id == FORWARD_EXT);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");

@@ -16,6 +16,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -39,9 +40,13 @@ TEST_F(world_switch, two_vcpus)
 
 static void *run_to_the_end(void *vcpu)
 {
+	struct rusage usage;
+
 	pin_self_to_cpu(0);
 	vcpu_run(vcpu);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+	getrusage(RUSAGE_THREAD, &usage);
+	TEST_ASSERT(usage.ru_nivcsw > 0, "a vCPU was never preempted");
 	return NULL;
 }
 
