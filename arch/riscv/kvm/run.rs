@@ -13,7 +13,6 @@ use crate::{
         enter,
         Outcome, //
     },
-    sbi::harts::hartid,
     vcpu::{
         self,
         completion,
@@ -72,13 +71,11 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         if power.is_stopped() {
             // A signal came first. The vCPU sleeps again once the signal has been handled.
             vcpu.request(power::SLEEP);
+            return vcpu.handle_work().map(|()| Next::Enter);
         }
     }
-    if vcpu.take_request(power::RESET) {
-        vcpu::forget_requests(vcpu);
-        vcpu.with_unloaded(power.entry_point(), |vcpu, entry| {
-            vcpu::reset(vcpu, entry.pc, [hartid(vcpu), entry.opaque]);
-        });
+    if let Some(entry) = vcpu::take_start(vcpu) {
+        vcpu.with_unloaded(entry, vcpu::begin);
     }
     activate::run_queued_fences(vcpu);
     if vcpu.dirty_ring_full() {
