@@ -16,7 +16,8 @@ use crate::{
     vcpu::{
         self,
         completion,
-        power, //
+        power,
+        timer, //
     },
     Riscv, //
 };
@@ -74,6 +75,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
             return vcpu.handle_work().map(|()| Next::Enter);
         }
     }
+    timer::follow_time_loaded(vcpu);
     if let Some(entry) = vcpu::take_start(vcpu) {
         vcpu.with_unloaded(entry, vcpu::begin);
     }

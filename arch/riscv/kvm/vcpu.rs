@@ -19,8 +19,7 @@ use crate::{
             self,
             ExtState,
             Hstatus,
-            Sstatus,
-            VsInterrupt, //
+            Sstatus, //
         },
         features,
         firmware::MachineIds,
@@ -183,9 +182,9 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
 /// Drops what others have requested from a vCPU that is about to be [`reset`]. May sleep.
 pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
     let shared = vcpu.shared();
-    timer::switch_off(vcpu);
-    // It may have expired after the interrupts were lowered.
-    interrupts::set(vcpu, VsInterrupt::Timer, false);
+    // This lowers the timer's interrupt, because the timer may have expired after all interrupts
+    // were lowered.
+    timer::stop(vcpu);
     // `reset()` makes the next entry fence everything, including what the queue holds.
     shared.fences.lock().clear();
 }
@@ -225,7 +224,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
     local.completion.set(Completion::None);
-    shared.timer.set_deadline(timer::NEVER);
+    shared.timer.reset();
     local.activation.reset();
 }
 

@@ -8,7 +8,8 @@ use crate::{
     vcpu::{
         self,
         interrupts,
-        power, //
+        power,
+        timer, //
     },
     Riscv, //
 };
@@ -50,6 +51,7 @@ pub(crate) fn ioctl(vcpu: &LockedVcpu<'_, Riscv>, cmd: u32, arg: UserPtr) -> Ioc
             let id = reader.read::<u64>()?;
             let value = UserPtr::from_addr(reader.read::<u64>()? as usize);
             vcpu::begin_if_started(vcpu);
+            timer::follow_time(vcpu);
             if cmd == KVM_GET_ONE_REG {
                 one_reg::get(vcpu, id, value)?;
             } else {
