@@ -38,7 +38,9 @@ def run_in(host, slot, report, run, only=(), full=None):
     if run.before:
         host.check(run.before)
     result = host.run(
-        report.artifacts.command(run.program, run.arguments(full) + left_out),
+        report.artifacts.command(run.program, run.arguments(full) + left_out,
+                                 # The project's own programs have no options.
+                                 "FULL=1 " if full else ""),
         FULL_TIMEOUT if full else TIMEOUT)
     host.judge()
     excepted = [part for entry in DIFFERS if entry.program == run.program
