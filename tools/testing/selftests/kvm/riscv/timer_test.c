@@ -7,6 +7,8 @@
  * on the order in which user space accesses registers, nor on a timer of the
  * host that expires meanwhile.
  */
+#include <sys/timex.h>
+
 #include <asm/barrier.h>
 
 #include "sbi_guest.h"
@@ -386,6 +388,30 @@ TEST_F(sbi, time_while_asleep)
 			     round & 1 ? 0 : SOON);
 		vcpu_set_reg(self->vcpu[1], RISCV_CORE_REG(regs.sp), sp);
 	}
+}
+
+/* The host's timer may expire before the guest's time has come: it starts again. */
+TEST_F(sbi, host_clock_runs_fast)
+{
+	/* In microseconds for each 100th of a second: the most that Linux takes. */
+	struct timex fast = { .modes = ADJ_TICK, .tick = 11000 };
+	struct timex normal = { .modes = ADJ_TICK, .tick = 10000 };
+	struct vcpu_thread thread;
+	int tries;
+
+	if (adjtimex(&fast) < 0)
+		SKIP(return, "adjtimex: %s", strerror(errno));
+	usleep(50000);
+	ticks_per_second = vcpu_get_reg(self->vcpu[0], RISCV_TIMER_REG(frequency));
+	wake_up_at = guest_time(self->vcpu[0]) + ticks_per_second / 2;
+	sync_global_to_guest(self->vm, wake_up_at);
+	vcpu_arch_set_entry_point(self->vcpu[0], guest_sleep);
+	vcpu_thread_start(&thread, self->vcpu[0]);
+	for (tries = 0; tries < 10000 && !READ_ONCE(thread.done); tries++)
+		usleep(1000);
+	adjtimex(&normal);
+	TEST_ASSERT(READ_ONCE(thread.done), "the vCPU sleeps on");
+	vcpu_thread_join(&thread);
 }
 
 TEST_HARNESS_MAIN
