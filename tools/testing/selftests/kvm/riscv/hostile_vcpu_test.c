@@ -42,8 +42,7 @@ TEST_F(hostile, mp_state_reset)
 	struct kvm_vcpu *vcpu = self->vcpu;
 	int n;
 
-	if (__vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
-		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	check_alive(self);
 	for (n = 1; n < 32; n++)
 		vcpu_set_reg(vcpu, core_reg(n), 0x1234);
@@ -71,8 +70,6 @@ TEST_F(hostile, mp_state_reset_at_exit)
 
 	if (!is_rust_backend())
 		SKIP(return, "the C backend completes an exit from before the reset");
-	if (__vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
-		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
 	for (i = 0; i < ARRAY_SIZE(exits); i++) {
 		struct kvm_vm *vm;
 
@@ -127,8 +124,7 @@ TEST_F(hostile, mp_state_reset_of_started)
 	if (!is_rust_backend())
 		SKIP(return, "the C backend starts a vCPU that was reset since");
 	vm = vm_with_vcpus(2, NULL, vcpu);
-	if (__vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
-		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	vcpu_mp_state_set(vcpu[1], &stopped);
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
