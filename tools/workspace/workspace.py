@@ -39,10 +39,10 @@ class Artifacts:
     # What the kernel has, by its own Makefile, whether it was built or not.
     upstream_programs: set = field(default_factory=set)
 
-    def command(self, program, arguments=""):
+    def command(self, program, arguments="", environment=""):
         """What runs a program in a host, where it may leave files."""
         name = self.programs[program].name
-        return f"cd /tmp && /payload/{name} {arguments}".rstrip()
+        return f"cd /tmp && {environment}/payload/{name} {arguments}".rstrip()
 
 
 class Workspace:

@@ -13,11 +13,11 @@ use crate::{
         enter,
         Outcome, //
     },
-    sbi::harts::hartid,
     vcpu::{
         self,
         completion,
-        power, //
+        power,
+        timer, //
     },
     Riscv, //
 };
@@ -72,13 +72,12 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         if power.is_stopped() {
             // A signal came first. The vCPU sleeps again once the signal has been handled.
             vcpu.request(power::SLEEP);
+            return vcpu.handle_work().map(|()| Next::Enter);
         }
     }
-    if vcpu.take_request(power::RESET) {
-        vcpu::forget_requests(vcpu);
-        vcpu.with_unloaded(power.entry_point(), |vcpu, entry| {
-            vcpu::reset(vcpu, entry.pc, [hartid(vcpu), entry.opaque]);
-        });
+    timer::follow_time_loaded(vcpu);
+    if let Some(entry) = vcpu::take_start(vcpu) {
+        vcpu.with_unloaded(entry, vcpu::begin);
     }
     activate::run_queued_fences(vcpu);
     if vcpu.dirty_ring_full() {

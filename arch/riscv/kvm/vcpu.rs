@@ -44,7 +44,10 @@ use crate::{
         csrs::Csrs,
         interrupts::Interrupts,
         isa::IsaSet,
-        power::Power,
+        power::{
+            EntryPoint,
+            Power, //
+        },
         sbi_ext::SbiExtensions,
         timer::GuestTimer, //
     },
@@ -179,13 +182,15 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
 /// Drops what others have requested from a vCPU that is about to be [`reset`]. May sleep.
 pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
     let shared = vcpu.shared();
-    timer::switch_off(vcpu);
+    // This lowers the timer's interrupt, because the timer may have expired after all interrupts
+    // were lowered.
+    timer::stop(vcpu);
     // `reset()` makes the next entry fence everything, including what the queue holds.
     shared.fences.lock().clear();
 }
 
 /// Sets a vCPU that is not loaded to its state after a reset, in S-mode at address `pc`.
-/// [`forget_requests`] must have come first.
+/// [`forget_requests`] must have come first, and the interrupts must have been lowered.
 ///
 /// `args` are the values of `a0` and `a1` that a started hart finds (SBI, "Function: HART start").
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
@@ -209,13 +214,41 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     reset_units(vcpu);
     vector::reset(vcpu);
 
-    local.csrs.set(Csrs::RESET);
+    // Whoever resets the vCPU has lowered the interrupts; some may have been raised since then.
+    let hvip = shared.interrupts.apply_changes(local.csrs.get().hvip);
+    shared.interrupts.snapshot(hvip, 0);
+    local.csrs.set(Csrs {
+        hvip,
+        ..Csrs::RESET
+    });
     local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
     local.completion.set(Completion::None);
-    shared.interrupts.reset();
-    shared.timer.set_deadline(timer::NEVER);
+    shared.timer.reset();
     local.activation.reset();
+}
+
+/// Returns where the hart of a vCPU begins, if it was started and the vCPU has not been reset for
+/// that yet. Then the caller must have the vCPU [`begin`] there. May sleep.
+pub(crate) fn take_start(vcpu: &LockedVcpu<'_, Riscv>) -> Option<EntryPoint> {
+    let entry = power::take_start(vcpu)?;
+    forget_requests(vcpu);
+    Some(entry)
+}
+
+/// Resets a vCPU that is not loaded, to begin at `entry`, which [`take_start`] has returned.
+pub(crate) fn begin(vcpu: &LockedVcpu<'_, Riscv>, entry: EntryPoint) {
+    reset(vcpu, entry.pc, entry.args);
+}
+
+/// Lets a vCPU that is not loaded begin, if its hart was started. May sleep.
+///
+/// User space calls this before it accesses a register: the hart is started from the call of the
+/// other hart on, and what user space reads must be the hart's state, not that of its former life.
+pub(crate) fn begin_if_started(vcpu: &LockedVcpu<'_, Riscv>) {
+    if let Some(entry) = take_start(vcpu) {
+        begin(vcpu, entry);
+    }
 }
 
 /// Loads the guest's state on this hart.

@@ -315,7 +315,11 @@ impl<'s> FaultedPage<'s> {
         let seq = MmuSeq::of(slot.kvm());
         let mut page = core::ptr::null_mut();
         let mut writable = false;
-        let foll = if write { bindings::FOLL_WRITE } else { 0 };
+        // A signal ends a fault that waits for user space, as one of userfaultfd may for ever.
+        let mut foll = bindings::FOLL_INTERRUPTIBLE;
+        if write {
+            foll |= bindings::FOLL_WRITE;
+        }
         // SAFETY: The slot is valid and the pointers are to local variables.
         let pfn = unsafe {
             bindings::__kvm_faultin_pfn(slot.as_ptr(), gfn.0, foll, &mut writable, &mut page)

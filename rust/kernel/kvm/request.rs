@@ -16,6 +16,10 @@ impl Request {
     /// Flush the vCPU's TLB.
     pub const TLB_FLUSH: Self = Self(bindings::KVM_REQ_TLB_FLUSH);
 
+    /// End the sleep of a vCPU that waits for an interrupt. The core takes the request back when it
+    /// wakes the vCPU for it; whoever runs the vCPU takes it back otherwise.
+    pub const UNBLOCK: Self = Self(bindings::KVM_REQ_UNBLOCK);
+
     /// Number of requests that an architecture can have.
     pub const ARCH_MAX: u32 = 64 - bindings::KVM_REQUEST_ARCH_BASE;
 

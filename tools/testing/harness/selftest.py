@@ -41,7 +41,9 @@ def run_in(host, place, report, run, *, full=None, timeout=TIMEOUT,
         full = report.settings.full
     if run.before:
         host.check(run.before)
-    result = host.run(report.artifacts.command(run.program, run.arguments(full)),
+    # The project's own programs have no options.
+    result = host.run(report.artifacts.command(run.program, run.arguments(full),
+                                               "FULL=1 " if full else ""),
                       FULL_TIMEOUT if full else timeout)
     host.judge(forgive)
     verdict = verdicts.judge(

@@ -8,7 +8,7 @@ from harness.vm import Vm
 
 CPU = "rv64-no-sstc"
 # What sets timers and waits for them, but for what is about Sstc itself.
-PROGRAMS = ("riscv/sbi_*", "riscv/world_switch_*")
+PROGRAMS = ("riscv/sbi_*", "riscv/timer_*", "riscv/world_switch_*")
 
 
 def configurations(metafunc):

@@ -2,10 +2,13 @@
 
 //! Hart state management extension (SBI specification, chapter 9).
 
-use super::call::{
-    Answer,
-    Call,
-    Serve, //
+use super::{
+    call::{
+        Answer,
+        Call,
+        Serve, //
+    },
+    harts, //
 };
 use crate::{
     abi::sbi::{
@@ -39,7 +42,7 @@ impl Serve for Hsm {
             HsmFn::HartStart => hart(call).and_then(|target| {
                 let entry = EntryPoint {
                     pc: call.arg(1),
-                    opaque: call.arg(2),
+                    args: [harts::hartid(target), call.arg(2)],
                 };
                 power::start(target, entry).map(|()| 0)
             }),

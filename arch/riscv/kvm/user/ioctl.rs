@@ -8,7 +8,8 @@ use crate::{
     vcpu::{
         self,
         interrupts,
-        power, //
+        power,
+        timer, //
     },
     Riscv, //
 };
@@ -49,6 +50,8 @@ pub(crate) fn ioctl(vcpu: &LockedVcpu<'_, Riscv>, cmd: u32, arg: UserPtr) -> Ioc
             let mut reader = UserSlice::new(arg, size_of::<bindings::kvm_one_reg>()).reader();
             let id = reader.read::<u64>()?;
             let value = UserPtr::from_addr(reader.read::<u64>()? as usize);
+            vcpu::begin_if_started(vcpu);
+            timer::follow_time(vcpu);
             if cmd == KVM_GET_ONE_REG {
                 one_reg::get(vcpu, id, value)?;
             } else {
@@ -92,6 +95,7 @@ pub(crate) fn set_mp_state(vcpu: &LockedVcpu<'_, Riscv>, state: MpState) -> Resu
         {
             power::forget_start(vcpu);
             vcpu::forget_requests(vcpu);
+            vcpu.shared().interrupts.lower_all();
             vcpu::reset(vcpu, 0, [0, 0]);
         }
         _ => return Err(EINVAL),

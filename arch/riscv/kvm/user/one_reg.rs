@@ -35,7 +35,8 @@ use crate::{
     hart::{
         csr::{
             hvip_to_vsip,
-            vsip_to_hvip, //
+            vsip_to_hvip,
+            VsInterrupt, //
         },
         features, //
     },
@@ -349,7 +350,8 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
         GeneralCsr::Stval => csrs.vstval = value,
         GeneralCsr::Sip => {
             vcpu.shared().interrupts.forget_changes();
-            csrs.hvip = vsip_to_hvip(value);
+            // The timer has its own registers. With Sstc, nobody would lower the bit again.
+            csrs.hvip = vsip_to_hvip(value) & !VsInterrupt::Timer.bit();
         }
         GeneralCsr::Satp => {
             let activation = &local.activation;
@@ -364,6 +366,9 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     }
     local.user_csrs.set(env);
     set_csrs(vcpu, csrs);
+    if let GeneralCsr::Sip = csr {
+        timer::update_interrupt(vcpu);
+    }
 }
 
 /// Changes the guest's CSRs in memory.
@@ -397,15 +402,15 @@ fn read_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg) -> u64 {
 }
 
 fn write_timer(vcpu: &LockedVcpu<'_, Riscv>, reg: TimerReg, value: u64) -> Result {
-    let time = &vcpu.vm().backend().time;
-    let timer = &vcpu.shared().timer;
     match reg {
-        TimerReg::Frequency if value != time.base.frequency => return Err(EINVAL),
+        TimerReg::Frequency if value != vcpu.vm().backend().time.base.frequency => {
+            return Err(EINVAL);
+        }
         TimerReg::Frequency => {}
-        TimerReg::Time => time.set_now(value),
-        TimerReg::Compare => timer.set_deadline(value),
-        TimerReg::State if value == TIMER_ON => timer::switch_on(vcpu),
-        TimerReg::State => timer::switch_off(vcpu),
+        TimerReg::Time => timer::set_time(vcpu, value),
+        TimerReg::Compare => timer::set_unloaded(vcpu, value),
+        // The time and the compare value decide everything.
+        TimerReg::State => {}
     }
     Ok(())
 }

@@ -45,6 +45,8 @@ struct Changes(u64);
 
 impl Changes {
     const NONE: Self = Self(0);
+    /// All interrupts change to low.
+    const ALL_LOW: Self = Self(VsInterrupt::ALL << 32);
 
     #[inline(always)]
     const fn changed(self) -> u64 {
@@ -87,10 +89,10 @@ impl Interrupts {
         }
     }
 
-    /// Lowers all interrupts.
-    pub(crate) fn reset(&self) {
-        self.forget_changes();
-        self.snapshot(0, 0);
+    /// Lowers all interrupts. One that is raised afterwards stays, whenever the vCPU applies the
+    /// changes.
+    pub(crate) fn lower_all(&self) {
+        self.changes.store(Changes::ALL_LOW.0, Relaxed);
     }
 
     /// Drops the changes that wait, because user space sets all levels.

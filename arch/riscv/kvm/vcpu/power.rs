@@ -29,16 +29,17 @@ use kernel::{
 
 /// Wait until the hart is started.
 pub(crate) const SLEEP: Request = Request::arch(0).wait_no_wakeup();
-/// Reset the vCPU, and go to where the hart was started.
-pub(crate) const RESET: Request = Request::arch(1);
+/// Reset the vCPU, and go to where the hart was started. Whoever holds the vCPU's mutex handles the
+/// request before the vCPU enters the guest, and before user space accesses a register.
+const RESET: Request = Request::arch(1);
 
 /// Where a started hart begins.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct EntryPoint {
     /// The address of the first instruction.
     pub(crate) pc: u64,
-    /// The value of `a1`.
-    pub(crate) opaque: u64,
+    /// The values of `a0` and `a1`.
+    pub(crate) args: [u64; 2],
 }
 
 /// Whether the hart of a vCPU is started.
@@ -65,11 +66,6 @@ impl Power {
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Acquire)
     }
-
-    /// Returns where the hart was started last.
-    pub(crate) fn entry_point(&self) -> EntryPoint {
-        *self.lock.lock()
-    }
 }
 
 /// Starts the hart of a vCPU at `entry`, unless it is started already.
@@ -80,12 +76,22 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, entry: EntryPoint) -> Result<(), SbiErro
         return Err(SbiError::AlreadyAvailable);
     }
     *place = entry;
+    // The hart begins without interrupts. Those that are raised from now on stay, even if the vCPU
+    // is not reset before it runs next.
+    vcpu.shared().interrupts.lower_all();
     // The vCPU sees the request when it sees that it is started.
     vcpu.request(RESET);
     power.stopped.store(false, Release);
     drop(place);
     vcpu.wake_up();
     Ok(())
+}
+
+/// Returns where the hart of a vCPU begins, if it was started and the vCPU has not been reset for
+/// that yet. Then the caller must reset the vCPU.
+pub(super) fn take_start(vcpu: &LockedVcpu<'_, Riscv>) -> Option<EntryPoint> {
+    vcpu.take_request(RESET)
+        .then(|| *vcpu.shared().power.lock.lock())
 }
 
 /// Cancels the start of a hart that has not begun to run.

@@ -5,6 +5,11 @@
 //! With Sstc, the hart compares `time` with `vstimecmp` itself while the guest runs, and a timer of
 //! the host replaces it only while the vCPU sleeps in WFI. Without Sstc, a timer of the host raises
 //! the interrupt, whether the guest runs or not.
+//!
+//! Either way, the deadline and the time are the whole state: the interrupt is pending if, and only
+//! if, the time has come to the deadline. The host's timer merely notices that. So user space may
+//! save and restore the registers in any order, even while that timer expires, and neither
+//! `KVM_REG_RISCV_TIMER_REG(state)` nor `sip.STIP` says anything more.
 
 use crate::{
     hart::{
@@ -27,6 +32,7 @@ use kernel::{
     kvm::{
         LoadedVcpu,
         LockedVcpu,
+        Request,
         Vcpu,
         VcpuTimerRestart, //
     },
@@ -35,6 +41,10 @@ use kernel::{
         Atomic, //
     },
 };
+
+/// Follow a change of the guest's time. Whoever holds the vCPU's mutex handles the request before
+/// the vCPU enters the guest, and before user space accesses a register.
+const TIME_CHANGED: Request = Request::arch(4).wait_no_wakeup();
 
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -62,8 +72,8 @@ impl GuestTime {
         csr::time().wrapping_add(self.delta())
     }
 
-    /// Sets the guest's time to `time`, in ticks.
-    pub(crate) fn set_now(&self, time: u64) {
+    /// Sets the guest's time to `time`, in ticks. [`set_time`] tells the vCPUs.
+    fn set_now(&self, time: u64) {
         self.delta.store(time.wrapping_sub(csr::time()), Relaxed);
     }
 
@@ -84,8 +94,6 @@ pub(crate) struct GuestTimer {
     /// When the timer expires, in the guest's time. With Sstc, this is valid only while the vCPU is
     /// not loaded, or sleeps; otherwise, `vstimecmp` of the hart is.
     deadline: Atomic<u64>,
-    /// Without Sstc, whether the timer of the host runs.
-    armed: Atomic<bool>,
 }
 
 impl GuestTimer {
@@ -93,7 +101,6 @@ impl GuestTimer {
     pub(crate) fn new() -> Self {
         Self {
             deadline: Atomic::new(NEVER),
-            armed: Atomic::new(false),
         }
     }
 
@@ -102,20 +109,23 @@ impl GuestTimer {
         self.deadline.read_once()
     }
 
-    /// Sets when the timer of a vCPU that is not loaded expires. Without Sstc, [`switch_on`] must
-    /// follow.
-    pub(crate) fn set_deadline(&self, deadline: u64) {
+    /// Switches off the timer of a vCPU that is not loaded, and for which [`stop`] has been called.
+    pub(super) fn reset(&self) {
+        self.set_deadline(NEVER);
+    }
+
+    fn set_deadline(&self, deadline: u64) {
         self.deadline.write_once(deadline);
     }
 
-    /// Returns whether the timer is on. With Sstc, there is no separate state: the timer is on
-    /// unless the deadline is [`NEVER`].
+    /// Returns whether user space has to write [`TIMER_ON`](crate::abi::one_reg::TIMER_ON) where it
+    /// restores the timer, for the sake of a host whose timers run only then.
+    ///
+    /// With Sstc it must not: the C backend would write `vstimecmp` of the hart that the ioctl runs
+    /// on, although the vCPU is not loaded there. Without Sstc it must, even if the timer has
+    /// expired: `sip` may have been read before that.
     pub(crate) fn is_on(&self) -> bool {
-        if features::sstc() {
-            self.deadline() != NEVER
-        } else {
-            self.armed.load(Relaxed)
-        }
+        !features::sstc() && self.deadline() != NEVER
     }
 
     /// Loads the timer on this hart.
@@ -167,35 +177,73 @@ pub(crate) fn set_loaded(hart: &impl GuestCsrAccess, deadline: u64) -> bool {
 /// Sets the timer of a vCPU, in the guest's time.
 pub(crate) fn set(vcpu: &LoadedVcpu<'_, Riscv>, deadline: u64) {
     if !set_loaded(vcpu, deadline) {
-        start(vcpu, deadline);
+        set_unloaded(vcpu, deadline);
     }
 }
 
-/// Stops the timer of the host for a vCPU. With Sstc, the guest's timer stays on, because the
-/// deadline is its whole state.
-pub(crate) fn switch_off(vcpu: &LockedVcpu<'_, Riscv>) {
-    vcpu.timer().cancel();
-    vcpu.shared().timer.armed.store(false, Relaxed);
+/// Sets the timer of a vCPU that is not loaded, in the guest's time. Without Sstc, the vCPU may be
+/// loaded.
+pub(crate) fn set_unloaded(vcpu: &LockedVcpu<'_, Riscv>, deadline: u64) {
+    vcpu.shared().timer.set_deadline(deadline);
+    update_interrupt(vcpu);
 }
 
-/// Switches the timer of a vCPU on, whether the vCPU is loaded or not.
-pub(crate) fn switch_on(vcpu: &LockedVcpu<'_, Riscv>) {
-    // With Sstc, the timer is on as soon as the vCPU is loaded with its deadline.
+/// Sets the time of the guest of `vcpu`, in ticks. When this returns, no vCPU of the VM runs by the
+/// old time.
+pub(crate) fn set_time(vcpu: &LockedVcpu<'_, Riscv>, time: u64) {
+    let vm = vcpu.vm();
+    vm.backend().time.set_now(time);
+    vm.request_all(TIME_CHANGED);
+    // The host's timer of a vCPU that sleeps was started by the old time. Only the vCPU's own
+    // thread may start it again. To the guest, WFI ends for no reason, as it may.
+    for other in vm.vcpus() {
+        other.request(Request::UNBLOCK);
+        other.wake_up();
+    }
+}
+
+/// Makes a vCPU that is not loaded follow a change of the guest's time, if there has been one.
+pub(crate) fn follow_time(vcpu: &LockedVcpu<'_, Riscv>) {
+    if vcpu.take_request(TIME_CHANGED) {
+        update_interrupt(vcpu);
+    }
+}
+
+/// Does the same as [`follow_time`] for a vCPU that is loaded.
+pub(crate) fn follow_time_loaded(vcpu: &LoadedVcpu<'_, Riscv>) {
+    // The request to leave WFI is made last. So if it is not seen here, it is seen when the vCPU
+    // sleeps next.
+    let _ = vcpu.take_request(Request::UNBLOCK);
+    if vcpu.take_request(TIME_CHANGED) {
+        // If another hart loads the vCPU now, that writes the same, or there is a new request.
+        guest_csr::write::<{ csr::HTIMEDELTA }>(vcpu, vcpu.vm().backend().time.delta());
+        update_interrupt(vcpu);
+    }
+}
+
+/// Stops the timer of the host for a vCPU that is about to be reset.
+pub(crate) fn stop(vcpu: &LockedVcpu<'_, Riscv>) {
+    // With Sstc, the timer runs only while the vCPU sleeps, and raises nothing.
     if !features::sstc() {
-        start(vcpu, vcpu.shared().timer.deadline());
+        vcpu.timer().cancel();
+        interrupts::set(vcpu, VsInterrupt::Timer, false);
     }
 }
 
-/// Without Sstc, lowers the interrupt, and starts the timer that raises it at `deadline`.
-fn start(vcpu: &LockedVcpu<'_, Riscv>, deadline: u64) {
-    let timer = &vcpu.shared().timer;
-    // An expiry of the old deadline must not raise the interrupt after it has been lowered here.
+/// Without Sstc, raises or lowers the timer interrupt of a vCPU as the deadline and the time say,
+/// and starts the host's timer if the deadline is to come. With Sstc, the hart does all that.
+pub(crate) fn update_interrupt(vcpu: &LockedVcpu<'_, Riscv>) {
+    if features::sstc() {
+        return;
+    }
+    // An expiry of an old deadline must not raise the interrupt after it has been lowered here.
     vcpu.timer().cancel();
-    interrupts::set(vcpu, VsInterrupt::Timer, false);
-    timer.set_deadline(deadline);
-    timer.armed.store(true, Relaxed);
-    vcpu.timer()
-        .start(vcpu.vm().backend().time.ns_until(deadline));
+    let deadline = vcpu.shared().timer.deadline();
+    let left = vcpu.vm().backend().time.ns_until(deadline);
+    interrupts::set(vcpu, VsInterrupt::Timer, left == 0);
+    if left > 0 && deadline != NEVER {
+        vcpu.timer().start(left);
+    }
 }
 
 /// Runs `f`, which sleeps, and wakes the vCPU when the guest's timer expires.
@@ -221,13 +269,12 @@ pub(crate) fn host_timer_expired(vcpu: &Vcpu<Riscv>) -> VcpuTimerRestart {
     let timer = &vcpu.shared().timer;
     let left = vcpu.vm().backend().time.ns_until(timer.deadline());
     if left > 0 {
-        // User space has set the time back.
+        // The host's clock is ahead of the guest's time, or user space has set the time back.
         return VcpuTimerRestart::After(left);
     }
     if features::sstc() {
         vcpu.kick();
     } else {
-        timer.armed.store(false, Relaxed);
         interrupts::set(vcpu, VsInterrupt::Timer, true);
     }
     VcpuTimerRestart::No

@@ -188,6 +188,77 @@ TEST_F(hostile, killed_while_running)
 	check_alive(self);
 }
 
+#define DISCARDED_GVA		0x60000000UL
+#define DISCARDED_PAGES		64
+
+static void guest_touch(void)
+{
+	u64 page;
+
+	for (page = 0; page < DISCARDED_PAGES; page++)
+		WRITE_ONCE(*(u64 *)(DISCARDED_GVA + page * PAGE), page);
+	GUEST_DONE();
+}
+
+struct discarder {
+	void *memory;
+	bool stop;
+	u64 times;
+};
+
+static void *discard_until_told(void *arg)
+{
+	struct discarder *d = arg;
+	const size_t size = DISCARDED_PAGES * PAGE;
+
+	while (!READ_ONCE(d->stop)) {
+		void *memory = mmap(d->memory, size, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+		TEST_ASSERT(memory == d->memory, "mmap: %s", strerror(errno));
+		memset(memory, 0x5a, size);
+		WRITE_ONCE(d->times, d->times + 1);
+	}
+	return NULL;
+}
+
+/* A VM is destroyed while its memory is being taken away, which both unmap from it. */
+TEST_F(hostile, closed_while_unmapped)
+{
+	struct discarder d = {};
+	pthread_t thread;
+	int round;
+
+	d.memory = mmap(NULL, DISCARDED_PAGES * PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(d.memory != MAP_FAILED, "mmap: %s", strerror(errno));
+	for (round = 0; round < 50; round++) {
+		struct kvm_vm *vm;
+		struct kvm_vcpu *vcpu = another_vcpu(&vm);
+		u64 times, page;
+
+		vm_set_user_memory_region(vm, FREE_SLOT, 0, FREE_GPA, DISCARDED_PAGES * PAGE,
+					  d.memory);
+		virt_map(vm, DISCARDED_GVA, FREE_GPA, DISCARDED_PAGES);
+		vcpu_arch_set_entry_point(vcpu, guest_touch);
+		run_until_done(vcpu);
+		for (page = 0; page < DISCARDED_PAGES; page++)
+			TEST_ASSERT_EQ(*(u64 *)(d.memory + page * PAGE), page);
+
+		d.stop = false;
+		times = d.times;
+		thread = thread_start(discard_until_told, &d);
+		/* From before the first time to well after it. */
+		while (round % 5 && READ_ONCE(d.times) < times + round % 5)
+			;
+		kvm_vm_free(vm);
+		WRITE_ONCE(d.stop, true);
+		pthread_join(thread, NULL);
+	}
+	munmap(d.memory, DISCARDED_PAGES * PAGE);
+	check_alive(self);
+}
+
 /* A VM belongs to the address space that made it. */
 TEST_F(hostile, another_process)
 {

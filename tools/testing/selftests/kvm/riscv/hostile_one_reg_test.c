@@ -194,4 +194,83 @@ TEST_F(hostile, reg_list)
 	munmap(pages, bytes);
 }
 
+static int get_reg(struct kvm_vcpu *vcpu, u64 id, void *value)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (u64)value };
+
+	return vcpu_raw(vcpu, KVM_GET_ONE_REG, &reg);
+}
+
+static int set_reg(struct kvm_vcpu *vcpu, u64 id, void *value)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (u64)value };
+
+	return vcpu_raw(vcpu, KVM_SET_ONE_REG, &reg);
+}
+
+/* All registers can be read, and written back as they are, and are the same after that. */
+static void write_back_all(struct kvm_vcpu *vcpu, bool has_run)
+{
+	struct kvm_reg_list *list = vcpu_get_reg_list(vcpu);
+	void **values = calloc(list->n, sizeof(*values));
+	u64 i;
+
+	TEST_ASSERT(values, "no memory");
+	for (i = 0; i < list->n; i++) {
+		values[i] = calloc(1, KVM_REG_SIZE(list->reg[i]));
+		TEST_ASSERT(values[i], "no memory");
+		TEST_ASSERT(!get_reg(vcpu, list->reg[i], values[i]),
+			    "read of 0x%llx: errno %d", list->reg[i], errno);
+	}
+	for (i = 0; i < list->n; i++) {
+		u64 type = list->reg[i] & KVM_REG_RISCV_TYPE_MASK;
+
+		if (!set_reg(vcpu, list->reg[i], values[i])) {
+			TEST_ASSERT(type != KVM_REG_RISCV_SBI_EXT || !has_run,
+				    "write of 0x%llx after the first run", list->reg[i]);
+			continue;
+		}
+		/* Which SBI extensions there are is not to be set any more. */
+		TEST_ASSERT(type == KVM_REG_RISCV_SBI_EXT && has_run && errno == EBUSY,
+			    "write of 0x%llx: errno %d", list->reg[i], errno);
+	}
+	for (i = 0; i < list->n; i++) {
+		size_t size = KVM_REG_SIZE(list->reg[i]);
+
+		TEST_ASSERT(!get_reg(vcpu, list->reg[i], reg_buffer),
+			    "second read of 0x%llx: errno %d", list->reg[i], errno);
+		TEST_ASSERT(list->reg[i] == RISCV_TIMER_REG(time) ||
+			    !memcmp(reg_buffer, values[i], size),
+			    "0x%llx is changed by writing it back", list->reg[i]);
+		free(values[i]);
+	}
+	free(values);
+	free(list);
+}
+
+TEST_F(hostile, write_back)
+{
+	struct kvm_vcpu *vcpu = self->vcpu;
+	u64 pc;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend refuses OFF for the timer's state");
+	write_back_all(vcpu, false);
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+	TEST_ASSERT(!vcpu->run->mmio.is_write, "not the first exit");
+
+	/* In the middle of a load, which the next KVM_RUN completes. */
+	pc = vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc));
+	write_back_all(vcpu, true);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), pc);
+	vcpu->run->mmio.data[0] = 0x5a;
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+	TEST_ASSERT(vcpu->run->mmio.is_write, "not the second exit");
+	TEST_ASSERT_EQ(vcpu->run->mmio.data[0], 0x5a);
+	write_back_all(vcpu, true);
+	check_alive(self);
+}
+
 TEST_HARNESS_MAIN

@@ -3,6 +3,11 @@
  * KVM_RUN: of a vCPU whose kvm_run user space scribbles over, of one that is to
  * exit immediately, and of one that has no way to go on.
  */
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "hostile.h"
 
 TEST_F(hostile, immediate_exit)
@@ -153,6 +158,79 @@ TEST_F(hostile, guest_state)
 		expect_endless(vcpu, states[i].what, states[i].cause, states[i].exits);
 		kvm_vm_free(vm);
 	}
+}
+
+#define MISSING_GVA		0x50000000UL
+#define MISSING_VALUE		0x123456789abcdefUL
+
+static void guest_read_missing(void)
+{
+	GUEST_ASSERT_EQ(READ_ONCE(*(u64 *)MISSING_GVA), MISSING_VALUE);
+	GUEST_DONE();
+}
+
+/* Waits until a thread waits for a page of `memory`. */
+static void wait_for_userfault(int fd, void *memory)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	TEST_ASSERT(poll(&pollfd, 1, 30000) == 1, "the guest does not fault");
+	TEST_ASSERT(read(fd, &msg, sizeof(msg)) == sizeof(msg), "read: %s", strerror(errno));
+	TEST_ASSERT_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
+	TEST_ASSERT_EQ(msg.arg.pagefault.address & ~(PAGE - 1), (u64)memory);
+}
+
+/*
+ * A fault that waits for user space to supply the page ends by a signal, so that
+ * user space can stop the vCPU. Then the guest faults again, and goes on.
+ */
+TEST_F(hostile, userfault_and_signal)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy copy = { .len = PAGE };
+	struct kvm_vcpu *vcpu = self->vcpu;
+	struct vcpu_thread thread;
+	u64 *memory, *page;
+	int fd, round;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend waits for the page whatever signal comes");
+	fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		SKIP(return, "userfaultfd: %s", strerror(errno));
+	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
+	memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(memory != MAP_FAILED, "mmap: %s", strerror(errno));
+	page = (void *)memory + PAGE;
+	range.range.start = (u64)memory;
+	range.range.len = PAGE;
+	TEST_ASSERT(!ioctl(fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER: %s",
+		    strerror(errno));
+	vm_set_user_memory_region(self->vm, FREE_SLOT, 0, FREE_GPA, PAGE, memory);
+	virt_pg_map(self->vm, MISSING_GVA, FREE_GPA);
+
+	vcpu_arch_set_entry_point(vcpu, guest_read_missing);
+	for (round = 1; round <= 5; round++) {
+		vcpu_thread_start(&thread, vcpu);
+		wait_for_userfault(fd, memory);
+		vcpu_thread_stop(&thread);
+		TEST_ASSERT(!thread.done, "the guest has read a page that is not there");
+		TEST_ASSERT_EQ(vcpu->run->exit_reason, KVM_EXIT_INTR);
+		TEST_ASSERT_EQ(vcpu_get_stat(vcpu, signal_exits), round);
+	}
+
+	vcpu_thread_start(&thread, vcpu);
+	wait_for_userfault(fd, memory);
+	*page = MISSING_VALUE;
+	copy.dst = (u64)memory;
+	copy.src = (u64)page;
+	TEST_ASSERT(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+	vcpu_thread_join(&thread);
+	vm_set_user_memory_region(self->vm, FREE_SLOT, 0, FREE_GPA, 0, NULL);
+	munmap(memory, 2 * PAGE);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN

@@ -40,15 +40,54 @@ TEST_F(hostile, mp_state_reset)
 {
 	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
 	struct kvm_vcpu *vcpu = self->vcpu;
+	int n;
 
-	if (__vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
-		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	check_alive(self);
-	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.a0), 0x1234);
+	for (n = 1; n < 32; n++)
+		vcpu_set_reg(vcpu, core_reg(n), 0x1234);
+	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sip), IE_SIE | IE_EIE);
+	vcpu_set_reg(vcpu, RISCV_TIMER_REG(compare), 0x1234);
+	interrupt(vcpu, KVM_INTERRUPT_SET);
 	vcpu_mp_state_set(vcpu, &reset);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.a0)), 0);
+	for (n = 0; n < 32; n++)
+		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, core_reg(n)), 0);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(satp)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sip)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_TIMER_REG(compare)), -1UL);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
+}
+
+/* The next KVM_RUN does not complete what the vCPU was about before the reset. */
+TEST_F(hostile, mp_state_reset_at_exit)
+{
+	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_vcpu *vcpu = self->vcpu;
+	static const u32 exits[] = {
+		KVM_EXIT_MMIO, KVM_EXIT_MMIO, KVM_EXIT_RISCV_SBI,
+	};
+	int i, n;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend completes an exit from before the reset");
+	for (i = 0; i < ARRAY_SIZE(exits); i++) {
+		struct kvm_vm *vm;
+
+		vcpu = another_vcpu(&vm);
+		vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
+		for (n = 0; n <= i; n++)
+			vcpu_run(vcpu);
+		TEST_ASSERT_EQ(vcpu->run->exit_reason, exits[i]);
+		vcpu_mp_state_set(vcpu, &reset);
+		vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.pc), 0x1000);
+		memset(vcpu->run->mmio.data, 0xff, sizeof(vcpu->run->mmio.data));
+		vcpu->run->immediate_exit = 1;
+		EXPECT_ERRNO(EINTR, __vcpu_run(vcpu));
+		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), 0x1000);
+		for (n = 1; n < 32; n++)
+			TEST_ASSERT_EQ(vcpu_get_reg(vcpu, core_reg(n)), 0);
+		kvm_vm_free(vm);
+	}
 }
 
 /* Where nothing is. */
@@ -85,14 +124,13 @@ TEST_F(hostile, mp_state_reset_of_started)
 	if (!is_rust_backend())
 		SKIP(return, "the C backend starts a vCPU that was reset since");
 	vm = vm_with_vcpus(2, NULL, vcpu);
-	if (__vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0))
-		SKIP(return, "KVM has no KVM_CAP_RISCV_MP_STATE_RESET");
+	vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	vcpu_mp_state_set(vcpu[1], &stopped);
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
 	vcpu_arch_set_entry_point(vcpu[0], guest_start_other);
 	run_until_done(vcpu[0]);
 
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
 	vcpu_mp_state_set(vcpu[1], &reset);
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		vcpu_set_reg(vcpu[1], kept[i], values[i]);

@@ -3,6 +3,7 @@
  * Slots that are read-only, that move, and that come and go, also while the guest
  * runs.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -226,6 +227,62 @@ TEST_F(mmu, slot_is_gone_at_once)
 		TEST_ASSERT_EQ(ask(self->vm), SLOT_IS_GONE);
 	}
 	end_thread(self, thread);
+}
+
+/* Registers that QEMU's machine "virt" has, and that have no effect when they are read. */
+#define VIRTIO_MMIO		0x10001000UL
+#define VIRTIO_MAGIC		0x74726976U
+
+static void guest_read_magic(void)
+{
+	for (;;) {
+		GUEST_ASSERT_EQ(READ_ONCE(*(u32 *)BASE), VIRTIO_MAGIC);
+		GUEST_SYNC(0);
+	}
+}
+
+/*
+ * Memory that the host maps without a struct page, as that of a device is: a
+ * guest reads it, writes to it cannot be logged, and it goes with its mapping.
+ */
+TEST_F(mmu, memory_of_a_device)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = SLOT, .guest_phys_addr = BASE, .memory_size = PAGE,
+	};
+	u32 *device;
+	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+
+	if (fd < 0)
+		SKIP(return, "/dev/mem: %s", strerror(errno));
+	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VIRTIO_MMIO);
+	close(fd);
+	if (device == MAP_FAILED)
+		SKIP(return, "mmap of /dev/mem: %s", strerror(errno));
+	if (READ_ONCE(*device) != VIRTIO_MAGIC)
+		SKIP(return, "the host is not QEMU's machine virt");
+
+	region.userspace_addr = (u64)device;
+	region.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	TEST_ASSERT(ioctl(self->vm->fd, KVM_SET_USER_MEMORY_REGION, &region) == -1 &&
+		    errno == EINVAL, "a slot that is logged: errno %d", errno);
+	region.flags = 0;
+	TEST_ASSERT(!ioctl(self->vm->fd, KVM_SET_USER_MEMORY_REGION, &region),
+		    "a slot: errno %d", errno);
+	virt_pg_map(self->vm, BASE, BASE);
+	vcpu_arch_set_entry_point(self->vcpu, guest_read_magic);
+	vcpu_run(self->vcpu);
+	TEST_ASSERT(!guest_is_done(self->vcpu), "not reached");
+
+	region.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	TEST_ASSERT(ioctl(self->vm->fd, KVM_SET_USER_MEMORY_REGION, &region) == -1 &&
+		    errno == EINVAL, "a slot that is to be logged: errno %d", errno);
+	vcpu_run(self->vcpu);
+	TEST_ASSERT(!guest_is_done(self->vcpu), "not reached");
+
+	munmap(device, PAGE);
+	TEST_ASSERT(__vcpu_run(self->vcpu) == -1 && errno == EFAULT,
+		    "the mapping is gone: errno %d", errno);
 }
 
 TEST_HARNESS_MAIN

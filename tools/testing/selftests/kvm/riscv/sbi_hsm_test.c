@@ -13,10 +13,14 @@
 #define HSM_SUSPEND_RETENTIVE		0
 #define HSM_SUSPEND_NON_RETENTIVE	0x80000000UL
 
-/* What a hart finds when it starts: it stores that where a1 points, and stops. */
+/*
+ * What a hart finds when it starts. It stores that where a1 points, waits until
+ * it is told to stop, and leaves as much as it can to its next life.
+ */
 struct start_state {
+	u64 x[32];
 	u64 started;		/* set last */
-	u64 a0, a1, satp, sie_bit;
+	u64 satp, sstatus, sie, sip;
 	u64 stop;
 };
 
@@ -24,18 +28,49 @@ asm(".pushsection .rodata\n"
 	".option push\n"
 	".option norvc\n"
 	"hsm_entry:\n"
+	".altmacro\n"
+	".macro	store n\n"
+	"	sd	x\\n, 8 * \\n(a1)\n"
+	".endm\n"
+	".macro	spoil n\n"
+	"	li	x\\n, 0x1000 + \\n\n"
+	".endm\n"
+	".set	n, 1\n"
+	".rept	31\n"
+	"	store	%n\n"
+	".set	n, n + 1\n"
+	".endr\n"
 	"	csrr	t0, satp\n"
-	"	csrr	t1, sstatus\n"
-	"	andi	t1, t1, " __stringify(SR_SIE) "\n"
-	"	sd	a0, 8(a1)\n"
-	"	sd	a1, 16(a1)\n"
-	"	sd	t0, 24(a1)\n"
-	"	sd	t1, 32(a1)\n"
+	"	sd	t0, 264(a1)\n"
+	"	csrr	t0, sstatus\n"
+	"	sd	t0, 272(a1)\n"
+	"	csrr	t0, sie\n"
+	"	sd	t0, 280(a1)\n"
+	"	csrr	t0, sip\n"
+	"	sd	t0, 288(a1)\n"
 	"	fence	rw, rw\n"
 	"	li	t0, 1\n"
-	"	sd	t0, 0(a1)\n"
-	"1:	ld	t0, 40(a1)\n"
+	"	sd	t0, 256(a1)\n"
+	"1:	ld	t0, 296(a1)\n"
 	"	beqz	t0, 1b\n"
+	/* The timer has expired, an IPI is pending, and both are enabled. */
+	"	li	a7, 0x54494d45\n"
+	"	li	a6, 0\n"
+	"	li	a0, 0\n"
+	"	ecall\n"
+	"	csrsi	sip, 2\n"
+	"	li	t0, 0x22\n"
+	"	csrs	sie, t0\n"
+	"	li	t0, 0x1000\n"
+	"	csrw	sscratch, t0\n"
+	".set	n, 1\n"
+	".rept	31\n"
+	"	spoil	%n\n"
+	".set	n, n + 1\n"
+	".endr\n"
+	".purgem	store\n"
+	".purgem	spoil\n"
+	".noaltmacro\n"
 	"	li	a7, 0x48534d\n"
 	"	li	a6, 1\n"
 	"	ecall\n"
@@ -44,6 +79,10 @@ asm(".pushsection .rodata\n"
 	".option pop\n"
 	".popsection\n");
 extern char hsm_entry[], hsm_entry_end[];
+static_assert(offsetof(struct start_state, started) == 256 &&
+	      offsetof(struct start_state, satp) == 264 &&
+	      offsetof(struct start_state, sip) == 288 &&
+	      offsetof(struct start_state, stop) == 296);
 
 static struct start_state *guest_start_state;
 static u64 start_state_gpa, start_pc_gpa;
@@ -59,7 +98,7 @@ static void guest_hsm(void)
 {
 	struct start_state *s = guest_start_state;
 	long status, error;
-	int round;
+	int round, n;
 
 	/*
 	 * No hart has an id above 32 bits, but the C backend looks at the low 32
@@ -94,10 +133,12 @@ static void guest_hsm(void)
 			cpu_relax();
 		/* Pairs with the fence of hsm_entry. */
 		smp_mb();
-		GUEST_ASSERT_EQ(s->a0, 1);
-		GUEST_ASSERT_EQ(s->a1, start_state_gpa);
+		for (n = 1; n < 32; n++)
+			GUEST_ASSERT_EQ(s->x[n], n == 10 ? 1 : n == 11 ? start_state_gpa : 0);
 		GUEST_ASSERT_EQ(s->satp, 0);
-		GUEST_ASSERT_EQ(s->sie_bit, 0);
+		GUEST_ASSERT_EQ(s->sstatus & SR_SIE, 0);
+		GUEST_ASSERT_EQ(s->sie, 0);
+		GUEST_ASSERT_EQ(s->sip, 0);
 		GUEST_ASSERT_EQ(guest_hart_status(1), HSM_STARTED);
 		WRITE_ONCE(s->stop, 1);
 		while (guest_hart_status(1) != HSM_STOPPED)
@@ -121,21 +162,28 @@ static void guest_hsm(void)
 	GUEST_DONE();
 }
 
+/* Gives the guest the code above, and room for one `start_state`, which is returned. */
+static struct start_state *prepare_start(struct kvm_vm *vm)
+{
+	gva_t code = vm_alloc_page(vm);
+	gva_t state = vm_alloc_page(vm);
+
+	memcpy(addr_gva2hva(vm, code), hsm_entry, hsm_entry_end - hsm_entry);
+	start_pc_gpa = addr_gva2gpa(vm, code);
+	start_state_gpa = addr_gva2gpa(vm, state);
+	guest_start_state = (void *)state;
+	sync_global_to_guest(vm, start_pc_gpa);
+	sync_global_to_guest(vm, start_state_gpa);
+	sync_global_to_guest(vm, guest_start_state);
+	return addr_gva2hva(vm, state);
+}
+
 TEST_F(sbi, hsm)
 {
 	struct vcpu_thread other;
-	gva_t code = vm_alloc_page(self->vm);
-	gva_t state = vm_alloc_page(self->vm);
-
-	memcpy(addr_gva2hva(self->vm, code), hsm_entry, hsm_entry_end - hsm_entry);
-	start_pc_gpa = addr_gva2gpa(self->vm, code);
-	start_state_gpa = addr_gva2gpa(self->vm, state);
-	guest_start_state = (void *)state;
-	sync_global_to_guest(self->vm, start_pc_gpa);
-	sync_global_to_guest(self->vm, start_state_gpa);
-	sync_global_to_guest(self->vm, guest_start_state);
 	tell_guest_backend(self->vm);
 
+	prepare_start(self->vm);
 	set_mp_state(self->vcpu[1], KVM_MP_STATE_STOPPED);
 	TEST_ASSERT_EQ(mp_state_of(self->vcpu[1]), KVM_MP_STATE_STOPPED);
 	vcpu_thread_start(&other, self->vcpu[1]);
@@ -145,6 +193,158 @@ TEST_F(sbi, hsm)
 	/* It sleeps, stopped, in KVM_RUN: a signal gets it out. */
 	vcpu_thread_stop(&other);
 	TEST_ASSERT_EQ(mp_state_of(self->vcpu[1]), KVM_MP_STATE_STOPPED);
+}
+
+static void guest_start_one(void)
+{
+	GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_START, 1, start_pc_gpa, start_state_gpa));
+	GUEST_DONE();
+}
+
+/* Runs a vCPU, the hart of which has been started, until the hart has stopped again. */
+static void run_started(struct kvm_vcpu *vcpu, struct start_state *s)
+{
+	struct vcpu_thread thread;
+	int tries;
+
+	WRITE_ONCE(s->stop, 1);
+	vcpu_thread_start(&thread, vcpu);
+	for (tries = 0; tries < 10000 && !READ_ONCE(s->started); tries++)
+		usleep(1000);
+	vcpu_thread_stop(&thread);
+	TEST_ASSERT(READ_ONCE(s->started), "the hart did not get to its entry point");
+}
+
+/* A vCPU that is stopped, with something in all of its registers. */
+static void stop_spoilt(struct kvm_vcpu *vcpu)
+{
+	int n;
+
+	set_mp_state(vcpu, KVM_MP_STATE_STOPPED);
+	for (n = 0; n < 32; n++)
+		vcpu_set_reg(vcpu, core_reg(n), 0x2000 + n);
+	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sscratch), 0x2000);
+}
+
+/*
+ * A hart is started from the moment that another hart asks for it. Its vCPU may
+ * not be in KVM_RUN then: user space still finds the hart at its entry point.
+ */
+TEST_F(sbi, registers_of_started_hart)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[1];
+	struct start_state *s = prepare_start(self->vm);
+	int n;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend shows the registers from before the start");
+	stop_spoilt(vcpu);
+	run_guest(self->vcpu[0], guest_start_one);
+	TEST_ASSERT_EQ(mp_state_of(vcpu), KVM_MP_STATE_RUNNABLE);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), start_pc_gpa);
+	for (n = 1; n < 32; n++)
+		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, core_reg(n)),
+			       n == 10 ? 1 : n == 11 ? start_state_gpa : 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(satp)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sscratch)), 0);
+	run_started(vcpu, s);
+	TEST_ASSERT_EQ(s->x[10], 1);
+	TEST_ASSERT_EQ(s->x[11], start_state_gpa);
+}
+
+/* What user space writes after the start, the hart finds. */
+TEST_F(sbi, registers_set_after_start)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[1];
+	struct start_state *s = prepare_start(self->vm);
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend overwrites what was set after the start");
+	stop_spoilt(vcpu);
+	run_guest(self->vcpu[0], guest_start_one);
+	vcpu_set_reg(vcpu, core_reg(9), 0x1234);
+	run_started(vcpu, s);
+	TEST_ASSERT_EQ(s->x[9], 0x1234);
+	TEST_ASSERT_EQ(s->x[8], 0);
+	TEST_ASSERT_EQ(s->x[11], start_state_gpa);
+}
+
+/* A started hart that is saved before it has run begins where it is restored. */
+TEST_F(sbi, move_started_hart)
+{
+	struct start_state *s = prepare_start(self->vm);
+	struct kvm_reg_list *list;
+	u64 i;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend loses the start of a hart that has not run");
+	stop_spoilt(self->vcpu[1]);
+	run_guest(self->vcpu[0], guest_start_one);
+
+	list = vcpu_get_reg_list(self->vcpu[1]);
+	for (i = 0; i < list->n; i++) {
+		static u8 value[1 << 15];
+		struct kvm_one_reg reg = { .id = list->reg[i], .addr = (u64)value };
+
+		vcpu_ioctl(self->vcpu[1], KVM_GET_ONE_REG, &reg);
+		vcpu_ioctl(self->vcpu[2], KVM_SET_ONE_REG, &reg);
+	}
+	free(list);
+	set_mp_state(self->vcpu[2], mp_state_of(self->vcpu[1]));
+	run_started(self->vcpu[2], s);
+	TEST_ASSERT_EQ(s->x[10], 1);
+	TEST_ASSERT_EQ(s->x[11], start_state_gpa);
+	TEST_ASSERT_EQ(s->x[12], 0);
+}
+
+static void guest_start_and_send_ipi(void)
+{
+	/* The hart is stopped: nobody takes this one, and the start drops it. */
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2, 0));
+	GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_START, 1, start_pc_gpa, start_state_gpa));
+	GUEST_SYNC(0);
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2, 0));
+	GUEST_DONE();
+}
+
+static void set_external_interrupt(struct kvm_vcpu *vcpu, u32 level)
+{
+	struct kvm_interrupt irq = { .irq = level };
+
+	vcpu_ioctl(vcpu, KVM_INTERRUPT, &irq);
+}
+
+/* A hart starts without interrupts; those that are raised from then on are its own. */
+TEST_F(sbi, interrupts_of_started_hart)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[1];
+	struct start_state *s = prepare_start(self->vm);
+	int round;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend forgets what is raised between start and run");
+	for (round = 0; round < 4; round++) {
+		bool look = round & 1, external = round & 2;
+
+		memset(s, 0, sizeof(*s));
+		stop_spoilt(vcpu);
+		vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sip), IE_SIE | IE_EIE);
+		set_external_interrupt(vcpu, KVM_INTERRUPT_SET);
+		vcpu_arch_set_entry_point(self->vcpu[0], guest_start_and_send_ipi);
+		vcpu_run(self->vcpu[0]);
+		TEST_ASSERT(!guest_is_done(self->vcpu[0]), "not reached");
+		if (look)
+			TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sip)), 0);
+		if (external)
+			set_external_interrupt(vcpu, KVM_INTERRUPT_SET);
+		run_until_done(self->vcpu[0]);
+		if (look)
+			TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sip)),
+				       IE_SIE | (external ? IE_EIE : 0));
+		run_started(vcpu, s);
+		TEST_ASSERT_EQ(s->sip, IE_SIE | (external ? IE_EIE : 0));
+	}
 }
 
 static void guest_start_nowhere(void)

@@ -148,4 +148,70 @@ TEST_F(sbi, ipi)
 	vcpu_thread_join(&other);
 }
 
+/* Each of two harts sends the other an IPI for each one that it gets. */
+static u64 ipi_rounds;
+
+static void guest_bounce_ipis(void)
+{
+	u32 me = guest_get_vcpuid();
+	u64 round;
+
+	csr_write(CSR_SIE, IE_SIE);
+	for (round = 1; round <= ipi_rounds; round++) {
+		if (!me)
+			GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 2, 0));
+		GUEST_WAIT_UNTIL(READ_ONCE(interrupts[me]) >= round);
+		GUEST_ASSERT_EQ(READ_ONCE(interrupts[me]), round);
+		if (me)
+			GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 1, 0));
+	}
+	GUEST_DONE();
+}
+
+static void pin(pthread_t thread, int cpu)
+{
+	cpu_set_t set;
+	int error;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	error = pthread_setaffinity_np(thread, sizeof(set), &set);
+	/* The thread may be done. */
+	TEST_ASSERT(!error || error == ESRCH, "pthread_setaffinity_np: %s", strerror(error));
+}
+
+/*
+ * No IPI gets lost when the vCPUs are moved to other CPUs all the time: when one
+ * is sent, the other is in WFI, about to sleep, about to wake up, or on its way.
+ */
+TEST_F(sbi, ipi_while_moved)
+{
+	u64 *taken = addr_gva2hva(self->vm, (gva_t)&interrupts[1]);
+	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN), i;
+	struct vcpu_thread thread[2];
+	u64 seen = 0, moves = 0, still = 0;
+
+	if (nr_cpus < 2)
+		SKIP(return, "there is one CPU, and nowhere to move to");
+	ipi_rounds = getenv("FULL") ? 100000 : 5000;
+	sync_global_to_guest(self->vm, ipi_rounds);
+	vm_install_interrupt_handler(self->vm, guest_count_ipi);
+	for (i = 0; i < 2; i++)
+		vcpu_arch_set_entry_point(self->vcpu[i], guest_bounce_ipis);
+	for (i = 1; i >= 0; i--)
+		vcpu_thread_start(&thread[i], self->vcpu[i]);
+	while (!READ_ONCE(thread[0].done) || !READ_ONCE(thread[1].done)) {
+		for (i = 0; i < 2; i++)
+			pin(thread[i].thread, kvm_random_u32(&kvm_rng) % nr_cpus);
+		moves++;
+		usleep(1000);
+		still = READ_ONCE(*taken) == seen ? still + 1 : 0;
+		seen = READ_ONCE(*taken);
+		TEST_ASSERT(still < 20000, "an IPI is lost after %lu rounds", seen);
+	}
+	for (i = 0; i < 2; i++)
+		vcpu_thread_join(&thread[i]);
+	TEST_ASSERT(moves >= 100, "%lu moves are too few to say anything", moves);
+}
+
 TEST_HARNESS_MAIN
