@@ -141,6 +141,8 @@ bitfield! {
         10:9 vs => ExtState;
         /// State of the floating-point registers.
         14:13 fs => ExtState;
+        /// A landing pad was expected before the trap (Zicfilp).
+        23:23 spelp;
     }
 }
 

@@ -9,6 +9,8 @@
  *	`mode` register is wrong, or the guest resumes in the wrong mode.
  *  fetch_privilege
  *	HSTATUS.SPVP of another trap in force when KVM fetches an instruction.
+ *  software_check
+ *	SSTATUS.SPELP of a trap that KVM passes on lost.
  */
 #include "world_switch.h"
 
@@ -50,6 +52,11 @@ asm(".pushsection .text\n"
 	".popsection\n");
 u64 guest_user_mode(u64 pc, u64 a0, u64 *sstatus_out);
 
+/* No memory is there. */
+#define GUEST_NOWHERE	0x7000000000UL
+
+#define SR_SPELP	(1UL << 23)
+
 /* hlv.b a1, (a0): for hypervisors, which this guest is none of. */
 #define HLV_B	".insn r 0x73, 0x4, 0x30, a1, a0, x0"
 
@@ -73,11 +80,13 @@ asm(".pushsection .rodata\n"
 	"user_cbo_zero:\n"
 	"	" CBO_ZERO "\n"
 	"	ecall\n"
+	"user_jump:\n"
+	"	jalr	t2, a0\n"
 	"user_code_end:\n"
 	".option pop\n"
 	".popsection\n");
 extern char user_code[], user_syscall[], user_hlv[], user_promoted[];
-extern char user_cbo_zero[], user_code_end[];
+extern char user_cbo_zero[], user_jump[], user_code_end[];
 
 static u64 guest_user_page;
 
@@ -218,6 +227,55 @@ TEST_F(world_switch, fetch_privilege)
 	TEST_ASSERT_EQ(mmio_exit_mode(vcpu), KVM_RISCV_MODE_S);
 	vcpu_run(vcpu);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+}
+
+#define SENVCFG_LPE		(1UL << 2)
+#define EXC_SOFTWARE_CHECK	18
+#define LANDING_PAD_FAULT	2
+
+static bool guest_has_landing_pads;
+
+static void guest_software_check(void)
+{
+	u64 cause, sstatus;
+
+	csr_set(CSR_SENVCFG, SENVCFG_LPE);
+	guest_has_landing_pads = csr_read(CSR_SENVCFG) & SENVCFG_LPE;
+	if (!guest_has_landing_pads)
+		GUEST_DONE();
+
+	/* An indirect jump to what is not a landing pad. */
+	cause = guest_user_mode(USER_PC(user_jump), USER_PC(user_syscall), &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_SOFTWARE_CHECK);
+	GUEST_ASSERT_EQ(csr_read(CSR_STVAL), LANDING_PAD_FAULT);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_syscall));
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+
+	/* Another exception there: the landing pad is still expected after it. */
+	cause = guest_user_mode(USER_PC(user_jump), GUEST_NOWHERE, &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_INST_ACCESS);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), GUEST_NOWHERE);
+	GUEST_ASSERT_EQ(sstatus & (SR_SPP | SR_SPELP), SR_SPELP);
+	GUEST_DONE();
+}
+
+/*
+ * The guest's kernel can give landing pads to its user mode, whatever KVM offers
+ * (Zicfilp): the exceptions of that are the guest's.
+ */
+TEST_F(world_switch, software_check)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend ends KVM_RUN with an error");
+	prepare_user_mode(self->vm);
+	virt_pg_map(self->vm, GUEST_NOWHERE, GUEST_NOWHERE);
+	make_user_page(self->vm, GUEST_NOWHERE);
+	run_guest(vcpu, guest_software_check);
+	sync_global_from_guest(self->vm, guest_has_landing_pads);
+	if (!guest_has_landing_pads)
+		SKIP(return, "the hart has no Zicfilp");
 }
 
 TEST_HARNESS_MAIN
