@@ -205,24 +205,6 @@ bitfield! {
 }
 
 bitfield! {
-    /// `henvcfg` ("Hypervisor Environment Configuration Register").
-    pub(crate) struct Henvcfg(u64) {
-        /// `cbo.inval` is allowed.
-        5:4 cbie;
-        /// `cbo.clean` and `cbo.flush` are allowed.
-        6:6 cbcfe;
-        /// `cbo.zero` is allowed.
-        7:7 cbze;
-        /// The hart updates A and D of VS-stage entries.
-        61:61 adue;
-        /// Svpbmt in VS-stage entries.
-        62:62 pbmte;
-        /// Sstc for VS-mode.
-        63:63 stce;
-    }
-}
-
-bitfield! {
     /// `hstateen0` ("State Enable Extension").
     pub(crate) struct Hstateen0(u64) {
         /// `senvcfg` is accessible.

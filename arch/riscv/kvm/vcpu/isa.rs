@@ -4,15 +4,15 @@
 //! may enable or disable.
 
 use crate::{
-    abi::one_reg::{
-        IsaExtId,
-        Numbered, //
+    abi::{
+        envcfg::Henvcfg,
+        one_reg::{
+            IsaExtId,
+            Numbered, //
+        },
     },
     hart::{
-        csr::{
-            Henvcfg,
-            Hstateen0, //
-        },
+        csr::Hstateen0,
         features, //
     },
     switch::{
@@ -92,20 +92,7 @@ impl IsaSet {
 
     /// Returns the `henvcfg` for these extensions.
     pub(crate) fn henvcfg(self) -> Henvcfg {
-        const CBIE_INVAL: u64 = 3;
-        let cbie = if self.has(IsaExtId::Zicbom) {
-            CBIE_INVAL
-        } else {
-            0
-        };
-        Henvcfg::from_raw(0)
-            .with_cbie(kernel::num::Bounded::from_expr(cbie))
-            .with_cbcfe(self.has(IsaExtId::Zicbom))
-            .with_cbze(self.has(IsaExtId::Zicboz))
-            .with_pbmte(self.has(IsaExtId::Svpbmt))
-            .with_stce(self.has(IsaExtId::Sstc))
-            // With both, software updates A and D, as Svade says.
-            .with_adue(self.has(IsaExtId::Svadu) && !self.has(IsaExtId::Svade))
+        Henvcfg::of(|ext| self.has(ext))
     }
 
     /// Returns the `hstateen0` for these extensions. The guest gets no access to the AIA.

@@ -13,6 +13,7 @@
 /// Formats that a specification or the uapi defines.
 #[path = "../../../../arch/riscv/kvm/abi"]
 pub mod abi {
+    pub mod envcfg;
     pub mod insn;
     pub mod nacl;
     pub mod one_reg;
