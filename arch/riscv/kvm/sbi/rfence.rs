@@ -35,12 +35,12 @@ use kernel::kvm::PreemptOff;
 pub(super) struct Rfence;
 
 impl Serve for Rfence {
-    /// Executes or requests a fence that waits for no other hart.
+    /// Executes or requests a fence of a few harts that waits for no other hart.
     #[inline(always)]
     fn irqs_off(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
         let (vcpu, mask) = (call.vcpu, mask(call));
         let wanted = Wanted::by(call)?;
-        if !harts::in_vcpu_table(vcpu.vm(), mask) {
+        if !harts::are_few(vcpu.vm(), mask) {
             return None;
         }
         let others = harts::harts(vcpu.vm(), mask).filter(|other| other.index() != vcpu.index());
