@@ -42,3 +42,9 @@ pub(crate) fn are_few(vm: &Vm<Riscv>, mask: HartMask) -> bool {
             u32::try_from(hartid).is_ok_and(|id| vm.vcpu_in_table(VcpuId(id)).is_some())
         })
 }
+
+/// Returns whether the VM has every hart that the mask names.
+pub(crate) fn exist(vm: &Vm<Riscv>, mask: HartMask) -> bool {
+    mask.iter()
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.vcpu_by_id(VcpuId(id)).is_some()))
+}
