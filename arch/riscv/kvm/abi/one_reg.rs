@@ -627,7 +627,8 @@ pub enum IdError {
     /// The type is there since a vCPU without the F, D or V extension has no such type at all,
     /// and should say so ([`IdError::NotFound`]) rather than to find fault with the size.
     InvalidSize(RegType),
-    /// The state of an SBI extension that has none: `EINVAL`.
+    /// No SBI extension has state with this number: `EINVAL`, as for the state of an extension that
+    /// the vCPU does not have.
     NoSbiState,
     /// No register has this number: `ENOENT`.
     NotFound,
@@ -704,7 +705,8 @@ impl Reg {
             },
             RegType::SbiState => {
                 expect(Size::U64)?;
-                SbiStateReg::from_parts(subtype, index)?.map(Self::SbiState)
+                let state = SbiStateReg::from_parts(subtype, index);
+                return state.map(Self::SbiState).ok_or(IdError::NoSbiState);
             }
         };
 
@@ -810,11 +812,11 @@ impl SbiStateReg {
     const STA: u64 = 0;
     const FWFT: u64 = 1;
 
-    fn from_parts(subtype: u64, index: u64) -> Result<Option<Self>, IdError> {
+    fn from_parts(subtype: u64, index: u64) -> Option<Self> {
         match subtype {
-            Self::STA => Ok(StaReg::from_number(index).map(Self::Sta)),
-            Self::FWFT => Ok(FwftReg::from_number(index).map(Self::Fwft)),
-            _ => Err(IdError::NoSbiState),
+            Self::STA => StaReg::from_number(index).map(Self::Sta),
+            Self::FWFT => FwftReg::from_number(index).map(Self::Fwft),
+            _ => None,
         }
     }
 
