@@ -65,5 +65,7 @@ help:
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'
 	@echo '  JOBS=              parallel compilations; default one for each CPU'
 	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'
+	@echo '  TESTS=EXPR         test: only those whose names match, as in'
+	@echo "                     TESTS='rust-rv64 and mmio_test'"
 	@echo '  BUILD=1            series: compile after each patch; 6 minutes or more'
 	@echo '  FULL=1             test: all iterations of what is long; takes two hours'

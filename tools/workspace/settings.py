@@ -35,6 +35,7 @@ DEFAULTS = {
     "TIMEOUT_FACTOR": "1",
     "FULL": "0",
     "BUILD": "0",
+    "TESTS": "",
 }
 
 
@@ -55,6 +56,8 @@ class Settings:
     timeout_factor: float
     full: bool
     build_series: bool
+    # An expression of pytest that selects tests; all, if it is empty.
+    tests: str
 
     @classmethod
     def from_environment(cls, environment=None):
@@ -86,6 +89,7 @@ class Settings:
             timeout_factor=_factor(value("TIMEOUT_FACTOR")),
             full=_one_of("FULL", value("FULL"), ("0", "1")) == "1",
             build_series=_one_of("BUILD", value("BUILD"), ("0", "1")) == "1",
+            tests=value("TESTS"),
         )
         if settings.kernel_src and settings.kernel_tarball:
             raise Failure("KERNEL_SRC and KERNEL_TARBALL are both set.",

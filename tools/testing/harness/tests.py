@@ -40,12 +40,19 @@ def run(settings):
     tally = Tally()
     with prepared(settings, settings.tested_backends,
                   programs=selftest_runs.read().programs,
-                  with_debug="rust" in settings.tested_backends,
+                  with_debug=_may_need_debug_host(settings),
                   with_firmware=True) as artifacts:
-        logic(tally)
+        if not settings.tests:
+            logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")
     return tally.status
+
+
+def _may_need_debug_host(settings):
+    """Its kernel takes long to build, and most selections do without it."""
+    return "rust" in settings.tested_backends and (
+        not settings.tests or "debug" in settings.tests)
 
 
 def logic_alone(settings):
@@ -94,11 +101,16 @@ def _in_hosts(settings, artifacts, tally):
     report = Report(settings, artifacts)
     status = pytest.main(
         [str(TESTS), "-s", "-p", "no:cacheprovider",
-         "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS)],
+         "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS),
+         *(["-k", settings.tests] if settings.tests else [])],
         plugins=[report])
     report.print_failures()
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and settings.tests:
+        raise Failure(f"No test is selected by TESTS='{settings.tests}'.",
+                      "It is an expression on the names that `make test` "
+                      "prints, such as TESTS='rust-rv64 and mmio_test'.")
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise Failure(f"pytest could not run the tests (status {status}).")
     tally.passed += report.counts["passed"]

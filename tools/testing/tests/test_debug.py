@@ -59,7 +59,8 @@ def is_watched(run, long, upstream, full):
 def debug_host(report):
     artifacts = report.artifacts
     if not artifacts.debug:
-        pytest.skip("the debug host is for the rust backend")
+        pytest.skip("the debug host is for the rust backend, and not built "
+                    "unless TESTS= names it")
     host = Host("test-debug",
                 Files.of(artifacts, artifacts.debug,
                          guest_kernel=artifacts.backends["rust"].kernel),
