@@ -136,9 +136,6 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::I => features::letter(b'i'),
         IsaExtId::M => features::letter(b'm'),
         IsaExtId::V => features::letter(b'v'),
-        // Smnpm masks pointers of VS-mode. To the host, which configures it in `henvcfg`, that is a
-        // part of Ssnpm.
-        IsaExtId::Smnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
@@ -206,10 +203,11 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvksed => bindings::RISCV_ISA_EXT_ZVKSED,
         IsaExtId::Zvksh => bindings::RISCV_ISA_EXT_ZVKSH,
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
-        // State that is not switched yet: the AIA, the PMU, and what needs SBI FWFT.
-        IsaExtId::Ssaia | IsaExtId::Sscofpmf | IsaExtId::Zicfilp | IsaExtId::Zicfiss => {
-            return None
-        }
+        // State that is not switched yet: the AIA and the PMU.
+        IsaExtId::Ssaia | IsaExtId::Sscofpmf => return None,
+        // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm masks
+        // the pointers of VS-mode.
+        IsaExtId::Smnpm | IsaExtId::Zicfilp | IsaExtId::Zicfiss => return None,
     })
 }
 
@@ -230,7 +228,6 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         IsaExtId::D
         | IsaExtId::F
         | IsaExtId::H
-        | IsaExtId::Smnpm
         | IsaExtId::Smstateen
         | IsaExtId::Svadu
         | IsaExtId::Svpbmt
