@@ -82,11 +82,13 @@ asm(".pushsection .rodata\n"
 	"	ecall\n"
 	"user_jump:\n"
 	"	jalr	t2, a0\n"
+	"user_seed:\n"
+	"	csrrw	a1, 0x015, x0\n"
 	"user_code_end:\n"
 	".option pop\n"
 	".popsection\n");
 extern char user_code[], user_syscall[], user_hlv[], user_promoted[];
-extern char user_cbo_zero[], user_jump[], user_code_end[];
+extern char user_cbo_zero[], user_jump[], user_seed[], user_code_end[];
 
 static u64 guest_user_page;
 
@@ -276,6 +278,30 @@ TEST_F(world_switch, software_check)
 	sync_global_from_guest(self->vm, guest_has_landing_pads);
 	if (!guest_has_landing_pads)
 		SKIP(return, "the hart has no Zicfilp");
+}
+
+static void guest_user_seed(void)
+{
+	u64 cause, sstatus;
+
+	cause = guest_user_mode(USER_PC(user_seed), 0, &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_INST_ILLEGAL);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_seed));
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+	GUEST_DONE();
+}
+
+/* To a guest, its firmware has given the entropy source to the kernel alone (mseccfg). */
+TEST_F(world_switch, user_seed)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_ZKR))
+		SKIP(return, "the hart has no Zkr");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend asks user space, whoever reads it");
+	prepare_user_mode(self->vm);
+	run_guest(vcpu, guest_user_seed);
 }
 
 TEST_HARNESS_MAIN
