@@ -72,6 +72,8 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         if power.is_stopped() {
             // A signal came first. The vCPU sleeps again once the signal has been handled.
             vcpu.request(power::SLEEP);
+            // So leave here: to enter would only prepare the hart in vain.
+            vcpu.handle_work()?;
         }
     }
     if vcpu.take_request(power::RESET) {
