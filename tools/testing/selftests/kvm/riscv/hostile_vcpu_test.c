@@ -153,7 +153,6 @@ TEST_F(hostile, interrupt)
 TEST_F(hostile, guest_debug)
 {
 	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE };
-	int bit;
 
 	EXPECT_ERRNO(EFAULT, vcpu_raw(self->vcpu, KVM_SET_GUEST_DEBUG, NULL));
 	vcpu_guest_debug_set(self->vcpu, &debug);
