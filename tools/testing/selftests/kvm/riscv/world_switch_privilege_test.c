@@ -186,7 +186,7 @@ TEST_F(world_switch, privilege)
 
 static void guest_fetch_privilege(void)
 {
-	register u64 a0 asm("a0") = MMIO_GVA;
+	register u64 a0 asm("a0");
 	u64 cause, sstatus;
 
 	csr_set(CSR_SENVCFG, SENVCFG_CBZE);
@@ -197,9 +197,12 @@ static void guest_fetch_privilege(void)
 	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_cbo_zero));
 	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
 
+	csr_write(CSR_SCAUSE, 0);
+	csr_write(CSR_STVAL, 0);
+	a0 = MMIO_GVA;
 	asm volatile("	la	t0, 1f\n"
 		     "	csrw	stvec, t0\n"
-		     "guest_kernel_cbo_zero: " CBO_ZERO "\n"
+		     "	" CBO_ZERO "\n"
 		     "	.balign	4\n"
 		     "1:	csrr	%0, sstatus\n"
 		     : "=r" (sstatus) : "r" (a0) : "t0", "memory");
