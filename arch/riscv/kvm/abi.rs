@@ -8,6 +8,7 @@
 pub mod envcfg;
 pub mod insn;
 pub mod nacl;
+pub mod nospec;
 pub mod one_reg;
 pub mod pte;
 pub mod sbi;

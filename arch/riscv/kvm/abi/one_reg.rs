@@ -12,7 +12,10 @@
 
 use core::marker::PhantomData;
 
-use crate::abi::insn::Gpr;
+use crate::abi::{
+    insn::Gpr,
+    nospec, //
+};
 
 const ARCH_MASK: u64 = 0xff << 56;
 const ARCH_RISCV: u64 = 0x80 << 56;
@@ -67,6 +70,9 @@ pub trait Numbered: Copy {
     const COUNT: u64;
 
     /// Returns the one with this number, or [`None`] if there is none.
+    ///
+    /// User space chooses the number, and what is returned often chooses an entry of a table. So
+    /// implementations take the number through [`nospec::below`].
     fn from_number(number: u64) -> Option<Self>;
 
     /// Returns the number, which is below [`Self::COUNT`].
@@ -98,7 +104,7 @@ macro_rules! numbered {
 
             #[inline]
             fn from_number(number: u64) -> Option<Self> {
-                match number {
+                match nospec::below(number, Self::COUNT)? {
                     $($number => Some(Self::$variant),)*
                     _ => None,
                 }
@@ -155,10 +161,10 @@ impl Numbered for CoreReg {
 
     #[inline]
     fn from_number(number: u64) -> Option<Self> {
-        match number {
+        match nospec::below(number, Self::COUNT)? {
             // `x0` has no id. The number that it would have is that of `pc`.
             0 => Some(Self::Pc),
-            1..=31 => Some(Self::X(Gpr::new(number as u32))),
+            number @ 1..=31 => Some(Self::X(Gpr::new(number as u32))),
             32 => Some(Self::Mode),
             _ => None,
         }
@@ -292,11 +298,8 @@ impl Numbered for RegNum {
 
     #[inline]
     fn from_number(number: u64) -> Option<Self> {
-        match number {
-            // INVARIANT: by the range.
-            0..=31 => Some(Self(number as u8)),
-            _ => None,
-        }
+        // INVARIANT: by the count.
+        nospec::below(number, Self::COUNT).map(|number| Self(number as u8))
     }
 
     #[inline]
