@@ -217,6 +217,7 @@ pub(crate) fn may_enable(ext: IsaExtId) -> bool {
         // There is no nested virtualization.
         IsaExtId::H => false,
         IsaExtId::Svadu => features::hardware_updates_ad(),
+        IsaExtId::Svpbmt => features::svpbmt(),
         IsaExtId::V => vector::allowed(),
         _ => true,
     }
