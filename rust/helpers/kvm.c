@@ -193,6 +193,17 @@ __rust_helper void rust_helper_kvm_account_pgtable_pages(void *virt, int nr)
 	kvm_account_pgtable_pages(virt, nr);
 }
 
+/* The number of pages that are allocated and freed together with this one. */
+__rust_helper unsigned long rust_helper_kvm_pages_of_folio(struct page *page)
+{
+	return folio_nr_pages(page_folio(page));
+}
+
+__rust_helper void rust_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
 /*
  * The level of the leaf that maps @hva in the host's page tables (0: PTE or
  * nothing, 1: PMD, 2: PUD). The walk takes no lock: interrupts are off, so that

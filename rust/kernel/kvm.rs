@@ -71,6 +71,7 @@ pub use self::{
         signal_hwpoison,
         Backing,
         FaultedPage,
+        KernelBlock,
         MemoryCache,
         MmuLocked,
         MmuReadGuard,

@@ -5,8 +5,10 @@
 //! These modules depend on `core` alone, so that the same files are tested and fuzzed on the build
 //! machine.
 
+pub mod envcfg;
 pub mod insn;
 pub mod nacl;
+pub mod nospec;
 pub mod one_reg;
 pub mod pte;
 pub mod sbi;

@@ -21,6 +21,12 @@ use kernel::{
     prelude::*, //
 };
 
+/// How many vCPUs the handlers at the stage [`Handle::irqs_off`] visit at most.
+///
+/// To wake a thread, or to take the lock of a queue, takes microseconds, and the guest chooses how
+/// many vCPUs it names: with 64 of them, interrupts would be disabled for too long.
+pub(crate) const MAX_VISITED: usize = 8;
+
 /// What comes after an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -51,7 +57,8 @@ pub(crate) trait Handle {
     ///
     /// Must not sleep, and must not wait for another hart. So the only locks to take are spinlocks
     /// whose holders do not wait for another hart either: `mmu_lock` is not one of them, because
-    /// its holder may wait for this hart to leave the guest.
+    /// its holder may wait for this hart to leave the guest. At most [`MAX_VISITED`] vCPUs may be
+    /// visited.
     #[inline(always)]
     fn irqs_off(
         &self,

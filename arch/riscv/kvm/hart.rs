@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod cache;
 pub(crate) mod cpu_pm;
 pub(crate) mod csr;
 pub(crate) mod features;

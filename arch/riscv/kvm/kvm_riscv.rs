@@ -136,6 +136,9 @@ impl VmOps for Riscv {
 }
 
 impl VcpuOps for Riscv {
+    /// Breakpoints of user space trap to the host. A hart has no single-stepping for a hypervisor.
+    const GUEST_DEBUG: u32 = kernel::bindings::KVM_GUESTDBG_ENABLE;
+
     fn create(_: &NewVcpu<'_, Self>) -> Result<(impl PinInit<vcpu::Shared, Error>, vcpu::Local)> {
         Ok((vcpu::Shared::new(), vcpu::Local::new()?))
     }

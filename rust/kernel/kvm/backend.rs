@@ -84,6 +84,9 @@ pub type IoctlResult = Result<isize>;
 
 /// vCPUs.
 pub trait VcpuOps: Backend {
+    /// The flags (`KVM_GUESTDBG_*`) that `KVM_SET_GUEST_DEBUG` may have. Others are [`EINVAL`].
+    const GUEST_DEBUG: u32;
+
     /// Says whether a vCPU with this identifier may be created.
     fn precreate(vm: &Vm<Self>, id: VcpuId) -> Result {
         let _ = (vm, id);

@@ -28,7 +28,9 @@ use crate::{
     types::NotThreadSafe, //
 };
 use core::{
+    marker::PhantomData,
     mem::ManuallyDrop,
+    ops::Range,
     ptr::NonNull, //
 };
 
@@ -170,31 +172,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     /// [stale](Self::backing).
     #[inline]
     pub fn block_size(&self, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
-        const LEAF: u64 = ENTRIES as u64;
-
-        let gfns = slot.gfns();
-        let host_page = slot.userspace_addr().0 as u64 >> PAGE_SHIFT;
-        let fits = |frames: u64| {
-            let first = gfn.0 & !(frames - 1);
-            (gfns.start.0 ^ host_page) & (frames - 1) == 0
-                && first >= gfns.start.0
-                && first + frames <= gfns.end.0
-        };
-        if !fits(LEAF) {
-            return 1;
-        }
-        // SAFETY: The VM is valid, and holds a reference to its `mm`, so that the root of the page
-        // tables stays. The helper disables interrupts while it walks the tables below: the kernel
-        // frees one after a grace period of RCU, or, without memory for that, after an interrupt
-        // on every CPU, and disabled interrupts hold up both.
-        let level =
-            unsafe { bindings::kvm_host_leaf_level((*self.vm.as_raw()).mm, slot.hva(gfn).0) };
-        match level {
-            0 => 1,
-            1 => LEAF,
-            _ if fits(LEAF * LEAF) => LEAF * LEAF,
-            _ => LEAF,
-        }
+        block_size(self.vm, slot, gfn)
     }
 
     /// Returns the host memory that `page` has been found in, with its neighbours in a block of at
@@ -230,6 +208,35 @@ impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
             // SAFETY: `new()` has taken the lock.
             unsafe { bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
         }
+    }
+}
+
+/// Returns what [`MmuWriteGuard::block_size`] does, if nothing has changed when the lock is taken.
+#[inline]
+fn block_size<B: Backend>(vm: &Vm<B>, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
+    const LEAF: u64 = ENTRIES as u64;
+
+    let gfns = slot.gfns();
+    let host_page = slot.userspace_addr().0 as u64 >> PAGE_SHIFT;
+    let fits = |frames: u64| {
+        let first = gfn.0 & !(frames - 1);
+        (gfns.start.0 ^ host_page) & (frames - 1) == 0
+            && first >= gfns.start.0
+            && first + frames <= gfns.end.0
+    };
+    if !fits(LEAF) {
+        return 1;
+    }
+    // SAFETY: The VM is valid, and holds a reference to its `mm`, so that the root of the page
+    // tables stays. The helper disables interrupts while it walks the tables below: the kernel
+    // frees one after a grace period of RCU, or, without memory for that, after an interrupt
+    // on every CPU, and disabled interrupts hold up both.
+    let level = unsafe { bindings::kvm_host_leaf_level((*vm.as_raw()).mm, slot.hva(gfn).0) };
+    match level {
+        0 => 1,
+        1 => LEAF,
+        _ if fits(LEAF * LEAF) => LEAF * LEAF,
+        _ => LEAF,
     }
 }
 
@@ -350,6 +357,36 @@ impl<'s> FaultedPage<'s> {
         self.writable
     }
 
+    /// Returns the kernel's own mapping of the block of host memory, of at most `max` frames, that
+    /// the page lies in. If nothing changes, [`MmuWriteGuard::backing`] finds the same block.
+    ///
+    /// Returns [`None`] for a page without a reference count, such as memory of a device: the
+    /// kernel neither clears nor fills it, and need not have it mapped.
+    #[inline]
+    pub fn kernel_block<B: Backend>(&self, vm: &Vm<B>, max: u64) -> Option<KernelBlock<'_>> {
+        if self.page.is_null() {
+            return None;
+        }
+        // SAFETY: The page is valid, because the reference is ours.
+        let folio = unsafe { bindings::kvm_pages_of_folio(self.page) } as u64;
+        // A small folio is no block of the host's page tables, and need not be looked up there.
+        let frames = if folio.min(max) < ENTRIES as u64 {
+            1
+        } else {
+            block_size(vm, self.slot, self.gfn).min(1 << folio.min(max).ilog2())
+        };
+        let first = self.pfn.0 & !(frames - 1);
+        // SAFETY: The page is a part of the linear mapping.
+        let start = unsafe { bindings::kvm_phys_to_virt(first << PAGE_SHIFT) } as usize;
+        // INVARIANT: A folio is aligned to its size, so all frames are in the folio of the page,
+        // which stays as long as there is a reference.
+        Some(KernelBlock {
+            start,
+            frames,
+            _page: PhantomData,
+        })
+    }
+
     /// Gives the page back after it has been mapped, or found to be mapped, in the guest.
     ///
     /// Panics if the lock is that of another VM.
@@ -409,6 +446,38 @@ pub fn signal_hwpoison<B: Backend>(vm: &Vm<B>, hva: Hva) {
             bindings::get_current(),
         )
     };
+}
+
+/// A block of host memory in the kernel's own mapping.
+///
+/// # Invariants
+///
+/// The kernel has `frames` frames mapped from `start` on, and holds a reference to their folio
+/// for `'p`.
+pub struct KernelBlock<'p> {
+    start: usize,
+    frames: u64,
+    _page: PhantomData<&'p ()>,
+}
+
+impl KernelBlock<'_> {
+    /// Returns the number of frames, a power of two.
+    #[inline]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Calls `f` with the addresses of the block, part by part, and lets other threads run in
+    /// between. May sleep.
+    #[inline]
+    pub fn for_each_part(&self, f: impl Fn(Range<usize>)) {
+        let end = self.start + self.frames as usize * PAGE_SIZE;
+        for start in (self.start..end).step_by(ENTRIES * PAGE_SIZE) {
+            f(start..end.min(start + ENTRIES * PAGE_SIZE));
+            // SAFETY: Always safe to call where sleeping is.
+            unsafe { bindings::cond_resched() };
+        }
+    }
 }
 
 /// A stock of zeroed pages, filled where sleeping is allowed, to be taken under a lock.

@@ -367,6 +367,9 @@ pub unsafe fn vcpu_set_guest_debug<B: LinkedBackend>(
 ) -> c_int {
     // SAFETY: The vCPU is valid, and the core holds its mutex; so is `debug`.
     let (vcpu, control) = unsafe { (LockedVcpu::<B>::new(Vcpu::from_raw(vcpu)), (*debug).control) };
+    if control & !B::GUEST_DEBUG != 0 {
+        return errno(Err(EINVAL));
+    }
     let on = control & bindings::KVM_GUESTDBG_ENABLE != 0;
     vcpu.set_guest_debug(if on { control } else { 0 });
     B::guest_debug_changed(&vcpu);

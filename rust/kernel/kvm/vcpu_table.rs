@@ -16,7 +16,7 @@ use crate::{
 use core::marker::PhantomData;
 
 /// How many vCPUs a table holds, those with the lowest indices. The others take the core's way.
-pub(super) const SIZE: usize = 64;
+const SIZE: usize = 64;
 
 /// The vCPUs of a VM by their index, as far as they have been noted.
 ///

@@ -16,7 +16,6 @@ use super::{
         Vcpu,
         VcpuId, //
     },
-    vcpu_table, //
 };
 use crate::{
     access_once::smp_mb,
@@ -109,12 +108,6 @@ impl<B: Backend> Vm<B> {
             .vcpus
             .get_nospec(id.0 as usize)
             .filter(|vcpu| vcpu.id() == id)
-    }
-
-    /// Returns whether all vCPUs are in the table of the first ones.
-    #[inline]
-    pub fn all_vcpus_in_table(&self) -> bool {
-        self.online_vcpus() <= vcpu_table::SIZE
     }
 
     fn vcpu_by_id_of_core(&self, id: VcpuId) -> Option<&Vcpu<B>> {

@@ -251,7 +251,13 @@ pub enum Htinst {
     ///
     /// The encoding is that of a 32-bit instruction even if the guest's is compressed, its
     /// immediate is zero, and its `rs1` field is not a register.
-    Transformed(TrapInsn),
+    Transformed {
+        /// The instruction.
+        insn: TrapInsn,
+        /// How far the address that has faulted lies behind the first byte of the access ("Addr.
+        /// Offset"). It is zero unless the access is misaligned, and only a part of it has faulted.
+        offset: u8,
+    },
     /// The access was made by the walk of a VS-stage page table, not by the instruction at `sepc`,
     /// which must therefore not be emulated.
     PageTableWalk {
@@ -271,15 +277,18 @@ impl Htinst {
         match htinst {
             0x2000 | 0x3000 => Self::PageTableWalk { write: false },
             0x2020 | 0x3020 => Self::PageTableWalk { write: true },
-            _ if htinst >> 32 == 0 && htinst & 1 != 0 => Self::Transformed(TrapInsn {
-                // Bit 1 is not a part of the encoding here, it tells the original length.
-                raw: htinst as u32 | 0x2,
-                len: if htinst & 0x2 == 0 {
-                    InsnLen::Two
-                } else {
-                    InsnLen::Four
+            _ if htinst >> 32 == 0 && htinst & 1 != 0 => Self::Transformed {
+                insn: TrapInsn {
+                    // Bit 1 is not a part of the encoding here, it tells the original length.
+                    raw: htinst as u32 | 0x2,
+                    len: if htinst & 0x2 == 0 {
+                        InsnLen::Two
+                    } else {
+                        InsnLen::Four
+                    },
                 },
-            }),
+                offset: (htinst >> 15 & 0x1f) as u8,
+            },
             _ => Self::Unknown,
         }
     }
@@ -292,7 +301,7 @@ impl TrapInsn {
     #[inline]
     pub const fn from_htinst(htinst: u64) -> Option<Self> {
         match Htinst::decode(htinst) {
-            Htinst::Transformed(insn) => Some(insn),
+            Htinst::Transformed { insn, .. } => Some(insn),
             Htinst::Unknown | Htinst::PageTableWalk { .. } => None,
         }
     }
@@ -407,6 +416,83 @@ pub const fn decode_store(insn: TrapInsn) -> Option<Store> {
         width,
         len: insn.len,
     })
+}
+
+/// The address of a load or a store, as the guest's own encoding gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressOperand {
+    /// The register with the base address.
+    pub base: Gpr,
+    /// The immediate, which is added to it.
+    pub offset: i16,
+}
+
+impl AddressOperand {
+    /// Returns the address. `gpr` is asked for the value of the base register.
+    #[inline]
+    pub fn address(self, gpr: impl FnOnce(Gpr) -> u64) -> u64 {
+        gpr(self.base).wrapping_add_signed(i64::from(self.offset))
+    }
+
+    /// Returns whether the access begins at `gva`, as far as bits 11:0 tell.
+    ///
+    /// The bits above say nothing, because pointer masking (Ssnpm, Smnpm) replaces some of them. If
+    /// a part of a misaligned access faults alone, then the part begins at a page boundary, and the
+    /// access in the last bytes of the page before; so bits 11:0 always tell the two apart.
+    #[inline]
+    pub fn begins_at(self, gva: u64, gpr: impl FnOnce(Gpr) -> u64) -> bool {
+        (self.address(gpr) ^ gva) & 0xfff == 0
+    }
+}
+
+/// Decodes the address of an instruction that [`decode_load`] or [`decode_store`] decodes, and that
+/// is not from `htinst`, which has no address.
+pub const fn decode_address(insn: TrapInsn) -> Option<AddressOperand> {
+    let is_load = decode_load(insn).is_some();
+    if !is_load && decode_store(insn).is_none() {
+        return None;
+    }
+    let (base, offset) = match insn.opcode() {
+        // Bits 31:20, and bits 31:25 and 11:7; the sign is in bit 31.
+        Some(_) => (
+            Gpr::new(insn.bits(15, 5)),
+            if is_load {
+                (insn.raw as i32 >> 20) as i16
+            } else {
+                ((insn.raw as i32 >> 25) << 5) as i16 | insn.bits(7, 5) as i16
+            },
+        ),
+        None => {
+            let base = Gpr::compressed(insn.bits(7, 3));
+            let sp = Gpr::new(2);
+
+            // The bits of an offset stand in another order in each form.
+            let (base, offset) = match insn.compressed_opcode() {
+                rvc::LW | rvc::SW => (
+                    base,
+                    insn.bits(10, 3) << 3 | insn.bits(6, 1) << 2 | insn.bits(5, 1) << 6,
+                ),
+                rvc::LD | rvc::SD => (base, insn.bits(10, 3) << 3 | insn.bits(5, 2) << 6),
+                // A byte has an offset of two bits, a half word one of bit 1 alone.
+                rvc::ZCB if insn.bits(10, 1) == 0 => (base, insn.bits(6, 1) | insn.bits(5, 1) << 1),
+                rvc::ZCB => (base, insn.bits(5, 1) << 1),
+                rvc::LWSP => (
+                    sp,
+                    insn.bits(4, 3) << 2 | insn.bits(12, 1) << 5 | insn.bits(2, 2) << 6,
+                ),
+                rvc::LDSP => (
+                    sp,
+                    insn.bits(5, 2) << 3 | insn.bits(12, 1) << 5 | insn.bits(2, 3) << 6,
+                ),
+                rvc::SWSP => (sp, insn.bits(9, 4) << 2 | insn.bits(7, 2) << 6),
+                rvc::SDSP => (sp, insn.bits(10, 3) << 3 | insn.bits(7, 3) << 6),
+                _ => return None,
+            };
+            (base, offset as i16)
+        }
+    };
+
+    Some(AddressOperand { base, offset })
 }
 
 /// Returns what a load leaves in its register, given the bytes that it read as a little-endian

@@ -12,7 +12,10 @@
 
 use core::marker::PhantomData;
 
-use crate::abi::insn::Gpr;
+use crate::abi::{
+    insn::Gpr,
+    nospec, //
+};
 
 const ARCH_MASK: u64 = 0xff << 56;
 const ARCH_RISCV: u64 = 0x80 << 56;
@@ -67,6 +70,9 @@ pub trait Numbered: Copy {
     const COUNT: u64;
 
     /// Returns the one with this number, or [`None`] if there is none.
+    ///
+    /// User space chooses the number, and what is returned often chooses an entry of a table. So
+    /// implementations take the number through [`nospec::below`].
     fn from_number(number: u64) -> Option<Self>;
 
     /// Returns the number, which is below [`Self::COUNT`].
@@ -98,7 +104,7 @@ macro_rules! numbered {
 
             #[inline]
             fn from_number(number: u64) -> Option<Self> {
-                match number {
+                match nospec::below(number, Self::COUNT)? {
                     $($number => Some(Self::$variant),)*
                     _ => None,
                 }
@@ -155,10 +161,10 @@ impl Numbered for CoreReg {
 
     #[inline]
     fn from_number(number: u64) -> Option<Self> {
-        match number {
+        match nospec::below(number, Self::COUNT)? {
             // `x0` has no id. The number that it would have is that of `pc`.
             0 => Some(Self::Pc),
-            1..=31 => Some(Self::X(Gpr::new(number as u32))),
+            number @ 1..=31 => Some(Self::X(Gpr::new(number as u32))),
             32 => Some(Self::Mode),
             _ => None,
         }
@@ -292,11 +298,8 @@ impl Numbered for RegNum {
 
     #[inline]
     fn from_number(number: u64) -> Option<Self> {
-        match number {
-            // INVARIANT: by the range.
-            0..=31 => Some(Self(number as u8)),
-            _ => None,
-        }
+        // INVARIANT: by the count.
+        nospec::below(number, Self::COUNT).map(|number| Self(number as u8))
     }
 
     #[inline]
@@ -627,7 +630,8 @@ pub enum IdError {
     /// The type is there since a vCPU without the F, D or V extension has no such type at all,
     /// and should say so ([`IdError::NotFound`]) rather than to find fault with the size.
     InvalidSize(RegType),
-    /// The state of an SBI extension that has none: `EINVAL`.
+    /// No SBI extension has state with this number: `EINVAL`, as for the state of an extension that
+    /// the vCPU does not have.
     NoSbiState,
     /// No register has this number: `ENOENT`.
     NotFound,
@@ -704,7 +708,8 @@ impl Reg {
             },
             RegType::SbiState => {
                 expect(Size::U64)?;
-                SbiStateReg::from_parts(subtype, index)?.map(Self::SbiState)
+                let state = SbiStateReg::from_parts(subtype, index);
+                return state.map(Self::SbiState).ok_or(IdError::NoSbiState);
             }
         };
 
@@ -810,11 +815,11 @@ impl SbiStateReg {
     const STA: u64 = 0;
     const FWFT: u64 = 1;
 
-    fn from_parts(subtype: u64, index: u64) -> Result<Option<Self>, IdError> {
+    fn from_parts(subtype: u64, index: u64) -> Option<Self> {
         match subtype {
-            Self::STA => Ok(StaReg::from_number(index).map(Self::Sta)),
-            Self::FWFT => Ok(FwftReg::from_number(index).map(Self::Fwft)),
-            _ => Err(IdError::NoSbiState),
+            Self::STA => StaReg::from_number(index).map(Self::Sta),
+            Self::FWFT => FwftReg::from_number(index).map(Self::Fwft),
+            _ => None,
         }
     }
 

@@ -658,6 +658,18 @@ impl HartMask {
         })
     }
 
+    /// Returns whether the mask names at most `n` harts. The set of all harts is larger.
+    #[inline]
+    pub const fn names_at_most(self, n: usize) -> bool {
+        let mut left = self.mask;
+        let mut named = 0;
+        while left != 0 && named <= n {
+            left &= left - 1;
+            named += 1;
+        }
+        named <= n && !self.is_all()
+    }
+
     /// Returns how many harts the mask names, or [`None`] for the set of all harts.
     ///
     /// If fewer harts than this are found in the set, then the mask names one that does not exist,

@@ -7,7 +7,6 @@ use crate::{
     abi::insn::TrapInsn,
     exits::Next,
     hart::trap::{
-        cause,
         Access,
         Exit,
         Trap, //
@@ -58,16 +57,7 @@ pub(crate) enum ReadError {
 pub(crate) fn fetch(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<TrapInsn, Result<Next>> {
     match load(vcpu, insn_at_pc(vcpu)) {
         Ok(raw) => Ok(TrapInsn::fetched(raw as u32)),
-        Err(ReadError::Trap(trap)) => {
-            // If the page has gone from the G-stage meanwhile, the guest faults on it itself, and
-            // gets it back.
-            if trap.scause != cause::LOAD_GUEST_PAGE_FAULT {
-                inject(vcpu, Exception::of_fetch(&trap));
-            }
-            Err(Ok(Next::Enter))
-        }
-        Err(ReadError::Again) => Err(Ok(Next::Enter)),
-        Err(ReadError::Failed(e)) => Err(Err(e)),
+        Err(error) => Err(failed(vcpu, error, Access::Fetch)),
     }
 }
 
@@ -93,20 +83,31 @@ pub(crate) fn read(vcpu: &LoadedVcpu<'_, Riscv>, gva: Gva) -> Result<u64, ReadEr
     load(vcpu, GuestLoad::DoubleWord(gva))
 }
 
-/// Handles the failure of a [`read`]: maps the page, so that the guest finds it when it executes
-/// its instruction again, or raises the exception that the guest itself would take.
+/// Handles the failure of a [`read`]: see [`failed`].
 pub(crate) fn read_failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError) -> Result<Next> {
+    failed(vcpu, error, Access::Load)
+}
+
+/// Handles a failure to load from the guest's memory for an `access` of the guest: maps the page,
+/// so that the load succeeds when the guest executes its instruction again, or raises the exception
+/// that the guest itself would take.
+///
+/// The guest need not fault on the page itself, even if it fetches its instruction from there: its
+/// fetch may use an entry of the TLB that the load of the host does not, for example because the
+/// host has cleared the accessed bit since.
+fn failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError, access: Access) -> Result<Next> {
     let trap = match error {
         ReadError::Trap(trap) => trap,
         ReadError::Again => return Ok(Next::Enter),
         ReadError::Failed(e) => return Err(e),
     };
     let srcu = vcpu.srcu_read_lock();
-    let exception = match trap.decode() {
-        Exit::GuestPageFault(fault) => match map::memslot(&srcu, &fault) {
+    let exception = match (trap.decode(), access) {
+        (Exit::GuestPageFault(fault), _) => match map::memslot(&srcu, &fault) {
             Some(slot) => return map::map(vcpu, &slot, &fault).map(|()| Next::Enter),
-            None => Exception::access_fault(Access::Load, trap.stval),
+            None => Exception::access_fault(access, trap.stval),
         },
+        (_, Access::Fetch) => Exception::of_fetch(&trap),
         _ => Exception::of_trap(&trap),
     };
     inject(vcpu, exception);

@@ -17,7 +17,8 @@ use crate::{
     exits::{
         guest_memory,
         Handle,
-        Next, //
+        Next,
+        MAX_VISITED, //
     },
     hart::csr,
     switch::regs::Regs,
@@ -64,7 +65,7 @@ impl Handle for VirtualInstruction {
         true
     }
 
-    /// Handles accesses to CSRs, and WRS if there is no other vCPU to yield to.
+    /// Handles accesses to CSRs, and WRS if the VM has few vCPUs, and none to yield to.
     #[inline(always)]
     fn irqs_off(
         &self,
@@ -77,7 +78,7 @@ impl Handle for VirtualInstruction {
             None => guest_memory::fetch_irqs_off(vcpu, irq)?,
         };
         match decode_system(insn)? {
-            System::Wrs if vcpu.vm().all_vcpus_in_table() && !vcpu.has_ready_peer() => {
+            System::Wrs if vcpu.vm().online_vcpus() <= MAX_VISITED && !vcpu.has_ready_peer() => {
                 skip_wrs(vcpu);
                 Some(Next::Enter)
             }
@@ -139,7 +140,13 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
             vcpu.count(vcpu_counter!(csr_exit_kernel));
             Next::Enter
         }
-        csr::SEED if vcpu.local().isa.get().has(IsaExtId::Zkr) => {
+        // To a guest, its firmware has given the entropy source to the kernel alone: SSEED is set in
+        // `mseccfg`, and USEED is not. A read without a write is illegal for everybody.
+        csr::SEED
+            if access.writes()
+                && Regs::of(vcpu).sstatus().spp().into_bool()
+                && vcpu.local().isa.get().has(IsaExtId::Zkr) =>
+        {
             vcpu.count(vcpu_counter!(csr_exit_user));
             completion::ask_csr(vcpu, access);
             Next::Return

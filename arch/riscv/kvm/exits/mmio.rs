@@ -4,6 +4,7 @@
 
 use crate::{
     abi::insn::{
+        decode_address,
         decode_load,
         decode_store,
         Htinst,
@@ -61,48 +62,54 @@ impl Handle for DeviceAccess<'_> {
             return None;
         }
         let insn = match Htinst::decode(self.fault.htinst) {
-            Htinst::Transformed(insn) => insn,
-            Htinst::PageTableWalk { .. } => return None,
-            Htinst::Unknown => guest_memory::fetch_irqs_off(vcpu, irq)?,
+            Htinst::Transformed { insn, offset: 0 } => insn,
+            Htinst::Transformed { .. } | Htinst::PageTableWalk { .. } => return None,
+            Htinst::Unknown => self.check(vcpu, guest_memory::fetch_irqs_off(vcpu, irq)?)?,
         };
-        self.emulate(vcpu, insn).ok()
+        self.emulate(vcpu, insn)
     }
 
     /// Handles all accesses.
     ///
-    /// A fetch, and a walk of the guest's own page table, get the access fault that the bus would
-    /// answer with.
-    ///
-    /// # Errors
-    ///
-    /// As user space knows them from KVM on RISC-V: [`EIO`] for an access that is not aligned, and
-    /// [`EOPNOTSUPP`] for an instruction that is not a plain load or store, such as an AMO.
+    /// Whatever is not an aligned load or store of a general-purpose register gets the access fault
+    /// that a bus answers with: fetches, walks of the guest's own page table, misaligned accesses,
+    /// AMOs, and accesses by floating-point, vector and cache-block instructions.
     fn handle(&self, vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
-        let refused = || {
-            inject(
-                vcpu,
-                Exception::access_fault(self.fault.access, self.fault.gva.0),
-            );
-            Ok(Next::Enter)
-        };
-        if self.fault.access == Access::Fetch {
-            return refused();
-        }
-        let insn = match Htinst::decode(self.fault.htinst) {
-            Htinst::Transformed(insn) => insn,
-            Htinst::PageTableWalk { .. } => return refused(),
-            Htinst::Unknown => match guest_memory::fetch(vcpu) {
-                Ok(insn) => insn,
+        let insn = match (self.fault.access, Htinst::decode(self.fault.htinst)) {
+            (Access::Fetch, _) | (_, Htinst::PageTableWalk { .. }) => None,
+            (_, Htinst::Transformed { insn, offset }) => (offset == 0).then_some(insn),
+            (_, Htinst::Unknown) => match guest_memory::fetch(vcpu) {
+                Ok(insn) => self.check(vcpu, insn),
                 Err(next) => return next,
             },
         };
-        self.emulate(vcpu, insn)
+        Ok(insn
+            .and_then(|insn| self.emulate(vcpu, insn))
+            .unwrap_or_else(|| {
+                inject(
+                    vcpu,
+                    Exception::access_fault(self.fault.access, self.fault.gva.0),
+                );
+                Next::Enter
+            }))
     }
 }
 
 impl DeviceAccess<'_> {
-    /// Emulates a load or store. Nothing has been done if the result is an error.
-    fn emulate(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Result<Next> {
+    /// Returns the instruction, which has been fetched, if its access begins at the address that
+    /// has faulted.
+    ///
+    /// An access that begins in memory, and reaches a device behind it, faults at the first address
+    /// of the device, which is aligned even though the access is not.
+    fn check(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Option<TrapInsn> {
+        decode_address(insn)?
+            .begins_at(self.fault.gva.0, |gpr| Regs::of(vcpu).gpr(gpr))
+            .then_some(insn)
+    }
+
+    /// Emulates a load or store. Returns [`None`], having done nothing, if the access is none of a
+    /// device.
+    fn emulate(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Option<Next> {
         match self.fault.access {
             Access::Load => load(vcpu, self.srcu, self.fault, insn),
             _ => store(vcpu, self.srcu, self.fault, insn),
@@ -115,24 +122,24 @@ fn load(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
-) -> Result<Next> {
-    let load = decode_load(insn).ok_or(EOPNOTSUPP)?;
+) -> Option<Next> {
+    let load = decode_load(insn)?;
     if !load.width.is_aligned(fault.gpa.0) {
-        return Err(EIO);
+        return None;
     }
     let regs = Regs::of(vcpu);
     let len = load.width.bytes();
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, false, len);
 
     let mut data = [0; 8];
-    if srcu.mmio_read(fault.gpa, data.get_mut(..len).ok_or(EINVAL)?) {
+    if srcu.mmio_read(fault.gpa, data.get_mut(..len)?) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         completion::finish_load(regs, load, data);
-        return Ok(Next::Enter);
+        return Some(Next::Enter);
     }
     vcpu.count(vcpu_counter!(mmio_exit_user));
     completion::ask_load(vcpu, load, fault.gpa);
-    Ok(Next::Return)
+    Some(Next::Return)
 }
 
 fn store(
@@ -140,10 +147,10 @@ fn store(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
-) -> Result<Next> {
-    let store = decode_store(insn).ok_or(EOPNOTSUPP)?;
+) -> Option<Next> {
+    let store = decode_store(insn)?;
     if !store.width.is_aligned(fault.gpa.0) {
-        return Err(EIO);
+        return None;
     }
     let regs = Regs::of(vcpu);
     let len = store.width.bytes();
@@ -153,10 +160,10 @@ fn store(
     if srcu.mmio_write(fault.gpa, data, len) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);
-        return Ok(Next::Enter);
+        return Some(Next::Enter);
     }
     vcpu.count(vcpu_counter!(mmio_exit_user));
-    let data = data.get(..len).ok_or(EINVAL)?;
+    let data = data.get(..len)?;
     completion::ask_store(vcpu, store, fault.gpa, data);
-    Ok(Next::Return)
+    Some(Next::Return)
 }

@@ -143,6 +143,8 @@ bitfield! {
         10:9 vs => ExtState;
         /// State of the floating-point registers.
         14:13 fs => ExtState;
+        /// A landing pad was expected before the trap (Zicfilp).
+        23:23 spelp;
     }
 }
 
@@ -201,24 +203,6 @@ bitfield! {
         57:44 vmid;
         /// Translation scheme.
         63:60 mode;
-    }
-}
-
-bitfield! {
-    /// `henvcfg` ("Hypervisor Environment Configuration Register").
-    pub(crate) struct Henvcfg(u64) {
-        /// `cbo.inval` is allowed.
-        5:4 cbie;
-        /// `cbo.clean` and `cbo.flush` are allowed.
-        6:6 cbcfe;
-        /// `cbo.zero` is allowed.
-        7:7 cbze;
-        /// The hart updates A and D of VS-stage entries.
-        61:61 adue;
-        /// Svpbmt in VS-stage entries.
-        62:62 pbmte;
-        /// Sstc for VS-mode.
-        63:63 stce;
     }
 }
 

@@ -18,6 +18,7 @@ static SSAIA: StaticKey = StaticKey::new();
 static FPU_D: StaticKey = StaticKey::new();
 static FPU_F: StaticKey = StaticKey::new();
 static SVINVAL: StaticKey = StaticKey::new();
+static SVPBMT: StaticKey = StaticKey::new();
 
 /// Returns whether all harts of the host have an extension, `RISCV_ISA_EXT_*`.
 pub(crate) fn host_has(ext: u32) -> bool {
@@ -43,6 +44,9 @@ pub(crate) fn init() {
         if host_has(ext) {
             key.enable();
         }
+    }
+    if host_has(bindings::RISCV_ISA_EXT_SVPBMT) && host_has(bindings::RISCV_ISA_EXT_ZICBOM) {
+        SVPBMT.enable();
     }
 }
 
@@ -80,6 +84,13 @@ pub(crate) fn fpu_f() -> bool {
 #[inline(always)]
 pub(crate) fn svinval() -> bool {
     static_key_enabled!(SVINVAL)
+}
+
+/// Returns whether guests may choose the type of their memory (Svpbmt): the harts can, and the host
+/// can write its caches back to memory (Zicbom), which it has to do before a guest gets a page.
+#[inline(always)]
+pub(crate) fn svpbmt() -> bool {
+    static_key_enabled!(SVPBMT)
 }
 
 /// Returns the block size of an extension for cache-block operations, in bytes; 0 without it.

@@ -2,15 +2,17 @@
 
 //! Which exceptions a guest handles itself, and which features and state of the hart it may use.
 
-use crate::hart::{
-    csr::{
-        self,
-        Henvcfg,
-        Hstateen0, //
+use crate::{
+    abi::envcfg::Henvcfg,
+    hart::{
+        csr::{
+            self,
+            Hstateen0, //
+        },
+        features,
+        guest_csr::write_any,
+        trap::cause, //
     },
-    features,
-    guest_csr::write_any,
-    trap::cause, //
 };
 use kernel::kvm::PreemptOff;
 

@@ -32,6 +32,8 @@ pub(crate) mod cause {
     pub(crate) const INST_PAGE_FAULT: u64 = 12;
     pub(crate) const LOAD_PAGE_FAULT: u64 = 13;
     pub(crate) const STORE_PAGE_FAULT: u64 = 15;
+    pub(crate) const SOFTWARE_CHECK: u64 = 18;
+    pub(crate) const HARDWARE_ERROR: u64 = 19;
     pub(crate) const INST_GUEST_PAGE_FAULT: u64 = 20;
     pub(crate) const LOAD_GUEST_PAGE_FAULT: u64 = 21;
     pub(crate) const VIRTUAL_INST: u64 = 22;
@@ -112,7 +114,9 @@ impl Trap {
             | cause::LOAD_MISALIGNED
             | cause::STORE_MISALIGNED
             | cause::LOAD_ACCESS
-            | cause::STORE_ACCESS => Exit::GuestException,
+            | cause::STORE_ACCESS
+            | cause::SOFTWARE_CHECK
+            | cause::HARDWARE_ERROR => Exit::GuestException,
             _ => Exit::Unknown,
         }
     }
@@ -168,7 +172,9 @@ pub(crate) enum Exit {
     VirtualInstruction,
     /// A breakpoint that user space has set.
     Breakpoint,
-    /// An exception that belongs to the guest, and is not delegated so that the host can count it.
+    /// An exception that belongs to the guest. It is not delegated, so that the host can count it, or
+    /// because the hart may not have the bit: user mode can use Zicfilp once the guest's kernel has
+    /// set `senvcfg.LPE`, which no bit of the hypervisor forbids.
     GuestException,
     /// A cause that the guest cannot raise: delegated, or reserved.
     Unknown,

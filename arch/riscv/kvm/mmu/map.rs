@@ -7,7 +7,11 @@ use crate::{
         Level,
         Rights, //
     },
-    hart::trap::GuestPageFault,
+    hart::{
+        cache,
+        features,
+        trap::GuestPageFault, //
+    },
     mmu::{
         fence_queue::{
             Fence,
@@ -100,7 +104,14 @@ pub(crate) fn map(
         (true, false) => Rights::Logged,
         (false, _) => Rights::ReadOnly,
     };
-    let max_frames = if logged { 1 } else { u64::MAX };
+    let mut max_frames = if logged { 1 } else { u64::MAX };
+    if features::svpbmt() {
+        // The type of memory is the choice of each vCPU, and the page is for all of them.
+        if let Some(block) = page.kernel_block(vm, max_frames) {
+            cache::write_back(&block);
+            max_frames = block.frames();
+        }
+    }
 
     let mut mmu = vm.mmu_write_lock();
     let flush = match gstage::map(&mut mmu, &mut cache, &page, max_frames, rights) {

@@ -375,9 +375,13 @@ impl<'m> MapWalk<'m> {
         let Some(leaf) = self.leaf(rights) else {
             return false;
         };
-        let same = old.pfn() == leaf.pfn();
+        if old.pfn() != leaf.pfn() {
+            // The former frame must not stay, whatever bit of its entry a hart sets in between.
+            self.entry.pte.xchg(leaf.into_raw(), Release);
+            return false;
+        }
         // Keep what is allowed already: another vCPU may have faulted for more than this one.
-        let new = if same { old.union(leaf) } else { leaf };
+        let new = old.union(leaf);
         if new != old {
             // If a hart sets a bit in between, the guest faults once more.
             let _ = self
@@ -385,7 +389,7 @@ impl<'m> MapWalk<'m> {
                 .pte
                 .cmpxchg(old.into_raw(), new.into_raw(), Release);
         }
-        same
+        true
     }
 
     /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns, and

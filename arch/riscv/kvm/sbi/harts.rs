@@ -4,6 +4,7 @@
 
 use crate::{
     abi::sbi::HartMask,
+    exits::MAX_VISITED,
     Riscv, //
 };
 use kernel::kvm::{
@@ -29,12 +30,21 @@ pub(crate) fn harts(vm: &Vm<Riscv>, mask: HartMask) -> impl Iterator<Item = &Vcp
     Iterator::chain(all, named)
 }
 
-/// Returns whether every hart of the mask is in the vCPU table, so that the walk is bounded.
+/// Returns whether the mask names so few harts, and each is found so quickly, that they can be
+/// visited with interrupts disabled.
 #[inline]
-pub(crate) fn in_vcpu_table(vm: &Vm<Riscv>, mask: HartMask) -> bool {
+pub(crate) fn are_few(vm: &Vm<Riscv>, mask: HartMask) -> bool {
     if mask.is_all() {
-        return vm.all_vcpus_in_table();
+        return vm.online_vcpus() <= MAX_VISITED;
     }
+    mask.names_at_most(MAX_VISITED)
+        && mask.iter().all(|hartid| {
+            u32::try_from(hartid).is_ok_and(|id| vm.vcpu_in_table(VcpuId(id)).is_some())
+        })
+}
+
+/// Returns whether the VM has every hart that the mask names.
+pub(crate) fn exist(vm: &Vm<Riscv>, mask: HartMask) -> bool {
     mask.iter()
-        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.vcpu_in_table(VcpuId(id)).is_some()))
+        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.vcpu_by_id(VcpuId(id)).is_some()))
 }

@@ -38,10 +38,10 @@ impl Serve for Ipi {
         Some(0)
     }
 
-    /// Sends IPIs to harts that are found quickly. It waits for none of them.
+    /// Sends IPIs to a few harts that are found quickly. It waits for none of them.
     fn irqs_off(call: &Call<'_>, _: &PreemptOff) -> Option<Result<u64, SbiError>> {
         let IpiFn::SendIpi = IpiFn::from_raw(call.fid)?;
-        harts::in_vcpu_table(call.vcpu.vm(), mask(call)).then(|| send(call, mask(call)))
+        harts::are_few(call.vcpu.vm(), mask(call)).then(|| send(call, mask(call)))
     }
 
     fn handle(call: &Call<'_>) -> Answer {

@@ -35,12 +35,12 @@ use kernel::kvm::PreemptOff;
 pub(super) struct Rfence;
 
 impl Serve for Rfence {
-    /// Executes or requests a fence that waits for no other hart.
+    /// Executes or requests a fence of a few harts that waits for no other hart.
     #[inline(always)]
     fn irqs_off(call: &Call<'_>, preempt: &PreemptOff) -> Option<Result<u64, SbiError>> {
         let (vcpu, mask) = (call.vcpu, mask(call));
         let wanted = Wanted::by(call)?;
-        if !harts::in_vcpu_table(vcpu.vm(), mask) {
+        if !harts::are_few(vcpu.vm(), mask) {
             return None;
         }
         let others = harts::harts(vcpu.vm(), mask).filter(|other| other.index() != vcpu.index());
@@ -60,15 +60,20 @@ impl Serve for Rfence {
         Some(Ok(0))
     }
 
+    /// Executes or requests a fence of the harts that exist. Fails if the mask names others.
     fn handle(call: &Call<'_>) -> Answer {
-        let vm = call.vcpu.vm();
-        let harts = harts::harts(vm, mask(call));
+        let (vm, mask) = (call.vcpu.vm(), mask(call));
+        let harts = harts::harts(vm, mask);
         match Wanted::by(call) {
             Some(Wanted::FenceI) => remote_fence::fence_i(vm, harts),
             Some(Wanted::Fence(fence)) => remote_fence::fence(vm, harts, fence),
             None => return Answer::error(SbiError::NotSupported),
         }
-        Answer::DONE
+        if harts::exist(vm, mask) {
+            Answer::DONE
+        } else {
+            Answer::error(SbiError::InvalidParam)
+        }
     }
 }
 

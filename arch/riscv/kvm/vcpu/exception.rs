@@ -80,6 +80,7 @@ pub(crate) fn inject(vcpu: &LoadedVcpu<'_, Riscv>, exception: Exception) {
 
     let vsstatus = vsstatus
         .with_spp(sstatus.spp())
+        .with_spelp(sstatus.spelp())
         .with_spie(vsstatus.sie())
         .with_sie(false);
     guest_csr::write::<{ csr::VSSTATUS }>(vcpu, vsstatus.into_raw());
@@ -90,5 +91,5 @@ pub(crate) fn inject(vcpu: &LoadedVcpu<'_, Riscv>, exception: Exception) {
     // Exceptions go to the base of `stvec`, whatever its mode.
     const STVEC_MODE: u64 = 3;
     regs.set_sepc(guest_csr::read::<{ csr::VSTVEC }>(vcpu) & !STVEC_MODE);
-    regs.set_sstatus(sstatus.with_spp(true));
+    regs.set_sstatus(sstatus.with_spp(true).with_spelp(false));
 }

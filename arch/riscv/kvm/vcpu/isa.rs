@@ -5,6 +5,7 @@
 
 use crate::{
     abi::{
+        envcfg::Henvcfg,
         one_reg::{
             IsaExtId,
             Numbered, //
@@ -12,10 +13,7 @@ use crate::{
         warl::SenvcfgExtensions, //
     },
     hart::{
-        csr::{
-            Henvcfg,
-            Hstateen0, //
-        },
+        csr::Hstateen0,
         features, //
     },
     switch::{
@@ -95,20 +93,7 @@ impl IsaSet {
 
     /// Returns the `henvcfg` for these extensions.
     pub(crate) fn henvcfg(self) -> Henvcfg {
-        const CBIE_INVAL: u64 = 3;
-        let cbie = if self.has(IsaExtId::Zicbom) {
-            CBIE_INVAL
-        } else {
-            0
-        };
-        Henvcfg::from_raw(0)
-            .with_cbie(kernel::num::Bounded::from_expr(cbie))
-            .with_cbcfe(self.has(IsaExtId::Zicbom))
-            .with_cbze(self.has(IsaExtId::Zicboz))
-            .with_pbmte(self.has(IsaExtId::Svpbmt))
-            .with_stce(self.has(IsaExtId::Sstc))
-            // With both, software updates A and D, as Svade says.
-            .with_adue(self.has(IsaExtId::Svadu) && !self.has(IsaExtId::Svade))
+        Henvcfg::of(|ext| self.has(ext))
     }
 
     /// Returns the extensions that have fields in `senvcfg`.
@@ -161,9 +146,6 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::I => features::letter(b'i'),
         IsaExtId::M => features::letter(b'm'),
         IsaExtId::V => features::letter(b'v'),
-        // Smnpm masks pointers of VS-mode. To the host, which configures it in `henvcfg`, that is a
-        // part of Ssnpm.
-        IsaExtId::Smnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
@@ -231,10 +213,11 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvksed => bindings::RISCV_ISA_EXT_ZVKSED,
         IsaExtId::Zvksh => bindings::RISCV_ISA_EXT_ZVKSH,
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
-        // State that is not switched yet: the AIA, the PMU, and what needs SBI FWFT.
-        IsaExtId::Ssaia | IsaExtId::Sscofpmf | IsaExtId::Zicfilp | IsaExtId::Zicfiss => {
-            return None
-        }
+        // State that is not switched yet: the AIA and the PMU.
+        IsaExtId::Ssaia | IsaExtId::Sscofpmf => return None,
+        // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm masks
+        // the pointers of VS-mode.
+        IsaExtId::Smnpm | IsaExtId::Zicfilp | IsaExtId::Zicfiss => return None,
     })
 }
 
@@ -244,6 +227,7 @@ pub(crate) fn may_enable(ext: IsaExtId) -> bool {
         // There is no nested virtualization.
         IsaExtId::H => false,
         IsaExtId::Svadu => features::hardware_updates_ad(),
+        IsaExtId::Svpbmt => features::svpbmt(),
         IsaExtId::V => vector::allowed(),
         _ => true,
     }
@@ -255,7 +239,6 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         IsaExtId::D
         | IsaExtId::F
         | IsaExtId::H
-        | IsaExtId::Smnpm
         | IsaExtId::Smstateen
         | IsaExtId::Svadu
         | IsaExtId::Svpbmt

@@ -13,8 +13,10 @@
 /// Formats that a specification or the uapi defines.
 #[path = "../../../../arch/riscv/kvm/abi"]
 pub mod abi {
+    pub mod envcfg;
     pub mod insn;
     pub mod nacl;
+    pub mod nospec;
     pub mod one_reg;
     pub mod pte;
     pub mod sbi;

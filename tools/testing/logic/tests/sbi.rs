@@ -363,6 +363,17 @@ fn the_mask_of_all_harts() {
     assert!(HartMask::all().is_all());
     assert!(!HartMask::new(u64::MAX, 0).is_all());
     assert_eq!(HartMask::new(u64::MAX, 0).count(), Some(64));
+    for named in 0..=64 {
+        let mask = u64::MAX.checked_shl(named).unwrap_or(0);
+        for harts in [HartMask::new(!mask, 1), HartMask::new(mask, 1)] {
+            let count = harts.count().unwrap() as usize;
+            for n in 0..=64 {
+                assert_eq!(harts.names_at_most(n), count <= n, "{harts:?} {n}");
+            }
+        }
+    }
+    assert!(!HartMask::new(0, u64::MAX).names_at_most(64));
+    assert!(!HartMask::all().names_at_most(64));
     assert_eq!(HartMask::new(0, 0).count(), Some(0));
 }
 

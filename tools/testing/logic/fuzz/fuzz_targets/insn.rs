@@ -5,6 +5,7 @@
 #![no_main]
 
 use kvm_riscv_logic::abi::insn::{
+    decode_address,
     decode_load,
     decode_store,
     decode_system,
@@ -27,6 +28,12 @@ fn check(insn: TrapInsn, data: u64) {
     let decoded = [load.is_some(), store.is_some(), system.is_some()];
     assert!(decoded.into_iter().filter(|&decoded| decoded).count() <= 1);
 
+    let address = decode_address(insn);
+    assert_eq!(address.is_some(), load.is_some() || store.is_some());
+    if let Some(address) = address {
+        assert!((-2048..2048).contains(&address.offset));
+        assert!(address.begins_at(address.address(|_| data), |_| data));
+    }
     if let Some(load) = load {
         let value = extend(data, load.width, load.sign_extend);
         let bits = 8 * load.width.bytes();
@@ -69,7 +76,8 @@ fuzz_target!(|input: (u64, u64)| {
     }
 
     match Htinst::decode(raw) {
-        Htinst::Transformed(insn) => {
+        Htinst::Transformed { insn, offset } => {
+            assert_eq!(u64::from(offset), raw >> 15 & 0x1f);
             assert_eq!(TrapInsn::from_htinst(raw), Some(insn));
             // Whatever the length, it is a 32-bit encoding.
             let standard = TrapInsn::fetched(insn.raw());

@@ -3,9 +3,11 @@
 //! Instructions as an assembler makes them, and what each decodes to.
 
 use kvm_riscv_logic::abi::insn::{
+    decode_address,
     decode_load,
     decode_store,
     decode_system,
+    AddressOperand,
     CsrInsn,
     CsrOp,
     CsrOperand,
@@ -174,6 +176,18 @@ impl<'a> Assembly<'a> {
         })
     }
 
+    fn address(&self) -> Option<AddressOperand> {
+        self.load()
+            .map(|_| ())
+            .or_else(|| self.store().map(|_| ()))?;
+        let (offset, base) = self.operands[1].strip_suffix(')')?.split_once('(')?;
+
+        Some(AddressOperand {
+            base: gpr(base),
+            offset: offset.parse().unwrap(),
+        })
+    }
+
     fn system(&self) -> Option<System> {
         let op = match self.mnemonic {
             "wfi" => return Some(System::Wfi),
@@ -210,5 +224,27 @@ fn assembled_instructions_decode_to_what_was_assembled() {
         assert_eq!(decode_load(insn), assembly.load(), "{text}");
         assert_eq!(decode_store(insn), assembly.store(), "{text}");
         assert_eq!(decode_system(insn), assembly.system(), "{text}");
+        assert_eq!(decode_address(insn), assembly.address(), "{text}");
     }
+}
+
+#[test]
+fn an_access_begins_where_its_address_is() {
+    let ld = decode_address(TrapInsn::fetched(0x0084_3383)).unwrap();
+    let s0 = |value: u64| {
+        move |gpr_asked| {
+            assert_eq!(gpr_asked, gpr("s0"));
+            value
+        }
+    };
+
+    assert_eq!(ld.address(s0(0x8000_0ff4)), 0x8000_0ffc);
+    assert_eq!(ld.address(s0(u64::MAX)), 7);
+    assert!(ld.begins_at(0x8000_0ffc, s0(0x8000_0ff4)));
+    // A part of a misaligned access faults at the page boundary.
+    for distance in 1..8 {
+        assert!(!ld.begins_at(0x8000_1000, s0(0x8000_1000 - distance - 8)));
+    }
+    // Pointer masking replaces the bits above.
+    assert!(ld.begins_at(0xffff_ffff_8000_0ff8, s0(0x1234_5678_8000_0ff0)));
 }

@@ -51,7 +51,7 @@ fn wfi_is_known_where_stval_holds_it() {
 #[test]
 fn htinst_of_a_standard_instruction_keeps_its_length() {
     // `lw a0, 0(x0)`, and a nonzero address offset in place of `rs1`.
-    for htinst in [0x0000_2503, 0x0001_2503] {
+    for (htinst, offset) in [(0x0000_2503, 0), (0x0001_2503, 2), (0x000f_a503, 31)] {
         let insn = TrapInsn::from_htinst(htinst).unwrap();
 
         assert_eq!(
@@ -63,7 +63,7 @@ fn htinst_of_a_standard_instruction_keeps_its_length() {
                 len: InsnLen::Four,
             })
         );
-        assert_eq!(Htinst::decode(htinst), Htinst::Transformed(insn));
+        assert_eq!(Htinst::decode(htinst), Htinst::Transformed { insn, offset });
     }
 }
 

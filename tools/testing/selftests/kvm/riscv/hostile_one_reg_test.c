@@ -150,6 +150,38 @@ TEST_F(hostile, one_reg_errnos)
 	EXPECT_ERRNO(EBUSY, __vcpu_set_reg(vcpu, RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_M), 0));
 }
 
+/* The register has a bit for each letter; what is above them is not ignored. */
+TEST_F(hostile, isa_beyond_letters)
+{
+	u64 isa = vcpu_get_reg(self->vcpu, RISCV_CONFIG_REG(isa));
+	int bit;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend ignores bits above 31");
+	for (bit = 26; bit < 64; bit++)
+		EXPECT_ERRNO(EINVAL, __vcpu_set_reg(self->vcpu, RISCV_CONFIG_REG(isa),
+						    isa | 1UL << bit));
+	TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu, RISCV_CONFIG_REG(isa)), isa);
+}
+
+/* The state of an extension that there is not, whatever its number. */
+TEST_F(hostile, no_sbi_state)
+{
+	static const u64 subtypes[] = { 0, 1, 2, 0xff }, numbers[] = { 0, 1, 2, 14, 15, 0xffff };
+	u64 value, id;
+	int i, j;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend has SBI extensions with state");
+	for (i = 0; i < ARRAY_SIZE(subtypes); i++)
+		for (j = 0; j < ARRAY_SIZE(numbers); j++) {
+			id = KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_SBI_STATE |
+			     subtypes[i] << KVM_REG_RISCV_SUBTYPE_SHIFT | numbers[j];
+			EXPECT_ERRNO(EINVAL, __vcpu_get_reg(self->vcpu, id, &value));
+			EXPECT_ERRNO(EINVAL, __vcpu_set_reg(self->vcpu, id, 0));
+		}
+}
+
 TEST_F(hostile, reg_list)
 {
 	struct kvm_reg_list probe = { .n = 0 };

@@ -214,4 +214,34 @@ TEST_F(sbi, ipi_while_moved)
 	TEST_ASSERT(moves >= 100, "%lu moves are too few to say anything", moves);
 }
 
+#define MANY_VCPUS	20
+
+static void guest_send_ipi(u64 mask, u64 base)
+{
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, mask, base));
+	GUEST_DONE();
+}
+
+/* However many harts a mask names, all of them get the interrupt, and no other. */
+TEST(ipi_to_many)
+{
+	const u64 sip = RISCV_GENERAL_CSR_REG(sip);
+	struct kvm_vcpu *vcpu[MANY_VCPUS];
+	struct kvm_vm *vm = vm_with_vcpus(MANY_VCPUS, guest_send_ipi, vcpu);
+	int named, i;
+	u64 mask;
+
+	for (named = 1; named <= MANY_VCPUS; named++) {
+		mask = (1UL << named) - 1;
+		for (i = 0; i < MANY_VCPUS; i++)
+			vcpu_set_reg(vcpu[i], sip, 0);
+		vcpu_args_set(vcpu[0], 2, mask, named < MANY_VCPUS ? 0 : ALL_HARTS);
+		run_guest(vcpu[0], guest_send_ipi);
+		for (i = 0; i < MANY_VCPUS; i++)
+			TEST_ASSERT(!!(vcpu_get_reg(vcpu[i], sip) & IE_SIE) == (i < named),
+				    "IPI to %d harts: hart %d", named, i);
+	}
+	kvm_vm_free(vm);
+}
+
 TEST_HARNESS_MAIN

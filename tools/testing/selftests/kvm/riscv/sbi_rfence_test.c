@@ -180,4 +180,35 @@ TEST_F(sbi, hostile_fence)
 	run_guest(self->vcpu[2], guest_just_done);
 }
 
+/* Which harts exist has been checked for the whole mask, even if some do. */
+static void guest_fence_of_nobody(void)
+{
+	static const struct {
+		u64 mask, base;
+	} harts[] = {
+		{ -1UL, 0 }, { 1UL << NR_VCPUS | 1, 0 }, { 1UL << 63, 0 }, { 1, NO_SUCH_HART },
+		{ 1, 1UL << 32 }, { -1UL, -2UL }, { 1, 1UL << 63 },
+	};
+	u64 fid;
+	int i;
+
+	for (fid = RFENCE_FENCE_I; fid <= RFENCE_SFENCE_VMA_ASID; fid++) {
+		for (i = 0; i < ARRAY_SIZE(harts); i++)
+			GUEST_ASSERT_ERROR(SBI_ERR_INVALID_PARAM,
+					   CALL(EXT_RFENCE, fid, harts[i].mask, harts[i].base,
+						0x1000, 0x1000, 0));
+		GUEST_ASSERT_ERROR(0, CALL(EXT_RFENCE, fid, 0, 0, 0x1000, 0x1000, 0));
+		GUEST_ASSERT_ERROR(0, CALL(EXT_RFENCE, fid, (1UL << NR_VCPUS) - 1, 0,
+					   0x1000, 0x1000, 0));
+	}
+	GUEST_DONE();
+}
+
+TEST_F(sbi, fence_of_nobody)
+{
+	if (!is_rust_backend())
+		SKIP(return, "the C backend ignores harts that do not exist");
+	run_guest(self->vcpu[0], guest_fence_of_nobody);
+}
+
 TEST_HARNESS_MAIN

@@ -9,6 +9,8 @@
  *	`mode` register is wrong, or the guest resumes in the wrong mode.
  *  fetch_privilege
  *	HSTATUS.SPVP of another trap in force when KVM fetches an instruction.
+ *  software_check
+ *	An exception of the guest taken for one that no guest can raise.
  */
 #include "world_switch.h"
 
@@ -53,7 +55,7 @@ u64 guest_user_mode(u64 pc, u64 a0, u64 *sstatus_out);
 /* hlv.b a1, (a0): for hypervisors, which this guest is none of. */
 #define HLV_B	".insn r 0x73, 0x4, 0x30, a1, a0, x0"
 
-/* cbo.zero (a0): QEMU does not tell KVM of it, so KVM fetches it, and refuses. */
+/* cbo.zero (a0): QEMU does not tell KVM of it, so KVM fetches it. A device refuses it. */
 #define CBO_ZERO	".insn i 0x0f, 0x2, x0, a0, 0x4"
 
 /* What runs in user mode: copied to a page of its own. */
@@ -73,11 +75,15 @@ asm(".pushsection .rodata\n"
 	"user_cbo_zero:\n"
 	"	" CBO_ZERO "\n"
 	"	ecall\n"
+	"user_jump:\n"
+	"	jalr	t2, a0\n"
+	"user_seed:\n"
+	"	csrrw	a1, 0x015, x0\n"
 	"user_code_end:\n"
 	".option pop\n"
 	".popsection\n");
 extern char user_code[], user_syscall[], user_hlv[], user_promoted[];
-extern char user_cbo_zero[], user_code_end[];
+extern char user_cbo_zero[], user_jump[], user_seed[], user_code_end[];
 
 static u64 guest_user_page;
 
@@ -175,37 +181,36 @@ TEST_F(world_switch, privilege)
 
 static void guest_fetch_privilege(void)
 {
-	register u64 a0 asm("a0") = MMIO_GVA;
+	register u64 a0 asm("a0");
 	u64 cause, sstatus;
 
 	csr_set(CSR_SENVCFG, SENVCFG_CBZE);
 	*(volatile u32 *)(MMIO_GVA + 8) = 0;
 	cause = guest_user_mode(USER_PC(user_cbo_zero), MMIO_GVA, &sstatus);
-	GUEST_ASSERT_EQ(cause, EXC_SYSCALL);
-	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_cbo_zero) + 4);
+	GUEST_ASSERT_EQ(cause, EXC_STORE_ACCESS);
+	GUEST_ASSERT_EQ(csr_read(CSR_STVAL), MMIO_GVA);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_cbo_zero));
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
 
+	csr_write(CSR_SCAUSE, 0);
+	csr_write(CSR_STVAL, 0);
 	a0 = MMIO_GVA;
-	asm volatile("guest_kernel_cbo_zero: " CBO_ZERO : : "r" (a0) : "memory");
+	asm volatile("	la	t0, 1f\n"
+		     "	csrw	stvec, t0\n"
+		     "	" CBO_ZERO "\n"
+		     "	.balign	4\n"
+		     "1:	csrr	%0, sstatus\n"
+		     : "=r" (sstatus) : "r" (a0) : "t0", "memory");
+	GUEST_ASSERT_EQ(csr_read(CSR_SCAUSE), EXC_STORE_ACCESS);
+	GUEST_ASSERT_EQ(csr_read(CSR_STVAL), MMIO_GVA);
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, SR_SPP);
 	GUEST_DONE();
-}
-
-extern char guest_kernel_cbo_zero[];
-
-static void expect_refused(struct kvm_vcpu *vcpu, u64 pc, u64 mode)
-{
-	int ret = __vcpu_run(vcpu);
-
-	TEST_ASSERT(ret == -1 && errno == EOPNOTSUPP, "KVM_RUN: %d, errno %d, exit %s",
-		    ret, errno, exit_reason_str(vcpu->run->exit_reason));
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), pc);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), mode);
-	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.pc), pc + 4);
 }
 
 /*
  * KVM fetches an instruction with the privilege that HSTATUS.SPVP has, so it
  * must be that of the last trap: the kernel cannot execute a page of the user,
- * nor the user one of the kernel.
+ * nor the user one of the kernel, and would get a page fault.
  */
 TEST_F(world_switch, fetch_privilege)
 {
@@ -213,15 +218,80 @@ TEST_F(world_switch, fetch_privilege)
 
 	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_ZICBOZ))
 		SKIP(return, "the hart has no Zicboz");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend ends KVM_RUN with an error");
 	prepare_user_mode(self->vm);
 	vcpu_arch_set_entry_point(vcpu, guest_fetch_privilege);
 	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sstatus), SR_SUM);
 
 	TEST_ASSERT_EQ(mmio_exit_mode(vcpu), KVM_RISCV_MODE_S);
-	expect_refused(vcpu, USER_PC(user_cbo_zero), KVM_RISCV_MODE_U);
-	expect_refused(vcpu, (u64)guest_kernel_cbo_zero, KVM_RISCV_MODE_S);
 	vcpu_run(vcpu);
 	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+}
+
+#define SENVCFG_LPE		(1UL << 2)
+#define EXC_SOFTWARE_CHECK	18
+#define LANDING_PAD_FAULT	2
+
+static bool guest_has_landing_pads;
+
+static void guest_software_check(void)
+{
+	u64 cause, sstatus;
+
+	csr_set(CSR_SENVCFG, SENVCFG_LPE);
+	guest_has_landing_pads = csr_read(CSR_SENVCFG) & SENVCFG_LPE;
+	if (!guest_has_landing_pads)
+		GUEST_DONE();
+
+	/* An indirect jump to what is not a landing pad. */
+	cause = guest_user_mode(USER_PC(user_jump), USER_PC(user_syscall), &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_SOFTWARE_CHECK);
+	GUEST_ASSERT_EQ(csr_read(CSR_STVAL), LANDING_PAD_FAULT);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_syscall));
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+	GUEST_DONE();
+}
+
+/*
+ * The guest's kernel can give landing pads to its user mode, whatever KVM offers
+ * (Zicfilp): the exceptions of that are the guest's.
+ */
+TEST_F(world_switch, software_check)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend ends KVM_RUN with an error");
+	prepare_user_mode(self->vm);
+	run_guest(vcpu, guest_software_check);
+	sync_global_from_guest(self->vm, guest_has_landing_pads);
+	if (!guest_has_landing_pads)
+		SKIP(return, "the hart has no Zicfilp");
+}
+
+static void guest_user_seed(void)
+{
+	u64 cause, sstatus;
+
+	cause = guest_user_mode(USER_PC(user_seed), 0, &sstatus);
+	GUEST_ASSERT_EQ(cause, EXC_INST_ILLEGAL);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_seed));
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+	GUEST_DONE();
+}
+
+/* To a guest, its firmware has given the entropy source to the kernel alone (mseccfg). */
+TEST_F(world_switch, user_seed)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_ZKR))
+		SKIP(return, "the hart has no Zkr");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend asks user space, whoever reads it");
+	prepare_user_mode(self->vm);
+	run_guest(vcpu, guest_user_seed);
 }
 
 TEST_HARNESS_MAIN
