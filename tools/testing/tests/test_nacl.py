@@ -48,6 +48,7 @@ EVENT_VVMA_AHEAD_OF_HGATP = 13
 MISUSE_PROBE_FEATURE = 0
 MISUSE_SET_SHMEM = 1
 MISUSE_SYNC_SRET = 4
+MISUSE_SPV_STANDS = 10
 FOR_EVER = 1 << 32
 ONLINE = "/sys/devices/system/cpu/cpu1/online"
 JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
@@ -209,6 +210,15 @@ def test_nacl_misuse(host, slot, report):
     if set(nacl_features(slot.nacl)) - {"autoswap_csr"} and \
             not COMPLAINT.search(host.kernel_text()):
         raise host.failure("The log does not say that the firmware failed")
+
+
+@pytest.mark.rust_alone
+@pytest.mark.parametrize("vcpus", (1, 4))
+def test_nacl_guest_while_spv_stands(host, report, vcpus):
+    """An interrupt of the host does not clear SPV: the host survives."""
+    control(host, report, "misuse", MISUSE_SPV_STANDS, 1 << 40)
+    guest.boot(host, vcpus)
+    control(host, report, "misuse", MISUSE_SPV_STANDS, 0)
 
 
 @pytest.mark.rust_alone

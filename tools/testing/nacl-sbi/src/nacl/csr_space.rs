@@ -46,7 +46,10 @@ pub fn publish_all(hart: &mut Hart) {
 /// is not synchronized.
 pub fn notice_trap(hart: &mut Hart) {
     const INTERRUPT: u64 = 1 << 63;
-    if hart.has_left_guest && csr::read(csr::VSCAUSE) & INTERRUPT != 0 {
+    if hart.has_left_guest
+        && csr::read(csr::VSCAUSE) & INTERRUPT != 0
+        && !misuse::takes_place(Misuse::SpvStands)
+    {
         *hart.virt(csr::HSTATUS) &= !hstatus::SPV;
         publish(hart, csr::HSTATUS);
     }

@@ -21,7 +21,9 @@ pub enum Misuse {
     SretFailsLate = 8,
     /// SYNC_SRET synchronizes and swaps everything, and then returns with success.
     SretReturns = 9,
-    Count = 10,
+    /// An interrupt of the host leaves `hstatus.SPV` set, as under Xvisor.
+    SpvStands = 10,
+    Count = 11,
 }
 
 /// The number of times that each fault still happens.
