@@ -140,8 +140,8 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
             vcpu.count(vcpu_counter!(csr_exit_kernel));
             Next::Enter
         }
-        // To a guest, its firmware has given the entropy source to the kernel alone: SSEED is set in
-        // `mseccfg`, and USEED is not. A read without a write is illegal for everybody.
+        // To a guest, its firmware has given the entropy source to the kernel alone: SSEED is set
+        // in `mseccfg`, and USEED is not. A read without a write is illegal for everybody.
         csr::SEED
             if access.writes()
                 && Regs::of(vcpu).sstatus().spp().into_bool()

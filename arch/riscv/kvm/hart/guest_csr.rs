@@ -140,8 +140,8 @@ pub(crate) fn forget_root(_: &LocalInterruptDisabled, root: Bounded<u64, 44>) {
         return;
     }
     // SAFETY: The hart has the H extension. With `vsatp` zero first, nothing is walked without the
-    // second stage. Whoever enters a guest next writes both, because no vCPU is left whose registers
-    // the hart has.
+    // second stage. Whoever enters a guest next writes both, because no vCPU is left whose
+    // registers the hart has.
     unsafe {
         if Hgatp::from_raw(csr::read::<{ csr::HGATP }>()).ppn() == root {
             csr::write::<{ csr::VSATP }>(0);

@@ -172,9 +172,9 @@ pub(crate) enum Exit {
     VirtualInstruction,
     /// A breakpoint that user space has set.
     Breakpoint,
-    /// An exception that belongs to the guest. It is not delegated, so that the host can count it, or
-    /// because the hart may not have the bit: user mode can use Zicfilp once the guest's kernel has
-    /// set `senvcfg.LPE`, which no bit of the hypervisor forbids.
+    /// An exception that belongs to the guest. It is not delegated, so that the host can count it,
+    /// or because the hart may not have the bit: user mode can use Zicfilp once the guest's kernel
+    /// has set `senvcfg.LPE`, which no bit of the hypervisor forbids.
     GuestException,
     /// A cause that the guest cannot raise: delegated, or reserved.
     Unknown,

@@ -97,9 +97,9 @@ fn init_csrs() {
 
 /// Clears the CSRs of a guest.
 ///
-/// With `hideleg` zero, an interrupt that `hvip` makes pending and `hie` enables would interrupt the
-/// host, which does not know it. So both are cleared first. `vsie` is another view of `hie`, as far
-/// as `hideleg` delegates.
+/// With `hideleg` zero, an interrupt that `hvip` makes pending and `hie` enables would interrupt
+/// the host, which does not know it. So both are cleared first. `vsie` is another view of `hie`, as
+/// far as `hideleg` delegates.
 ///
 /// `hgatp` stays: when the host reboots, this runs in an interrupt, maybe in the middle of a stay
 /// in a guest, and the guest must not go on in host-physical memory.

@@ -96,8 +96,8 @@ impl Activation {
             .set(owners.stale_on(cpu, vcpu, self.tlb_on.get()));
     }
 
-    /// Ends what the hart translates. This comes before the guest's other CSRs are written, of which
-    /// some change how `vsatp` acts.
+    /// Ends what the hart translates. This comes before the guest's other CSRs are written, of
+    /// which some change how `vsatp` acts.
     #[inline]
     pub(crate) fn end(&self, preempt: &PreemptOff) {
         guest_csr::write::<{ csr::VSATP }>(preempt, 0);

@@ -15,8 +15,8 @@
 //! A trap out of the guest leaves HSTATUS.SPV set on the hart. A trap of the host would clear the
 //! bit, so the host's value could wait in the CSR space until the vCPU is put. But some hypervisors
 //! that offer NACL leave SPV standing when they deliver an interrupt to the host, whose return from
-//! the interrupt then enters the guest. So the host's value is written to the hart before interrupts
-//! are enabled, which costs one access on this one platform.
+//! the interrupt then enters the guest. So the host's value is written to the hart before
+//! interrupts are enabled, which costs one access on this one platform.
 //!
 //! HTVAL and HTINST come from the CSR space wherever there is one.
 //!

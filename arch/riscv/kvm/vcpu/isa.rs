@@ -215,8 +215,8 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
         // State that is not switched yet: the AIA and the PMU.
         IsaExtId::Ssaia | IsaExtId::Sscofpmf => return None,
-        // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm masks
-        // the pointers of VS-mode.
+        // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm
+        // masks the pointers of VS-mode.
         IsaExtId::Smnpm | IsaExtId::Zicfilp | IsaExtId::Zicfiss => return None,
     })
 }

@@ -436,7 +436,8 @@ TEST_F(mmio, refused)
 	expect_load_fault(self, "misaligned lw", encode_load(2, 10, 11, 2), 4, gva, gva + 2);
 	expect_load_fault(self, "misaligned ld", encode_load(3, 10, 11, 0), 4, gva + 4, gva + 4);
 	expect_store_fault(self, "misaligned sh", encode_store(1, 10, 11, 0), 4, gva + 3, gva + 3);
-	expect_store_fault(self, "misaligned sd", encode_store(3, 10, 11, 0), 4, gva + 12, gva + 12);
+	expect_store_fault(self, "misaligned sd", encode_store(3, 10, 11, 0), 4,
+			   gva + 12, gva + 12);
 
 	/* amoadd.w x10, x12, (x11); lr.w x10, (x11) */
 	expect_store_fault(self, "AMO", 12 << 20 | 11 << 15 | 2 << 12 | 10 << 7 | OPCODE_AMO,
@@ -525,7 +526,8 @@ TEST_F(mmio, from_memory_into_a_device)
 	/* From a device into memory: the first part faults. */
 	virt_pg_map(vm, edge + 4096, addr_gva2gpa(vm, vm_alloc_page(vm)));
 	edge += 4096;
-	expect_store_fault(self, "sd into memory", encode_store(3, 10, 11, 0), 4, edge - 4, edge - 4);
+	expect_store_fault(self, "sd into memory", encode_store(3, 10, 11, 0), 4, edge - 4,
+			   edge - 4);
 	expect_load_fault(self, "ld into memory", encode_load(3, 10, 11, 0), 4, edge - 4, edge - 4);
 }
 
