@@ -148,7 +148,7 @@ class Host(Agent):
 
     def unload_kvm(self) -> None:
         """Unload kvm.ko; fail if a VM is left, or if anything holds it."""
-        self.until(f"! ls -d {VMS}/[0-9]*-* 2>/dev/null", "A VM is left",
+        self.until(f"test -z \"$(ls -d {VMS}/[0-9]*-* 2>/dev/null)\"", "A VM is left",
                    UNLOAD_TIMEOUT)
         self.check("rmmod kvm")
 
