@@ -284,8 +284,8 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         unsafe { RunArea::new((*self.vcpu.as_raw()).run) }
     }
 
-    /// Counts an event.
-    #[inline]
+    /// Counts an event. Inlined for those who call it from `.noinstr.text`.
+    #[inline(always)]
     pub fn count(&self, counter: VcpuCounter) {
         // SAFETY: The vCPU is valid. Only the holder of the mutex writes; that others may read in
         // the middle is in the nature of the statistics.
