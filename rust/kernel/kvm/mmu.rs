@@ -170,7 +170,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     ///
     /// This holds for as long as the lock is held if the page at `gfn` is not
     /// [stale](Self::backing).
-    #[inline]
+    #[inline(always)]
     pub fn block_size(&self, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
         block_size(self.vm, slot, gfn)
     }
@@ -212,7 +212,7 @@ impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
 }
 
 /// Returns what [`MmuWriteGuard::block_size`] does, if nothing has changed when the lock is taken.
-#[inline]
+#[inline(always)]
 fn block_size<B: Backend>(vm: &Vm<B>, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
     const LEAF: u64 = ENTRIES as u64;
 
@@ -362,7 +362,7 @@ impl<'s> FaultedPage<'s> {
     ///
     /// Returns [`None`] for a page without a reference count, such as memory of a device: the
     /// kernel neither clears nor fills it, and need not have it mapped.
-    #[inline]
+    #[inline(never)]
     pub fn kernel_block<B: Backend>(&self, vm: &Vm<B>, max: u64) -> Option<KernelBlock<'_>> {
         if self.page.is_null() {
             return None;

@@ -16,20 +16,23 @@ use kernel::{
 ///
 /// May sleep.
 pub(crate) fn write_back(block: &KernelBlock<'_>) {
-    let line = features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM) as usize;
+    let line = features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM);
 
     block.for_each_part(|addresses| {
-        for addr in addresses.step_by(line.max(1)) {
-            // SAFETY: This is CBO.CLEAN. The kernel has the address mapped, and the instruction
-            // changes no contents.
-            unsafe {
-                core::arch::asm!(
-                    ".insn i 0x0f, 2, x0, {0}, 1",
-                    in(reg) addr,
-                    options(nostack, preserves_flags)
-                )
-            };
-        }
+        // SAFETY: This is CBO.CLEAN for each line. The kernel has the addresses mapped, and the
+        // instruction changes no contents. The size of a line is not zero, because guests have
+        // Svpbmt only where the harts have Zicbom.
+        unsafe {
+            core::arch::asm!(
+                "2: .insn i 0x0f, 2, x0, {addr}, 1",
+                "add {addr}, {addr}, {line}",
+                "bltu {addr}, {end}, 2b",
+                addr = inout(reg) addresses.start => _,
+                end = in(reg) addresses.end,
+                line = in(reg) line,
+                options(nostack)
+            )
+        };
     });
     // The guest gets the memory after that. SAFETY: A barrier.
     unsafe { core::arch::asm!("fence rw, rw", options(nostack, preserves_flags)) };

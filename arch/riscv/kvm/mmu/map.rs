@@ -31,6 +31,7 @@ use kernel::{
         stats::vcpu_counter,
         ActiveMemslot,
         ExitReason,
+        FaultedPage,
         Gfn,
         LoadedVcpu,
         Memslot,
@@ -104,14 +105,12 @@ pub(crate) fn map(
         (true, false) => Rights::Logged,
         (false, _) => Rights::ReadOnly,
     };
-    let mut max_frames = if logged { 1 } else { u64::MAX };
-    if features::svpbmt() {
-        // The type of memory is the choice of each vCPU, and the page is for all of them.
-        if let Some(block) = page.kernel_block(vm, max_frames) {
-            cache::write_back(&block);
-            max_frames = block.frames();
-        }
-    }
+    let max_frames = if logged { 1 } else { u64::MAX };
+    let max_frames = if features::svpbmt() {
+        write_back(vcpu, &page, max_frames)
+    } else {
+        max_frames
+    };
 
     let mut mmu = vm.mmu_write_lock();
     let flush = match gstage::map(&mut mmu, &mut cache, &page, max_frames, rights) {
@@ -136,6 +135,20 @@ pub(crate) fn map(
         }
     }
     Ok(())
+}
+
+/// Writes a page back to memory, with its neighbours in a block of at most `max_frames` frames.
+/// Returns how many frames may be mapped then.
+///
+/// The type of memory is the choice of each vCPU, and the page is for all of them, so this does not
+/// depend on what the vCPU has that faults.
+#[inline(never)]
+fn write_back(vcpu: &LoadedVcpu<'_, Riscv>, page: &FaultedPage<'_>, max_frames: u64) -> u64 {
+    let Some(block) = page.kernel_block(vcpu.vm(), max_frames) else {
+        return max_frames;
+    };
+    cache::write_back(&block);
+    block.frames()
 }
 
 /// Makes a page writable that is mapped, but write-protected for the log. Returns `false` if there
