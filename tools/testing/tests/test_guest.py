@@ -7,9 +7,12 @@ from harness import guest
 from harness.vm import Vm
 from workspace.errors import Failure
 
-# In place of a kernel: lui t0, 0x10000; amoadd.w t1, t1, (t0). That is an AMO on
-# the serial port, and KVM emulates none on a device.
-STUCK = r"\xb7\x02\x00\x10\x2f\xa3\x62\x00"
+# In place of a kernel: a jump to itself.
+STUCK = r"\x6f\x00\x00\x00"
+# Memory that can be taken from the guest, as long as guest-qemu gives it.
+RAM = "/tmp/ram"
+OPTIONS = ("-kernel /tmp/stuck -machine memory-backend=ram -object "
+           f"memory-backend-file,id=ram,size=256M,mem-path={RAM},share=on")
 
 
 @pytest.mark.parametrize("vcpus", (1, 2, 4))
@@ -22,10 +25,14 @@ def test_guest_boots(host, vcpus):
 def test_guest_that_cannot_go_on(host, slot):
     """A vCPU that KVM cannot run any further fails the test that has it."""
     host.check(f"printf '{STUCK}' >/tmp/stuck")
+    # The file ends before the memory does, from a moment on.
+    take_away = f"(sleep 3; : >{RAM}) &"
+    host.check(take_away)
     with pytest.raises(Failure, match="could not be run: .*kvm run failed"):
-        with Vm(host, options="-kernel /tmp/stuck"):
+        with Vm(host, options=OPTIONS):
             pass
+    host.check(take_away)
     with pytest.raises(Failure, match="cannot go on: .*kvm run failed"):
-        guest.boot(host, 1, options="-kernel /tmp/stuck")
+        guest.boot(host, 1, options=OPTIONS)
     # Both QEMUs wait for somebody who looks at their guests.
     slot.discard()
