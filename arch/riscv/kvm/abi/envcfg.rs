@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `henvcfg`: which features of the hart a guest may use by itself.
+//! `henvcfg` and `senvcfg`: which features of the hart a guest, and its user mode, may use by
+//! themselves. Fields with one name have the same bits in both.
 //!
 //! References: RISC-V Instruction Set Manual, volume II, "Hypervisor Environment Configuration
-//! Register (`henvcfg`)"; volume I, "CMO" extensions.
+//! Register (`henvcfg`)" and "Supervisor Environment Configuration Register (`senvcfg`)"; volume I,
+//! "CMO" extensions.
 
 use super::one_reg::IsaExtId;
+
+/// `CBIE`: how `cbo.inval` acts.
+const CBIE: u64 = 3 << 4;
+/// The value of `CBIE` by which `cbo.inval` flushes the block, that is, writes it back first.
+const CBIE_FLUSH: u64 = 1 << 4;
+/// The value of `CBIE` that is reserved.
+const CBIE_RESERVED: u64 = 2 << 4;
+/// `CBCFE`: `cbo.clean` and `cbo.flush` are allowed.
+const CBCFE: u64 = 1 << 6;
+/// `CBZE`: `cbo.zero` is allowed.
+const CBZE: u64 = 1 << 7;
 
 /// A value of `henvcfg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Henvcfg(u64);
 
 impl Henvcfg {
-    /// `CBIE`: `cbo.inval` is allowed, and flushes the block, that is, writes it back first.
-    ///
-    /// If it invalidated the block, the guest could discard what others have written there and no
-    /// cache has written back: the zeros by which the host has cleared the page, whose former
-    /// contents the guest would read then, or a page that the guest may only read. A guest cannot
-    /// tell the two apart, because a cache may write a block back at any time.
-    const CBIE_FLUSH: u64 = 1 << 4;
-    /// `CBCFE`: `cbo.clean` and `cbo.flush` are allowed.
-    const CBCFE: u64 = 1 << 6;
-    /// `CBZE`: `cbo.zero` is allowed.
-    const CBZE: u64 = 1 << 7;
     /// `ADUE`: the hart updates A and D of VS-stage entries.
     const ADUE: u64 = 1 << 61;
     /// `PBMTE`: VS-stage entries choose the type of memory (Svpbmt).
@@ -31,12 +33,17 @@ impl Henvcfg {
     const STCE: u64 = 1 << 63;
 
     /// Returns the value for a guest, of which `has` tells whether it has an extension.
+    ///
+    /// `cbo.inval` flushes. If it invalidated the block, the guest could discard what others have
+    /// written there and no cache has written back: the zeros by which the host has cleared the
+    /// page, whose former contents the guest would read then, or a page that the guest may only
+    /// read. A guest cannot tell the two apart, because a cache may write a block back at any time.
     pub fn of(has: impl Fn(IsaExtId) -> bool) -> Self {
         let bits = |on, bits| if on { bits } else { 0 };
 
         Self(
-            bits(has(IsaExtId::Zicbom), Self::CBIE_FLUSH | Self::CBCFE)
-                | bits(has(IsaExtId::Zicboz), Self::CBZE)
+            bits(has(IsaExtId::Zicbom), CBIE_FLUSH | CBCFE)
+                | bits(has(IsaExtId::Zicboz), CBZE)
                 | bits(has(IsaExtId::Svpbmt), Self::PBMTE)
                 | bits(has(IsaExtId::Sstc), Self::STCE)
                 // With both, software updates A and D, as Svade says.
@@ -49,4 +56,27 @@ impl Henvcfg {
     pub const fn into_raw(self) -> u64 {
         self.0
     }
+}
+
+/// Returns the value of `senvcfg` after a write of `value` by a guest, of which `has` tells whether
+/// it has an extension. A reserved value of a field counts as zero.
+pub fn senvcfg(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
+    const FIOM: u64 = 1;
+    const PMM: u64 = 3 << 32;
+    const PMM_RESERVED: u64 = 1 << 32;
+
+    let mut fields = FIOM;
+    if has(IsaExtId::Zicbom) {
+        fields |= CBCFE;
+        if value & CBIE != CBIE_RESERVED {
+            fields |= CBIE;
+        }
+    }
+    if has(IsaExtId::Zicboz) {
+        fields |= CBZE;
+    }
+    if has(IsaExtId::Ssnpm) && value & PMM != PMM_RESERVED {
+        fields |= PMM;
+    }
+    value & fields
 }

@@ -7,8 +7,9 @@
 //! of another guest; and bits that no guest has may act on the host. So a value is made legal here
 //! before it can reach a hart.
 //!
-//! The fields are those of the privileged specification, chapter "Supervisor-Level ISA". WARL and
-//! WLRL are defined in its section "CSR Field Specifications".
+//! `senvcfg` stands in [`envcfg`](super::envcfg), with `henvcfg`. The fields are those of the
+//! privileged specification, chapter "Supervisor-Level ISA". WARL and WLRL are defined in its
+//! section "CSR Field Specifications".
 
 /// What the harts support of `vsatp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,44 +113,6 @@ pub const fn scause(value: u64) -> u64 {
 /// Returns the value of `scounteren`, a register of 32 bits, after a write of `value`.
 pub const fn scounteren(value: u64) -> u64 {
     value & u32::MAX as u64
-}
-
-/// The extensions of a guest that have fields in `senvcfg`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SenvcfgExtensions {
-    /// CBIE and CBCFE.
-    pub zicbom: bool,
-    /// CBZE.
-    pub zicboz: bool,
-    /// PMM.
-    pub ssnpm: bool,
-}
-
-/// Returns the value of `senvcfg` after a write of `value`. A reserved value of a field counts as
-/// zero.
-pub const fn senvcfg(value: u64, extensions: SenvcfgExtensions) -> u64 {
-    const FIOM: u64 = 1;
-    const CBIE: u64 = 3 << 4;
-    const CBIE_RESERVED: u64 = 2 << 4;
-    const CBCFE: u64 = 1 << 6;
-    const CBZE: u64 = 1 << 7;
-    const PMM: u64 = 3 << 32;
-    const PMM_RESERVED: u64 = 1 << 32;
-
-    let mut legal = value & FIOM;
-    if extensions.zicbom {
-        legal |= value & CBCFE;
-        if value & CBIE != CBIE_RESERVED {
-            legal |= value & CBIE;
-        }
-    }
-    if extensions.zicboz {
-        legal |= value & CBZE;
-    }
-    if extensions.ssnpm && value & PMM != PMM_RESERVED {
-        legal |= value & PMM;
-    }
-    legal
 }
 
 /// Returns the value of `sstateen0` after a write of `value`, for a guest with `hstateen0`.

@@ -6,6 +6,7 @@
 
 use crate::{
     abi::{
+        envcfg,
         one_reg::{
             ConfigReg,
             CoreReg,
@@ -361,7 +362,8 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
         }
         GeneralCsr::Scounteren => env.scounteren = warl::scounteren(value),
         GeneralCsr::Senvcfg => {
-            env.senvcfg = warl::senvcfg(value, local.isa.get().senvcfg_extensions());
+            let isa = local.isa.get();
+            env.senvcfg = envcfg::senvcfg(value, |ext| isa.has(ext));
         }
     }
     local.user_csrs.set(env);

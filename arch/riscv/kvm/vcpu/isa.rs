@@ -10,7 +10,6 @@ use crate::{
             IsaExtId,
             Numbered, //
         },
-        warl::SenvcfgExtensions, //
     },
     hart::{
         csr::Hstateen0,
@@ -94,15 +93,6 @@ impl IsaSet {
     /// Returns the `henvcfg` for these extensions.
     pub(crate) fn henvcfg(self) -> Henvcfg {
         Henvcfg::of(|ext| self.has(ext))
-    }
-
-    /// Returns the extensions that have fields in `senvcfg`.
-    pub(crate) fn senvcfg_extensions(self) -> SenvcfgExtensions {
-        SenvcfgExtensions {
-            zicbom: self.has(IsaExtId::Zicbom),
-            zicboz: self.has(IsaExtId::Zicboz),
-            ssnpm: self.has(IsaExtId::Ssnpm),
-        }
     }
 
     /// Returns the `hstateen0` for these extensions. The guest gets no access to the AIA.

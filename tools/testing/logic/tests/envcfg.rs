@@ -3,7 +3,10 @@
 //! Tests of the features of the hart that a guest gets.
 
 use kvm_riscv_logic::abi::{
-    envcfg::Henvcfg,
+    envcfg::{
+        self,
+        Henvcfg, //
+    },
     one_reg::{
         IsaExtId,
         Numbered, //
@@ -48,4 +51,45 @@ fn cbo_inval_flushes() {
 fn svade_wins_over_svadu() {
     assert_eq!(henvcfg(&[IsaExtId::Svadu, IsaExtId::Svade]), 0);
     assert_eq!(henvcfg(&[IsaExtId::Svade]), 0);
+}
+
+const USER: [IsaExtId; 3] = [IsaExtId::Zicbom, IsaExtId::Zicboz, IsaExtId::Ssnpm];
+
+fn senvcfg(value: u64, exts: &[IsaExtId]) -> u64 {
+    envcfg::senvcfg(value, |ext| exts.contains(&ext))
+}
+
+/// Values with each bit alone, pairs of neighbours, and everything.
+fn values() -> impl Iterator<Item = u64> {
+    (0..64)
+        .map(|bit| 1 << bit)
+        .chain((0..63).map(|bit| 3 << bit))
+        .chain([0, u64::MAX, 0x5555_5555_5555_5555, 0xaaaa_aaaa_aaaa_aaaa])
+}
+
+#[test]
+fn senvcfg_has_the_fields_of_the_extensions() {
+    assert_eq!(senvcfg(u64::MAX, &[]), 1);
+    assert_eq!(senvcfg(u64::MAX, &[IsaExtId::Zicbom]), 0x71);
+    assert_eq!(senvcfg(u64::MAX, &[IsaExtId::Zicboz]), 0x81);
+    assert_eq!(senvcfg(u64::MAX, &[IsaExtId::Ssnpm]), 3 << 32 | 1);
+    assert_eq!(senvcfg(u64::MAX, &USER), 3 << 32 | 0xf1);
+}
+
+#[test]
+fn senvcfg_has_no_reserved_value() {
+    for value in values() {
+        let legal = senvcfg(value, &USER);
+        assert_ne!(legal >> 4 & 3, 2, "{value:#x}");
+        assert_ne!(legal >> 32 & 3, 1, "{value:#x}");
+    }
+    assert_eq!(senvcfg(1 << 4, &USER), 1 << 4);
+    assert_eq!(senvcfg(2 << 32, &USER), 2 << 32);
+}
+
+#[test]
+fn legal_values_of_senvcfg_stay() {
+    for value in values() {
+        assert_eq!(senvcfg(senvcfg(value, &USER), &USER), senvcfg(value, &USER));
+    }
 }

@@ -8,11 +8,6 @@ const SUPPORT: SatpSupport = SatpSupport {
     modes: 1 << 8 | 1 << 9,
     asid_bits: 4,
 };
-const ALL: SenvcfgExtensions = SenvcfgExtensions {
-    zicbom: true,
-    zicboz: true,
-    ssnpm: true,
-};
 
 /// Values with each bit alone, pairs of neighbours, and everything.
 fn values() -> impl Iterator<Item = u64> {
@@ -109,46 +104,6 @@ fn registers_of_fewer_bits() {
 }
 
 #[test]
-fn senvcfg_has_the_fields_of_the_extensions() {
-    let bits = |extensions| senvcfg(u64::MAX, extensions);
-    let none = SenvcfgExtensions::default();
-    assert_eq!(bits(none), 1);
-    assert_eq!(
-        bits(SenvcfgExtensions {
-            zicbom: true,
-            ..none
-        }),
-        0x71
-    );
-    assert_eq!(
-        bits(SenvcfgExtensions {
-            zicboz: true,
-            ..none
-        }),
-        0x81
-    );
-    assert_eq!(
-        bits(SenvcfgExtensions {
-            ssnpm: true,
-            ..none
-        }),
-        3 << 32 | 1
-    );
-    assert_eq!(bits(ALL), 3 << 32 | 0xf1);
-}
-
-#[test]
-fn senvcfg_has_no_reserved_value() {
-    for value in values() {
-        let legal = senvcfg(value, ALL);
-        assert_ne!(legal >> 4 & 3, 2, "{value:#x}");
-        assert_ne!(legal >> 32 & 3, 1, "{value:#x}");
-    }
-    assert_eq!(senvcfg(1 << 4, ALL), 1 << 4);
-    assert_eq!(senvcfg(2 << 32, ALL), 2 << 32);
-}
-
-#[test]
 fn sstateen0_has_the_bits_that_the_guest_has() {
     assert_eq!(sstateen0(u64::MAX, 3 << 62), 0);
     assert_eq!(sstateen0(u64::MAX, 3 << 62 | 2), 2);
@@ -171,6 +126,5 @@ fn legal_values_stay() {
         for f in [sstatus, sie, sepc, scause, scounteren] {
             assert_eq!(f(f(value)), f(value));
         }
-        assert_eq!(senvcfg(senvcfg(value, ALL), ALL), senvcfg(value, ALL));
     }
 }
