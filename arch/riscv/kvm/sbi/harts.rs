@@ -3,7 +3,10 @@
 //! Which vCPUs a hart mask of the guest names (SBI specification, "Hart list parameter").
 
 use crate::{
-    abi::sbi::HartMask,
+    abi::sbi::{
+        HartMask,
+        SbiError, //
+    },
     exits::MAX_VISITED,
     Riscv, //
 };
@@ -43,8 +46,11 @@ pub(crate) fn are_few(vm: &Vm<Riscv>, mask: HartMask) -> bool {
         })
 }
 
-/// Returns whether the VM has every hart that the mask names.
-pub(crate) fn exist(vm: &Vm<Riscv>, mask: HartMask) -> bool {
-    mask.iter()
-        .all(|hartid| u32::try_from(hartid).is_ok_and(|id| vm.vcpu_by_id(VcpuId(id)).is_some()))
+/// Fails if a mask, of which `found` [harts] were found, names others.
+#[inline]
+pub(crate) fn require_all(mask: HartMask, found: usize) -> Result<u64, SbiError> {
+    match mask.count() {
+        Some(count) if count as usize != found => Err(SbiError::InvalidParam),
+        _ => Ok(0),
+    }
 }

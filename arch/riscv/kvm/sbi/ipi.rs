@@ -64,8 +64,5 @@ fn send(call: &Call<'_>, mask: HartMask) -> Result<u64, SbiError> {
         interrupts::set(vcpu, VsInterrupt::Software, true);
         sent += 1;
     }
-    match mask.count() {
-        Some(count) if count != sent => Err(SbiError::InvalidParam),
-        _ => Ok(0),
-    }
+    harts::require_all(mask, sent)
 }

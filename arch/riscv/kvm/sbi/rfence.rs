@@ -64,16 +64,13 @@ impl Serve for Rfence {
     fn handle(call: &Call<'_>) -> Answer {
         let (vm, mask) = (call.vcpu.vm(), mask(call));
         let harts = harts::harts(vm, mask);
+        let found = harts.clone().count();
         match Wanted::by(call) {
             Some(Wanted::FenceI) => remote_fence::fence_i(vm, harts),
             Some(Wanted::Fence(fence)) => remote_fence::fence(vm, harts, fence),
             None => return Answer::error(SbiError::NotSupported),
         }
-        if harts::exist(vm, mask) {
-            Answer::DONE
-        } else {
-            Answer::error(SbiError::InvalidParam)
-        }
+        Answer::Return(harts::require_all(mask, found))
     }
 }
 
