@@ -201,11 +201,15 @@ impl IrqFlags {
     /// Returns whether interrupts were enabled.
     #[inline(always)]
     pub(super) fn were_enabled(self) -> bool {
-        if cfg!(all(target_arch = "riscv64", not(CONFIG_RISCV_M_MODE))) {
-            return self.0 & SSTATUS_SIE != 0;
+        #[cfg(all(target_arch = "riscv64", not(CONFIG_RISCV_M_MODE)))]
+        {
+            self.0 & SSTATUS_SIE != 0
         }
+        #[cfg(not(all(target_arch = "riscv64", not(CONFIG_RISCV_M_MODE))))]
         // SAFETY: Always safe to call.
-        unsafe { !bindings::irqs_disabled_flags(self.0) }
+        unsafe {
+            !bindings::irqs_disabled_flags(self.0)
+        }
     }
 }
 
