@@ -4,6 +4,7 @@
 
 use crate::hart::features;
 use kernel::{
+    access_once::smp_mb,
     bindings,
     kvm::KernelBlock, //
 };
@@ -34,6 +35,6 @@ pub(crate) fn write_back(block: &KernelBlock<'_>) {
             )
         };
     });
-    // The guest gets the memory after that. SAFETY: A barrier.
-    unsafe { core::arch::asm!("fence rw, rw", options(nostack, preserves_flags)) };
+    // The guest gets the memory after that.
+    smp_mb();
 }
