@@ -96,8 +96,8 @@ impl Activation {
             .set(owners.stale_on(cpu, vcpu, self.tlb_on.get()));
     }
 
-    /// Ends what the hart translates. This comes before the guest's other CSRs are written, of
-    /// which some change how `vsatp` acts.
+    /// Makes the hart translate for no vCPU. This comes before `hgatp` changes, and before the
+    /// guest's other CSRs are written, of which some change how `vsatp` acts.
     #[inline]
     pub(crate) fn end(&self, preempt: &PreemptOff) {
         guest_csr::write::<{ csr::VSATP }>(preempt, 0);
@@ -118,7 +118,8 @@ impl Activation {
         self.vsatp.get()
     }
 
-    /// Sets the `satp` of a guest whose vCPU is not loaded, and whose CSRs are then loaded anew.
+    /// Sets the `satp` of a guest whose vCPU is not loaded. The caller makes the next load write
+    /// all of the guest's CSRs.
     pub(crate) fn set_satp(&self, satp: u64) {
         self.vsatp.set(satp);
     }
@@ -151,7 +152,7 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
     if local.hgatp.get() != vmid {
         if local.hgatp.get() != Vmid::NONE {
             local.put(preempt);
-            guest_csr::write::<{ csr::VSATP }>(preempt, 0);
+            local.end(preempt);
         }
         // Another vCPU may have changed the VMID meanwhile.
         vmid = Tree::load_hgatp(vcpu.vm(), preempt);
