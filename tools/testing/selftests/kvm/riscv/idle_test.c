@@ -2,9 +2,9 @@
 /*
  * Whether a hart of the host can sleep after a vCPU has left it.
  *
- * WFI returns at once while an interrupt is pending and enabled, also one of a
- * guest that does not run. The host's idle loop then spins. Each case leaves a
- * hart with an interrupt of a guest, and counts how often the hart goes idle.
+ * WFI does not wait while an interrupt is pending and enabled, even if it is that
+ * of a guest which does not run. The host's idle loop then spins. Each case leaves
+ * a hart with an interrupt of a guest, and counts how often the hart goes idle.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "run_guest.h"
+#include "sbi_call.h"
 
 #define TRACING		"/sys/kernel/tracing/"
 #define EVENT		TRACING "events/power/cpu_idle/enable"
@@ -21,10 +22,6 @@
 /* A hart wakes up for ticks and for work: well below 1,000 times a second. */
 #define SECONDS		1
 #define MOST		5000
-
-#define EXT_TIME	0x54494d45
-#define EXT_HSM		0x48534d
-#define HSM_STOP	1
 
 static void write_file(const char *path, const char *text)
 {
@@ -81,7 +78,7 @@ static void guest_stops(void)
 {
 	csr_write(CSR_SIE, IE_SIE);
 	csr_set(CSR_SIP, IE_SIE);
-	sbi_ecall(EXT_HSM, HSM_STOP, 0, 0, 0, 0, 0, 0);
+	CALL(EXT_HSM, HSM_STOP);
 	GUEST_ASSERT(0);
 }
 
@@ -96,7 +93,7 @@ static void guest_external_interrupt(void)
 static void guest_timer_interrupt(void)
 {
 	csr_write(CSR_SIE, IE_TIE);
-	sbi_ecall(EXT_TIME, 0, csr_read(CSR_TIME), 0, 0, 0, 0, 0);
+	CALL(EXT_TIME, 0, csr_read(CSR_TIME));
 	GUEST_SYNC(0);
 	GUEST_DONE();
 }
