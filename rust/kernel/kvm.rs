@@ -14,8 +14,9 @@
 //! | [`&Vm`](Vm), [`&Vcpu`](Vcpu) | the object is alive | atomics and locks |
 //! | [`LockedVcpu`] | `vcpu->mutex` is held, or the vCPU is not shared yet | its private state |
 //! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
-//! | [`PreemptOff`], [`IrqOff`] | no preemption, no interrupt | what must stay on one hart |
-//! | [`SrcuGuard`] | an SRCU read-side section of the VM | memslots |
+//! | [`PreemptOff`] | no preemption | what must stay on one hart |
+//! | [`GuestMode`] | no interrupt; whoever wants the vCPU sends one | running the guest |
+//! | [`SrcuGuard`] | an SRCU read-side section of the VM | memslots that can be faulted in |
 //! | [`MmuReadGuard`], [`MmuWriteGuard`] | `kvm->mmu_lock` is held | page tables |
 //!
 //! # Linking
