@@ -152,7 +152,7 @@ static u64 set(struct vm *m, int csr, u64 value)
 
 	vcpu_set_reg(m->vcpu, id(csr), value);
 	got = get(m, csr);
-	TEST_ASSERT(got == expected, "%s: 0x%lx was set, 0x%lx is there, and not 0x%lx",
+	TEST_ASSERT(got == expected, "%s: 0x%lx was given, 0x%lx is there, and not 0x%lx",
 		    name[csr], value, got, expected);
 	return got;
 }

@@ -35,7 +35,7 @@ static void write_file(const char *path, const char *text)
 /* The events of a CPU since the trace was cleared, overwritten ones included. */
 static unsigned long events_of(int cpu)
 {
-	unsigned long entries = 0, overrun = 0;
+	unsigned long events = 0, n;
 	char path[128], line[128];
 	FILE *file;
 
@@ -43,11 +43,12 @@ static unsigned long events_of(int cpu)
 	file = fopen(path, "r");
 	TEST_ASSERT(file, "%s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), file)) {
-		sscanf(line, "entries: %lu", &entries);
-		sscanf(line, "overrun: %lu", &overrun);
+		if (sscanf(line, "entries: %lu", &n) == 1 ||
+		    sscanf(line, "overrun: %lu", &n) == 1)
+			events += n;
 	}
 	fclose(file);
-	return entries + overrun;
+	return events;
 }
 
 static unsigned long idle_events(void)

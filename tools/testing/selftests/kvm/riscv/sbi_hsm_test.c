@@ -181,8 +181,8 @@ static struct start_state *prepare_start(struct kvm_vm *vm)
 TEST_F(sbi, hsm)
 {
 	struct vcpu_thread other;
-	tell_guest_backend(self->vm);
 
+	tell_guest_backend(self->vm);
 	prepare_start(self->vm);
 	set_mp_state(self->vcpu[1], KVM_MP_STATE_STOPPED);
 	TEST_ASSERT_EQ(mp_state_of(self->vcpu[1]), KVM_MP_STATE_STOPPED);
