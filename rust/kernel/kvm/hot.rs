@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    ffi::c_void,
     prelude::*, //
 };
 
@@ -25,6 +26,22 @@ pub(crate) fn current() -> *mut bindings::task_struct {
     // SAFETY: Always safe to call.
     unsafe {
         bindings::get_current()
+    }
+}
+
+/// `phys_to_virt()`: the address in the linear mapping.
+#[inline(always)]
+pub(super) fn phys_to_virt(phys: u64) -> *mut c_void {
+    #[cfg(all(target_arch = "riscv64", not(CONFIG_DEBUG_VIRTUAL)))]
+    {
+        // SAFETY: Written only at boot.
+        let offset = unsafe { bindings::kernel_map.va_pa_offset };
+        (phys as usize).wrapping_add(offset) as *mut c_void
+    }
+    #[cfg(not(all(target_arch = "riscv64", not(CONFIG_DEBUG_VIRTUAL))))]
+    // SAFETY: A computation.
+    unsafe {
+        bindings::kvm_phys_to_virt(phys)
     }
 }
 

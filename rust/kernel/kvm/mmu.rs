@@ -10,6 +10,7 @@ use super::{
         Pfn, //
     },
     backend::Backend,
+    hot,
     memslot::{
         ActiveMemslot,
         Memslot, //
@@ -376,8 +377,7 @@ impl<'s> FaultedPage<'s> {
             block_size(vm, self.slot, self.gfn).min(1 << folio.min(max).ilog2())
         };
         let first = self.pfn.0 & !(frames - 1);
-        // SAFETY: The page is a part of the linear mapping.
-        let start = unsafe { bindings::kvm_phys_to_virt(first << PAGE_SHIFT) } as usize;
+        let start = hot::phys_to_virt(first << PAGE_SHIFT) as usize;
         // INVARIANT: A folio is aligned to its size, so all frames are in the folio of the page,
         // which stays as long as there is a reference.
         Some(KernelBlock {
@@ -472,11 +472,14 @@ impl KernelBlock<'_> {
     #[inline]
     pub fn for_each_part(&self, f: impl Fn(Range<usize>)) {
         let end = self.start + self.frames as usize * PAGE_SIZE;
-        for start in (self.start..end).step_by(ENTRIES * PAGE_SIZE) {
-            f(start..end.min(start + ENTRIES * PAGE_SIZE));
+        let mut start = self.start;
+        while end - start > ENTRIES * PAGE_SIZE {
+            f(start..start + ENTRIES * PAGE_SIZE);
+            start += ENTRIES * PAGE_SIZE;
             // SAFETY: Always safe to call where sleeping is.
             unsafe { bindings::cond_resched() };
         }
+        f(start..end);
     }
 }
 
@@ -602,7 +605,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     #[inline]
     pub unsafe fn from_phys(phys: u64) -> Self {
         // SAFETY: By the requirement, this is memory of the linear mapping, so not null.
-        Self(unsafe { NonNull::new_unchecked(bindings::kvm_phys_to_virt(phys).cast()) })
+        Self(unsafe { NonNull::new_unchecked(hot::phys_to_virt(phys).cast()) })
     }
 
     /// Borrows the entries of a page table whose ownership was given up.
@@ -614,9 +617,7 @@ impl<const PAGES: usize> PageTablePage<PAGES> {
     #[inline]
     pub unsafe fn entries_at<'a>(phys: u64) -> &'a [Atomic<u64>] {
         // SAFETY: By the requirement, `PAGES` pages of entries are there for `'a`.
-        unsafe {
-            core::slice::from_raw_parts(bindings::kvm_phys_to_virt(phys).cast(), PAGES * ENTRIES)
-        }
+        unsafe { core::slice::from_raw_parts(hot::phys_to_virt(phys).cast(), PAGES * ENTRIES) }
     }
 }
 
