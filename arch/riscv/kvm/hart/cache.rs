@@ -5,7 +5,6 @@
 use crate::hart::features;
 use kernel::{
     access_once::smp_mb,
-    bindings,
     kvm::KernelBlock, //
 };
 
@@ -17,16 +16,18 @@ use kernel::{
 ///
 /// May sleep.
 pub(crate) fn write_back(block: &KernelBlock<'_>) {
-    let line = features::cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM);
+    let line = features::svpbmt_line();
 
     block.for_each_part(|addresses| {
         // SAFETY: This is CBO.CLEAN for each line. The kernel has the addresses mapped, and the
-        // instruction changes no contents. The size of a line is not zero, because guests have
-        // Svpbmt only where the harts have Zicbom.
+        // instruction changes no contents. A page has a multiple of 16 lines.
         unsafe {
             core::arch::asm!(
-                "2: .insn i 0x0f, 2, x0, {addr}, 1",
+                "2:",
+                ".rept 16",
+                ".insn i 0x0f, 2, x0, {addr}, 1",
                 "add {addr}, {addr}, {line}",
+                ".endr",
                 "bltu {addr}, {end}, 2b",
                 addr = inout(reg) addresses.start => _,
                 end = in(reg) addresses.end,

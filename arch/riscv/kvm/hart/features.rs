@@ -45,7 +45,8 @@ pub(crate) fn init() {
             key.enable();
         }
     }
-    if host_has(bindings::RISCV_ISA_EXT_SVPBMT) && host_has(bindings::RISCV_ISA_EXT_ZICBOM) {
+    let line = cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM);
+    if host_has(bindings::RISCV_ISA_EXT_SVPBMT) && line != 0 && line <= MAX_LINE {
         SVPBMT.enable();
     }
 }
@@ -91,6 +92,18 @@ pub(crate) fn svinval() -> bool {
 #[inline(always)]
 pub(crate) fn svpbmt() -> bool {
     static_key_enabled!(SVPBMT)
+}
+
+/// The largest block, in bytes, that CBO.CLEAN may work on where guests have Svpbmt: a page has at
+/// least 16.
+const MAX_LINE: u64 = 256;
+
+/// Returns the size of the blocks that CBO.CLEAN works on, in bytes: a power of two of at most
+/// [`MAX_LINE`] if [`svpbmt`].
+#[inline(always)]
+pub(crate) fn svpbmt_line() -> u64 {
+    // SAFETY: Written only at boot.
+    u64::from(unsafe { bindings::riscv_cbom_block_size })
 }
 
 /// Returns the block size of an extension for cache-block operations, in bytes; 0 without it.
