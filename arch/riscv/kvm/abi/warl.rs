@@ -97,6 +97,18 @@ pub const fn stvec(old: u64, value: u64) -> u64 {
     }
 }
 
+/// Returns whether every hart holds this legal value of `stvec`: its MODE is Direct, and its base
+/// is an address in Sv39, the smallest translation scheme of RV64.
+///
+/// BASE need not hold more than the virtual and physical addresses that a hart has, and other modes
+/// may want a stricter alignment. The hart may ignore a write of another base.
+pub const fn stvec_always_fits(value: u64) -> bool {
+    const MODE: u64 = 3;
+    const UNUSED: u32 = 64 - 39;
+
+    value & MODE == 0 && ((value << UNUSED) as i64 >> UNUSED) as u64 == value
+}
+
 /// Returns the value of `sepc` after a write of `value`. Instructions lie at even addresses.
 pub const fn sepc(value: u64) -> u64 {
     value & !1

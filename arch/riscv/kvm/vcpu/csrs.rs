@@ -45,7 +45,9 @@ impl Csrs {
         guest_csr::write::<{ csr::VSIE }>(hart, self.vsie);
         // A hart that cannot hold the base may keep what it has, which must not be the base of
         // another guest.
-        guest_csr::write::<{ csr::VSTVEC }>(hart, 0);
+        if !warl::stvec_always_fits(self.vstvec) {
+            guest_csr::write::<{ csr::VSTVEC }>(hart, 0);
+        }
         guest_csr::write::<{ csr::VSTVEC }>(hart, self.vstvec);
         guest_csr::write::<{ csr::VSSCRATCH }>(hart, self.vsscratch);
         guest_csr::write::<{ csr::VSEPC }>(hart, self.vsepc);

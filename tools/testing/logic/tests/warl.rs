@@ -128,3 +128,20 @@ fn legal_values_stay() {
         }
     }
 }
+
+#[test]
+fn stvec_of_an_address_of_sv39_fits_every_hart() {
+    for base in [
+        0,
+        4,
+        (1 << 38) - 4,
+        !0 << 38,
+        !0 << 2,
+        0xffff_ffff_8000_0000,
+    ] {
+        assert!(stvec_always_fits(base), "{base:#x}");
+    }
+    for base in [1, 5, 1 << 38, !0 << 39, 1 << 56, 1 << 63, !3 ^ 1 << 38] {
+        assert!(!stvec_always_fits(base), "{base:#x}");
+    }
+}
