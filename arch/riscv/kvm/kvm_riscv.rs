@@ -46,6 +46,7 @@ use kernel::{
             IoctlResult,
             MmuOps,
             MpState,
+            VcpuLocal,
             VcpuOps,
             VmOps, //
         },
@@ -88,6 +89,13 @@ impl Backend for Riscv {
     type VcpuShared = vcpu::Shared;
     type VcpuLocal = vcpu::Local;
 }
+
+// SAFETY: `csrs`, `config`, `isa` and the vector registers in memory change only while the vCPU is
+// not loaded. `activation`, and whether the vector registers are on the hart, are accessed with
+// preemption disabled. `csrs_on` is for the hooks alone. `csrs_changed` is set while the vCPU is
+// not loaded, and by a hook.
+#[allow(unsafe_code)]
+unsafe impl VcpuLocal for vcpu::Local {}
 
 kernel::kvm::exports::kvm_hardware_ops!(Riscv);
 kernel::kvm::exports::kvm_vm_ops!(Riscv);
@@ -299,8 +307,11 @@ impl kernel::Module for KvmRiscv {
 
         let cpu_pm = KBox::pin_init(hart::cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
         let vector = switch::vector::FlushCallback::register();
+        // SAFETY: This is a part of the module's state.
+        #[allow(unsafe_code)]
+        let core = unsafe { kernel::kvm::Registration::new(module) }?;
         Ok(Self {
-            _core: kernel::kvm::Registration::new(module)?,
+            _core: core,
             _vector: vector,
             _cpu_pm: cpu_pm,
             _nacl: nacl,

@@ -40,8 +40,21 @@ pub trait Backend: Sized + 'static {
     type VcpuShared: Send + Sync;
 
     /// State of a vCPU that only the holder of its mutex may use.
-    type VcpuLocal: Send;
+    type VcpuLocal: VcpuLocal;
 }
+
+/// State of a vCPU that only the holder of its mutex may use, and that the hooks
+/// [`load`](VcpuOps::load) and [`put`](VcpuOps::put) find as it is.
+///
+/// The hooks run in the middle of whatever the thread of a loaded vCPU does, as an interrupt does.
+/// The borrow checker does not see that: to it, all of this is one thread, which may hold a
+/// [`Cell`](core::cell::Cell).
+///
+/// # Safety
+///
+/// While the vCPU is loaded and preemption is enabled, nobody may access a value that a hook
+/// writes, nor write a value that a hook reads.
+pub unsafe trait VcpuLocal: Send {}
 
 /// The backend whose entry points are linked into the module, so that all vCPUs and VMs are its
 /// own.

@@ -20,9 +20,6 @@ use crate::{
 static REGISTERED: Atomic<bool> = Atomic::new(false);
 
 /// The registration with the KVM core: `/dev/kvm` exists as long as this does.
-///
-/// It belongs in the state of the module. That goes when the module is unloaded, and each VM keeps
-/// the module loaded.
 pub struct Registration(());
 
 impl Registration {
@@ -31,8 +28,14 @@ impl Registration {
     /// # Errors
     ///
     /// [`EBUSY`] if there is a registration, and what the core returns.
+    ///
+    /// # Safety
+    ///
+    /// Nothing of the module's initialization may fail after this, and the registration must be
+    /// dropped when the module is unloaded, and not before. Then there is no VM, because each VM
+    /// keeps the module loaded.
     #[inline]
-    pub fn new(module: &'static ThisModule) -> Result<Self> {
+    pub unsafe fn new(module: &'static ThisModule) -> Result<Self> {
         if REGISTERED.xchg(true, Full) {
             return Err(EBUSY);
         }
@@ -64,7 +67,7 @@ impl Registration {
 impl Drop for Registration {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `kvm_init()` has succeeded.
+        // SAFETY: `kvm_init()` has succeeded, and there is no VM, by the requirement of `new()`.
         unsafe { bindings::kvm_exit() };
         unregister_perf_callbacks();
         REGISTERED.store(false, Release);

@@ -257,8 +257,8 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
 
     /// Returns the part of the backend's state that only the holder of the mutex may use.
     ///
-    /// It is not [`Sync`], and the hooks for load and put may run on top of the caller, so it wants
-    /// [`Cell`](core::cell::Cell)s.
+    /// It is not [`Sync`], but the hooks for load and put may run on top of the caller: see
+    /// [`VcpuLocal`](super::backend::VcpuLocal).
     #[inline]
     pub fn local(&self) -> &B::VcpuLocal {
         &self.vcpu.state().local
