@@ -181,7 +181,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     ///
     /// Returns [`None`] if the page is stale: the host may have changed it since, or it is of
     /// another VM.
-    #[inline]
+    #[inline(always)]
     pub fn backing<'m>(&'m self, page: &FaultedPage<'_>, max: u64) -> Option<Backing<'m, B>> {
         if page.slot.kvm() != self.vm.as_raw() || self.must_retry(page.seq, page.gfn) {
             return None;

@@ -159,13 +159,31 @@ impl Level {
 
 /// What the guest may do with a page. Reading is always allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// Read and execute: the host does not allow more.
-    ReadOnly,
-    /// Read and execute, until a write has been logged: the host allows it.
+pub struct Rights {
+    /// Whether it may write the page.
+    pub write: Write,
+    /// Whether it may execute what the page contains.
+    pub fetch: Fetch,
+}
+
+/// Whether the guest may write a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The host does not allow it.
+    Denied,
+    /// The host allows it, but a write has to be logged first.
     Logged,
-    /// Read, write and execute.
-    Writable,
+    /// It may.
+    Allowed,
+}
+
+/// Whether the guest may fetch instructions from a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// Its first fetch traps, because some hart may not see the instructions yet.
+    Traps,
+    /// It may: all harts see them.
+    Allowed,
 }
 
 /// A page-table entry.
@@ -207,13 +225,17 @@ impl Pte {
     /// set them itself or fault, and dirty pages are logged by the write permission.
     #[inline]
     pub const fn leaf(pfn: u64, rights: Rights) -> Self {
-        let write = match rights {
-            Rights::ReadOnly => 0,
-            Rights::Logged => Self::HOST_WRITABLE,
-            Rights::Writable => Self::HOST_WRITABLE | Self::WRITE,
+        let write = match rights.write {
+            Write::Denied => 0,
+            Write::Logged => Self::HOST_WRITABLE,
+            Write::Allowed => Self::HOST_WRITABLE | Self::WRITE,
         };
-        let flags = Self::VALID | Self::READ | Self::EXEC | Self::USER | Self::ACCESSED;
-        Self(((pfn << Self::PPN_SHIFT) & Self::PPN_MASK) | flags | Self::DIRTY | write)
+        let fetch = match rights.fetch {
+            Fetch::Traps => 0,
+            Fetch::Allowed => Self::EXEC,
+        };
+        let flags = Self::VALID | Self::READ | Self::USER | Self::ACCESSED | Self::DIRTY;
+        Self(((pfn << Self::PPN_SHIFT) & Self::PPN_MASK) | flags | write | fetch)
     }
 
     /// Returns an entry that leads to the table at host physical address `phys`.
@@ -266,6 +288,12 @@ impl Pte {
             return None;
         }
         Some(Self(self.0 | Self::WRITE | Self::ACCESSED | Self::DIRTY))
+    }
+
+    /// Returns the entry with the permission to fetch instructions.
+    #[inline]
+    pub const fn made_executable(self) -> Self {
+        Self(self.0 | Self::EXEC | Self::ACCESSED)
     }
 
     /// Returns whether the page has been accessed since [`aged`](Self::aged).

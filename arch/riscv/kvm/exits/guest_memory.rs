@@ -9,6 +9,7 @@ use crate::{
     hart::trap::{
         Access,
         Exit,
+        GuestPageFault,
         Trap, //
     },
     mmu::{
@@ -103,8 +104,12 @@ fn failed(vcpu: &LoadedVcpu<'_, Riscv>, error: ReadError, access: Access) -> Res
     };
     let srcu = vcpu.srcu_read_lock();
     let exception = match (trap.decode(), access) {
-        (Exit::GuestPageFault(fault), _) => match map::memslot(&srcu, &fault) {
-            Some(slot) => return map::map(vcpu, &slot, &fault).map(|()| Next::Enter),
+        // The load of an instruction faults as a load.
+        (Exit::GuestPageFault(fault), access) => match map::memslot(&srcu, &fault) {
+            Some(slot) => {
+                let fault = GuestPageFault { access, ..fault };
+                return map::map(vcpu, &slot, &fault).map(|()| Next::Enter);
+            }
             None => Exception::access_fault(access, trap.stval),
         },
         (_, Access::Fetch) => Exception::of_fetch(&trap),

@@ -157,6 +157,13 @@ impl GuestPageFault {
                 Htinst::PageTableWalk { write: true }
             )
     }
+
+    /// Returns whether the hart has tried to fetch an instruction, and not to read the guest's page
+    /// table for that.
+    pub(crate) fn fetches(&self) -> bool {
+        self.access == Access::Fetch
+            && !matches!(Htinst::decode(self.htinst), Htinst::PageTableWalk { .. })
+    }
 }
 
 /// A trap, decoded.

@@ -81,6 +81,7 @@ fn next_entry<'a>(
 ///
 /// [`EAGAIN`] if the page is stale, so that the guest has to fault again. [`EFAULT`] if the
 /// translation scheme does not reach the frame. [`ENOMEM`] if the cache is empty.
+#[inline(always)]
 pub(crate) fn map(
     mmu: &mut MmuWriteGuard<'_, Riscv>,
     cache: &mut MemoryCache,
@@ -196,6 +197,16 @@ pub(crate) fn is_young(mmu: &MmuWriteGuard<'_, Riscv>, mut gfns: GfnRange) -> bo
 pub(crate) fn make_page_writable(mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> bool {
     let (entry, _) = walk(mmu, gfn);
     entry.level() == Level::PAGE && entry.make_writable()
+}
+
+/// Returns the leaf that maps `gfn`.
+pub(crate) fn leaf(mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn) -> Option<Pte> {
+    walk(mmu, gfn).1
+}
+
+/// Lets the guest fetch from `gfn`, if a leaf still maps what `seen` maps.
+pub(crate) fn make_executable(mmu: &MmuReadGuard<'_, Riscv>, gfn: Gfn, seen: Pte) -> bool {
+    walk(mmu, gfn).0.make_executable(seen)
 }
 
 /// Calls `f` with the lowest entries for `gfns`. Returns whether it has returned `true` for any.

@@ -4,8 +4,10 @@
 
 use crate::{
     abi::pte::{
+        Fetch,
         Level,
-        Rights, //
+        Rights,
+        Write, //
     },
     hart::{
         cache,
@@ -38,7 +40,8 @@ use kernel::{
         MmuLocked,
         MmuSeq,
         PageFault,
-        SrcuGuard, //
+        SrcuGuard,
+        Vm, //
     },
     page::PAGE_SIZE,
     prelude::*, //
@@ -73,11 +76,15 @@ pub(crate) fn map(
     if slot.is_invalid() {
         return Ok(());
     }
-    let (gfn, write) = (fault.gpa.gfn(), fault.writes());
+    let (gfn, write, fetch) = (fault.gpa.gfn(), fault.writes(), fault.fetches());
     let vm = vcpu.vm();
     let logged = slot.logs_dirty_pages() && !slot.is_read_only();
 
     if write && logged && make_writable(vcpu, slot, gfn) {
+        fence_page(vcpu, gfn);
+        return Ok(());
+    }
+    if fetch && make_executable(vcpu, gfn) {
         fence_page(vcpu, gfn);
         return Ok(());
     }
@@ -100,10 +107,18 @@ pub(crate) fn map(
 
     // While pages are logged, a page becomes writable only when the guest has been seen to write
     // it, and pages are mapped one by one.
-    let rights = match (page.writable(), write || !logged) {
-        (true, true) => Rights::Writable,
-        (true, false) => Rights::Logged,
-        (false, _) => Rights::ReadOnly,
+    let rights = Rights {
+        write: match (page.writable(), write || !logged) {
+            (true, true) => Write::Allowed,
+            (true, false) => Write::Logged,
+            (false, _) => Write::Denied,
+        },
+        fetch: if fetch {
+            fence_instructions(vm);
+            Fetch::Allowed
+        } else {
+            Fetch::Traps
+        },
     };
     let max_frames = if logged { 1 } else { u64::MAX };
     let max_frames = if features::svpbmt() {
@@ -118,7 +133,7 @@ pub(crate) fn map(
         Err(EAGAIN) => return Ok(()),
         Err(e) => return Err(e),
     };
-    if rights == Rights::Writable {
+    if rights.write == Write::Allowed {
         vm.mark_page_dirty(slot, gfn);
     }
     page.release_mapped(&mmu);
@@ -164,6 +179,32 @@ fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> 
         vm.mark_page_dirty(slot, gfn);
     }
     done
+}
+
+/// Lets the guest fetch from a page that is mapped for data. Returns `false` if there is no such
+/// page.
+#[cold]
+fn make_executable(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) -> bool {
+    let vm = vcpu.vm();
+    let seq = MmuSeq::read(vm);
+    // The fence is for what is mapped now, and comes before the right to fetch from it.
+    let Some(seen) = gstage::leaf(&vm.mmu_read_lock(), gfn) else {
+        return false;
+    };
+    fence_instructions(vm);
+    let mmu = vm.mmu_read_lock();
+    !mmu.must_retry(seq, gfn) && gstage::make_executable(&mmu, gfn, seen)
+}
+
+/// Makes all vCPUs execute FENCE.I before they run the guest any further.
+///
+/// A cache of instructions may hold what a frame has contained before, for another guest or for a
+/// process, and need not follow stores. The guest executes FENCE.I for what it writes, but cannot
+/// know when the host gives it another frame. So pages are mapped for data, and the first fetch
+/// from one traps. A vCPU that comes to another hart later executes FENCE.I in any case.
+#[cold]
+fn fence_instructions(vm: &Vm<Riscv>) {
+    remote_fence::fence_i(vm, vm.vcpus());
 }
 
 /// Drops what the vCPU's hart has cached of a page, before the vCPU enters the guest again.

@@ -15,6 +15,7 @@ use crate::{
         Mode,
         Pte,
         Rights,
+        Write,
         PAGE_SHIFT,
         ROOT_PAGES, //
     },
@@ -272,6 +273,12 @@ impl<'a> Entry<'a> {
         self.update_leaf(Pte::made_writable)
     }
 
+    /// Lets the guest fetch instructions through the leaf, if it still maps what `seen` maps.
+    #[inline]
+    pub(crate) fn make_executable(&self, seen: Pte) -> bool {
+        self.update_leaf(|pte| (pte.pfn() == seen.pfn()).then(|| pte.made_executable()))
+    }
+
     /// Clears the accessed bit of the leaf. Returns whether it was set.
     #[inline]
     pub(crate) fn age(&self) -> bool {
@@ -311,7 +318,7 @@ pub(crate) struct MapWalk<'m> {
 
 impl<'m> MapWalk<'m> {
     /// Begins at the root. Returns [`None`] if the scheme does not translate the frame.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(backing: &'m Backing<'m, Riscv>) -> Option<Self> {
         let (mmu, gfn) = (backing.mmu(), backing.gfn());
         (gfn < mmu.vm().backend().gstage.end()).then(|| Self {
@@ -344,14 +351,14 @@ impl<'m> MapWalk<'m> {
         if !self.fits() {
             return None;
         }
-        let rights = if self.backing.writable() {
-            rights
+        let write = if self.backing.writable() {
+            rights.write
         } else {
-            Rights::ReadOnly
+            Write::Denied
         };
         Some(Pte::leaf(
             self.entry.level.first(self.backing.pfn().0),
-            rights,
+            Rights { write, ..rights },
         ))
     }
 
@@ -429,6 +436,7 @@ impl<'m> MapWalk<'m> {
 /// The lock is held throughout: if it were released in between, somebody could unmap a page that
 /// the old table still maps, see the new leaf, and fence only its addresses, which does not drop
 /// cached pointers to the old table.
+#[cold]
 pub(crate) fn replace_table(
     mmu: &mut MmuWriteGuard<'_, Riscv>,
     page: &FaultedPage<'_>,

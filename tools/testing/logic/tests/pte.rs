@@ -5,10 +5,12 @@
 //! Bit positions are those of the privileged specification, "Sv39 Page Table Entry", written out.
 
 use kvm_riscv_logic::abi::pte::{
+    Fetch,
     Level,
     Mode,
     Pte,
     Rights,
+    Write,
     ROOT_PAGES, //
 };
 
@@ -108,23 +110,40 @@ fn an_index_is_always_in_the_table() {
     assert_eq!(Level::MEGAPAGE.index(0x20_0000, 512), 1);
 }
 
+/// A leaf for data.
+fn leaf(pfn: u64, write: Write) -> Pte {
+    let fetch = Fetch::Traps;
+    Pte::leaf(pfn, Rights { write, fetch })
+}
+
 #[test]
 fn a_leaf_has_all_that_a_hart_needs() {
     let pfn = 0xfff_ffff_ffff;
-    let common = V | R | X | U | A | D;
-    for (access, write) in [
-        (Rights::ReadOnly, 0),
-        (Rights::Logged, 0),
-        (Rights::Writable, W),
-    ] {
-        let pte = Pte::leaf(pfn, access);
-        assert_eq!(pte.into_raw() & !RSW, pfn << 10 | common | write);
-        assert!(pte.is_leaf() && !pte.is_empty() && pte.is_young());
-        assert_eq!(pte.pfn(), pfn);
-        assert_eq!(pte.is_writable(), write != 0);
+    let common = V | R | U | A | D;
+    for (write, w) in [(Write::Denied, 0), (Write::Logged, 0), (Write::Allowed, W)] {
+        for (fetch, x) in [(Fetch::Traps, 0), (Fetch::Allowed, X)] {
+            let pte = Pte::leaf(pfn, Rights { write, fetch });
+            assert_eq!(pte.into_raw() & !RSW, pfn << 10 | common | w | x);
+            assert!(pte.is_leaf() && !pte.is_empty() && pte.is_young());
+            assert_eq!(pte.pfn(), pfn);
+            assert_eq!(pte.is_writable(), w != 0);
+        }
     }
     // What does not fit stays out of the reserved bits.
-    assert_eq!(Pte::leaf(u64::MAX, Rights::ReadOnly).into_raw() >> 54, 0);
+    assert_eq!(leaf(u64::MAX, Write::Denied).into_raw() >> 54, 0);
+}
+
+#[test]
+fn what_has_been_fetched_stays_so() {
+    let (write, fetch) = (Write::Allowed, Fetch::Allowed);
+    let code = Pte::leaf(1, Rights { write, fetch });
+    for other in [Write::Denied, Write::Logged, Write::Allowed] {
+        assert_eq!(code.union(leaf(1, other)).into_raw() & X, X);
+        assert_eq!(leaf(1, other).union(code).into_raw() & X, X);
+    }
+    for changed in [code.aged(), code.write_protected()] {
+        assert_eq!(changed.into_raw() & X, X);
+    }
 }
 
 #[test]
@@ -139,25 +158,23 @@ fn a_table_is_no_leaf() {
 #[test]
 fn only_what_the_host_allows_is_made_writable() {
     // The page of zeros, say: every process of the host has it.
-    assert_eq!(Pte::leaf(1, Rights::ReadOnly).made_writable(), None);
+    assert_eq!(leaf(1, Write::Denied).made_writable(), None);
 
-    let logged = Pte::leaf(1, Rights::Logged);
-    let writable = Pte::leaf(1, Rights::Writable);
+    let logged = leaf(1, Write::Logged);
+    let writable = leaf(1, Write::Allowed);
     assert_eq!(logged.made_writable(), Some(writable));
     assert_eq!(writable.write_protected(), logged);
     assert_eq!(writable.write_protected().made_writable(), Some(writable));
     assert_eq!(logged.aged().made_writable(), Some(writable));
     assert_eq!(
-        Pte::leaf(1, Rights::ReadOnly)
-            .write_protected()
-            .made_writable(),
+        leaf(1, Write::Denied).write_protected().made_writable(),
         None
     );
 }
 
 #[test]
 fn aging_changes_nothing_else() {
-    let pte = Pte::leaf(7, Rights::Writable);
+    let pte = leaf(7, Write::Allowed);
     assert!(!pte.aged().is_young());
     assert_eq!(pte.aged().into_raw(), pte.into_raw() & !A);
     assert_eq!(pte.aged().union(pte), pte);
@@ -167,7 +184,7 @@ fn aging_changes_nothing_else() {
 fn the_parts_of_a_leaf_map_what_it_maps() {
     for level in [Level::MEGAPAGE, Level::GIGAPAGE] {
         let below = level.below().unwrap();
-        let large = Pte::leaf(0x4_0000, Rights::Writable);
+        let large = leaf(0x4_0000, Write::Allowed);
         for index in [0, 1, 511] {
             let part = large.part(index, below);
             assert_eq!(part.pfn(), 0x4_0000 + index as u64 * below.pages());
