@@ -14,8 +14,10 @@ from .steps import digest, say, whole, write_if_changed
 
 CONFIGS = REPOSITORY / "tools/testing/configs"
 HOST = (CONFIGS / "host.config",)
-# A later line on a symbol replaces an earlier one.
-DEBUG = (*HOST, CONFIGS / "debug.config")
+# The hosts whose kernels watch themselves. A later line on a symbol replaces an
+# earlier one.
+WATCHED = {name: (*HOST, CONFIGS / f"{name}.config")
+           for name in ("debug", "kasan")}
 SYMBOL = "CONFIG_KVM_RISCV_RUST"
 OTHER = {"rust": "c", "c": "rust"}
 

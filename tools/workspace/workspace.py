@@ -31,7 +31,8 @@ class Artifacts:
     disk: Path
     initramfs: Path
     backends: dict = field(default_factory=dict)
-    debug: Built | None = None
+    # By purpose; see build.WATCHED.
+    watched: dict = field(default_factory=dict)
     # That with SBI nested acceleration; QEMU has its own.
     firmware: Path | None = None
     firmware_judge: Path | None = None
@@ -76,11 +77,11 @@ class Workspace:
         return build.Builder(self.tree(), self.toolchain(), backend,
                              self.settings.jobs, LOGS)
 
-    def debug_builder(self):
-        """For the host that watches itself, under the Rust backend."""
+    def watched_builder(self, purpose):
+        """For a host that watches itself, under the Rust backend."""
         return build.Builder(self.tree(), self.toolchain(), "rust",
-                             self.settings.jobs, LOGS, purpose="debug",
-                             fragments=build.DEBUG)
+                             self.settings.jobs, LOGS, purpose=purpose,
+                             fragments=build.WATCHED[purpose])
 
     def disk(self):
         self.release()
@@ -100,12 +101,12 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def prepared(settings, backends, programs=None, with_debug=False,
+def prepared(settings, backends, programs=None, watched=(),
              with_firmware=False, extra_packages=()):
     """Everything that is needed to run the given backends, up to date.
 
     `programs` are the kernel's own selftests to build; with them come the
-    project's.
+    project's. `watched` are keys of build.WATCHED.
     The lock is held while it is made; what is run is then a copy (of links,
     where the files are never changed in place), so that a run that lasts does
     not stop others from building.
@@ -117,8 +118,8 @@ def prepared(settings, backends, programs=None, with_debug=False,
         disk = workspace.disk()
         built = {backend: workspace.builder(backend).kernel()
                  for backend in backends}
-        if with_debug:
-            built["debug"] = workspace.debug_builder().kernel()
+        built |= {purpose: workspace.watched_builder(purpose).kernel()
+                  for purpose in watched}
         built_programs = {} if programs is None \
             else workspace.programs(programs)
         with_firmware = with_firmware or settings.nacl
@@ -150,8 +151,8 @@ def _take(directory, disk, built, programs, bios):
         shutil.copyfile(kernel.module, target / "kvm.ko")
         files = Built(target / "Image", target / "kvm.ko",
                       stats.linked_sources(kernel.objects))
-        if purpose == "debug":
-            artifacts.debug = files
+        if purpose in build.WATCHED:
+            artifacts.watched[purpose] = files
         else:
             artifacts.backends[purpose] = files
     if bios:

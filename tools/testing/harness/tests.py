@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from workspace import packages, process
+from workspace import build, packages, process
 from workspace.errors import Failure
 from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
 from workspace.steps import lock, say
@@ -40,7 +40,7 @@ def run(settings):
     tally = Tally()
     with prepared(settings, settings.tested_backends,
                   programs=selftest_runs.read().programs,
-                  with_debug=_may_need_debug_host(settings),
+                  watched=_watched_hosts(settings),
                   with_firmware=True) as artifacts:
         if not settings.tests:
             logic(tally)
@@ -49,10 +49,13 @@ def run(settings):
     return tally.status
 
 
-def _may_need_debug_host(settings):
-    """Its kernel takes long to build, and most selections do without it."""
-    return "rust" in settings.tested_backends and (
-        not settings.tests or "debug" in settings.tests)
+def _watched_hosts(settings):
+    """Their kernels take long to build, and most selections do without them."""
+    if "rust" not in settings.tested_backends:
+        return ()
+    if settings.tests:
+        return [name for name in build.WATCHED if name in settings.tests]
+    return build.WATCHED if settings.full else ("debug",)
 
 
 def logic_alone(settings):
