@@ -116,7 +116,7 @@ static inline u64 pattern(u64 seed, int i)
 
 /* As the guest's C code sees the page that its assembly has at address 0. */
 static struct area *guest_area[2];
-static bool guest_has_sstc;
+static bool guest_has_sstc, guest_has_smstateen;
 
 static inline void fill(struct area *a, u64 seed)
 {
@@ -159,7 +159,10 @@ struct csrs {
 	u64 value[9];
 	u64 satp;
 	u64 stimecmp;
+	u64 sstateen0;
 };
+
+#define CSR_SSTATEEN0	0x10c
 
 /* A CSR may refuse bits of a pattern: what counts is what it took. */
 static inline void csrs_load(struct csrs *c, u64 seed)
@@ -178,6 +181,10 @@ do {									\
 	if (guest_has_sstc) {
 		csr_write(CSR_STIMECMP, pattern(seed, 45) | BIT(63));
 		c->stimecmp = csr_read(CSR_STIMECMP);
+	}
+	if (guest_has_smstateen) {
+		csr_write(CSR_SSTATEEN0, pattern(seed, 46));
+		c->sstateen0 = csr_read(CSR_SSTATEEN0);
 	}
 }
 
@@ -204,6 +211,10 @@ do {									\
 		__GUEST_ASSERT(csr_read(CSR_STIMECMP) == c->stimecmp,
 			       "%s: STIMECMP was 0x%lx and is 0x%lx", what,
 			       c->stimecmp, csr_read(CSR_STIMECMP));
+	if (guest_has_smstateen)
+		__GUEST_ASSERT(csr_read(CSR_SSTATEEN0) == c->sstateen0,
+			       "%s: SSTATEEN0 was 0x%lx and is 0x%lx", what,
+			       c->sstateen0, csr_read(CSR_SSTATEEN0));
 }
 
 static inline void guest_sbi_call(int me, int rounds)
@@ -295,6 +306,8 @@ static inline struct kvm_vm *create_vm(struct kvm_vcpu **vcpu, struct area **are
 
 	guest_has_sstc = __vcpu_has_isa_ext(vcpu[0], KVM_RISCV_ISA_EXT_SSTC);
 	sync_global_to_guest(vm, guest_has_sstc);
+	guest_has_smstateen = __vcpu_has_isa_ext(vcpu[0], KVM_RISCV_ISA_EXT_SMSTATEEN);
+	sync_global_to_guest(vm, guest_has_smstateen);
 	return vm;
 }
 

@@ -9,6 +9,10 @@
  *	A GPR that is not saved, not restored or swapped with another. A VS CSR,
  *	SCOUNTEREN, SENVCFG or STIMECMP that is lost. SEPC that is not advanced,
  *	or advanced twice.
+ *  counters
+ *	The guest reads the counters of the host, or cannot read them.
+ *  mmio_bytes
+ *	The lowest bits of an address that are lost.
  *  wfi
  *	HSTATUS of the guest not in force: without VTW the WFI does not exit and
  *	wfi_exit_stat does not rise.
@@ -19,6 +23,9 @@ GUEST_EXIT(exit_load, "lw t0, 0(t1)");
 GUEST_EXIT(exit_store, "sd s4, 8(t1)");
 GUEST_EXIT(exit_seed, "csrrw t0, 0x015, x0");
 GUEST_EXIT(exit_wfi, "wfi");
+GUEST_EXIT(exit_wrs, ".word 0x00d00073");
+GUEST_EXIT(exit_cycle, "csrr t0, cycle");
+GUEST_EXIT(exit_instret, "csrr t0, instret");
 
 static u64 guest_page_gva;
 
@@ -90,6 +97,54 @@ static void guest_wfi(int me, int rounds)
 	GUEST_DONE();
 }
 
+static void guest_wrs(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		csrs_load(&csrs, seed);
+
+		exit_wrs[me]();
+
+		csrs_check(&csrs, "WRS");
+		check(a, "WRS");
+	}
+	GUEST_DONE();
+}
+
+static void guest_counters(int me, int rounds)
+{
+	struct area *a = guest_area[me];
+	struct csrs csrs;
+	u64 seed;
+
+	for (seed = 0; seed < rounds; seed++) {
+		fill(a, seed);
+		csrs_load(&csrs, seed);
+
+		(seed & 1 ? exit_cycle : exit_instret)[me]();
+
+		csrs_check(&csrs, "counter");
+		a->load[X_T0] = 0;
+		check(a, "counter");
+	}
+	GUEST_DONE();
+}
+
+static void guest_mmio_bytes(void)
+{
+	u64 byte;
+
+	for (byte = 0; byte < 8; byte++) {
+		GUEST_ASSERT_EQ(*(volatile u8 *)(MMIO_GVA + byte), byte);
+		*(volatile u8 *)(MMIO_GVA + byte) = 0xa0 + byte;
+	}
+	GUEST_DONE();
+}
+
 static void guest_page_fault(int me, int rounds)
 {
 	struct area *a = guest_area[me];
@@ -149,6 +204,45 @@ TEST_F(world_switch, wfi)
 {
 	run_alone(self, guest_wfi, ROUNDS);
 	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], wfi_exit_stat), ROUNDS);
+}
+
+TEST_F(world_switch, wrs)
+{
+	if (!__vcpu_has_isa_ext(self->vcpu[0], KVM_RISCV_ISA_EXT_ZAWRS))
+		SKIP(return, "the hart has no Zawrs");
+	run_alone(self, guest_wrs, ROUNDS);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], wrs_exit_stat), ROUNDS);
+}
+
+/* Without a PMU, they read as 0. */
+TEST_F(world_switch, counters)
+{
+	run_alone(self, guest_counters, ROUNDS);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], csr_exit_kernel), ROUNDS);
+}
+
+TEST_F(world_switch, mmio_bytes)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+	struct kvm_run *run = vcpu->run;
+	int i;
+
+	vcpu_arch_set_entry_point(vcpu, guest_mmio_bytes);
+	for (i = 0; i < 16; i++) {
+		vcpu_run(vcpu);
+		if (run->exit_reason != KVM_EXIT_MMIO)
+			guest_is_done(vcpu);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_MMIO);
+		TEST_ASSERT_EQ(run->mmio.phys_addr, MMIO_GPA + i / 2);
+		TEST_ASSERT_EQ(run->mmio.len, 1);
+		TEST_ASSERT_EQ(run->mmio.is_write, i & 1);
+		if (run->mmio.is_write)
+			TEST_ASSERT_EQ(run->mmio.data[0], 0xa0 + i / 2);
+		else
+			run->mmio.data[0] = i / 2;
+	}
+	vcpu_run(vcpu);
+	TEST_ASSERT(guest_is_done(vcpu), "not reached");
 }
 
 TEST_F(world_switch, page_fault)

@@ -11,6 +11,8 @@
  *	HSTATUS.SPVP of another trap in force when KVM fetches an instruction.
  *  software_check
  *	An exception of the guest taken for one that no guest can raise.
+ *  user_wfi, user_counters, user_seed
+ *	User mode gets what is its kernel's to give.
  */
 #include "world_switch.h"
 
@@ -79,11 +81,20 @@ asm(".pushsection .rodata\n"
 	"	jalr	t2, a0\n"
 	"user_seed:\n"
 	"	csrrw	a1, 0x015, x0\n"
+	"user_wfi:\n"
+	"	wfi\n"
+	"user_cycle:\n"
+	"	csrr	a1, cycle\n"
+	"	ecall\n"
+	"user_instret:\n"
+	"	csrr	a1, instret\n"
+	"	ecall\n"
 	"user_code_end:\n"
 	".option pop\n"
 	".popsection\n");
 extern char user_code[], user_syscall[], user_hlv[], user_promoted[];
-extern char user_cbo_zero[], user_jump[], user_seed[], user_code_end[];
+extern char user_cbo_zero[], user_jump[], user_seed[], user_wfi[];
+extern char user_cycle[], user_instret[], user_code_end[];
 
 static u64 guest_user_page;
 
@@ -292,6 +303,62 @@ TEST_F(world_switch, user_seed)
 		SKIP(return, "the C backend asks user space, whoever reads it");
 	prepare_user_mode(self->vm);
 	run_guest(vcpu, guest_user_seed);
+}
+
+static void expect_in_user_mode(u64 pc, u64 cause, u64 epc)
+{
+	u64 sstatus;
+
+	GUEST_ASSERT_EQ(guest_user_mode(pc, 0, &sstatus), cause);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), epc);
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+}
+
+static void guest_user_wfi(void)
+{
+	expect_in_user_mode(USER_PC(user_wfi), EXC_INST_ILLEGAL, USER_PC(user_wfi));
+	GUEST_DONE();
+}
+
+/* Whether user mode may wait for an interrupt is the kernel's to decide. */
+TEST_F(world_switch, user_wfi)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend lets user mode wait");
+	prepare_user_mode(self->vm);
+	run_guest(vcpu, guest_user_wfi);
+	TEST_ASSERT_EQ(vcpu_get_stat(vcpu, wfi_exit_stat), 0);
+}
+
+#define COUNTER_CY	1UL
+#define COUNTER_IR	4UL
+
+static void guest_user_counters(void)
+{
+	csr_write(CSR_SCOUNTEREN, 0);
+	expect_in_user_mode(USER_PC(user_cycle), EXC_INST_ILLEGAL, USER_PC(user_cycle));
+	expect_in_user_mode(USER_PC(user_instret), EXC_INST_ILLEGAL, USER_PC(user_instret));
+	csr_write(CSR_SCOUNTEREN, COUNTER_CY);
+	expect_in_user_mode(USER_PC(user_cycle), EXC_SYSCALL, USER_PC(user_cycle) + 4);
+	expect_in_user_mode(USER_PC(user_instret), EXC_INST_ILLEGAL, USER_PC(user_instret));
+	csr_write(CSR_SCOUNTEREN, COUNTER_IR);
+	expect_in_user_mode(USER_PC(user_cycle), EXC_INST_ILLEGAL, USER_PC(user_cycle));
+	expect_in_user_mode(USER_PC(user_instret), EXC_SYSCALL, USER_PC(user_instret) + 4);
+	GUEST_DONE();
+}
+
+/* Which counters user mode may read, the kernel says in scounteren. */
+TEST_F(world_switch, user_counters)
+{
+	struct kvm_vcpu *vcpu = self->vcpu[0];
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend does not look at scounteren");
+	prepare_user_mode(self->vm);
+	run_guest(vcpu, guest_user_counters);
+	TEST_ASSERT_EQ(vcpu_get_stat(vcpu, csr_exit_kernel), 2);
 }
 
 TEST_HARNESS_MAIN

@@ -7,6 +7,10 @@
  *  two_vcpus, two_vms
  *	State of one vCPU that leaks into the next on the same hart; HSTATUS or
  *	a VS CSR that is left because "it is the same vCPU".
+ *  moved
+ *	State that a vCPU has left on a hart taken for what it has now.
+ *  own_page_table
+ *	SATP, once the guest itself has changed it.
  *  host_counters
  *	The guest's SCOUNTEREN left in the hart: the host's own rdtime traps.
  *  host_survives
@@ -84,6 +88,61 @@ TEST_F(world_switch, two_vms)
 	for (i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	TEST_ASSERT(preempted == 2, "a vCPU was never preempted");
+	kvm_vm_free(vm);
+}
+
+/* A vCPU that comes back to where it has left other values. */
+TEST_F(world_switch, moved)
+{
+	int cpus[2], found = 0, cpu, exit = 0;
+	cpu_set_t allowed;
+
+	kvm_sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
+		if (CPU_ISSET(cpu, &allowed))
+			cpus[found++] = cpu;
+	if (found < 2)
+		SKIP(return, "there is only one CPU");
+	start(self->vcpu[0], guest_sbi_forward, 0, ROUNDS);
+	do
+		pin_self_to_cpu(cpus[exit++ / 2 % 2]);
+	while (step(self, 0));
+	TEST_ASSERT_EQ(self->seed[0], ROUNDS);
+}
+
+#define SATP_ASID_SHIFT		44
+#define SATP_ASID		(1UL << SATP_ASID_SHIFT)
+
+static void guest_new_satp(void)
+{
+	u64 satp = csr_read(CSR_SATP) | SATP_ASID;
+
+	csr_write(CSR_SATP, satp);
+	/* A hart without ASIDs does not take it. */
+	satp = csr_read(CSR_SATP);
+	GUEST_SYNC(satp);
+	GUEST_ASSERT_EQ(csr_read(CSR_SATP), satp);
+	GUEST_DONE();
+}
+
+/* The satp that the guest has written goes with it, and is what user space reads. */
+TEST_F(world_switch, own_page_table)
+{
+	struct kvm_vcpu *vcpu[2], *other;
+	struct area *area[2];
+	struct kvm_vm *vm = create_vm(vcpu, area);
+	struct ucall uc;
+
+	other = vcpu[0];
+	vcpu_arch_set_entry_point(self->vcpu[0], guest_new_satp);
+	vcpu_run(self->vcpu[0]);
+	TEST_ASSERT_EQ(get_ucall(self->vcpu[0], &uc), UCALL_SYNC);
+	TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu[0], RISCV_GENERAL_CSR_REG(satp)), uc.args[1]);
+	start(other, guest_sbi_call, 0, 1);
+	vcpu_run(other);
+	TEST_ASSERT(guest_is_done(other), "not reached");
+	vcpu_run(self->vcpu[0]);
+	TEST_ASSERT(guest_is_done(self->vcpu[0]), "not reached");
 	kvm_vm_free(vm);
 }
 

@@ -6,6 +6,8 @@
  *
  *  no_vector
  *	The vector unit left on for a guest that has none.
+ *  svadu
+ *	The hart sets bits in the page tables of a guest that wants faults for that.
  *  float
  *	Floating-point registers of host or guest lost or mixed, also when a
  *	third owner of them runs in between.
@@ -41,6 +43,52 @@ TEST_F(world_switch, no_vector)
 	vcpu_arch_set_entry_point(self->vcpu[0], guest_no_vector);
 	vcpu_run(self->vcpu[0]);
 	TEST_ASSERT(guest_is_done(self->vcpu[0]), "not reached");
+}
+
+static u64 guest_accessed_page;
+
+static void guest_read_not_accessed(void)
+{
+	u64 cause;
+
+	csr_write(CSR_SCAUSE, 0);
+	asm volatile("	la	t0, 1f\n"
+		     "	csrw	stvec, t0\n"
+		     "	ld	t0, 0(%1)\n"
+		     "	.balign	4\n"
+		     "1:	csrr	%0, scause\n"
+		     : "=r" (cause) : "r" (guest_accessed_page) : "t0", "memory");
+	GUEST_SYNC(cause);
+}
+
+/* Who sets the accessed bit: the hart with Svadu, else the guest. */
+TEST_F(world_switch, svadu)
+{
+	const u64 svadu = RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_SVADU);
+	struct ucall uc;
+	int on;
+
+	if (!__vcpu_has_ext(self->vcpu[0], svadu))
+		SKIP(return, "the hart has no Svadu");
+	for (on = 0; on < 2; on++) {
+		u64 cause = on ? 0 : EXC_LOAD_PAGE_FAULT;
+		struct kvm_vcpu *vcpu[2];
+		struct area *area[2];
+		struct kvm_vm *vm = create_vm(vcpu, area);
+		u64 *pte;
+
+		guest_accessed_page = vm_alloc_page(vm);
+		pte = pte_of(vm, guest_accessed_page);
+		*pte &= ~PGTBL_PTE_ACCESSED_MASK;
+		sync_global_to_guest(vm, guest_accessed_page);
+		vcpu_set_reg(vcpu[0], svadu, on);
+		vcpu_arch_set_entry_point(vcpu[0], guest_read_not_accessed);
+		vcpu_run(vcpu[0]);
+		TEST_ASSERT_EQ(get_ucall(vcpu[0], &uc), UCALL_SYNC);
+		TEST_ASSERT_EQ(uc.args[1], cause);
+		TEST_ASSERT_EQ(!!(*pte & PGTBL_PTE_ACCESSED_MASK), on);
+		kvm_vm_free(vm);
+	}
 }
 
 /*
