@@ -150,6 +150,23 @@ TEST_F(hostile, one_reg_errnos)
 	EXPECT_ERRNO(EBUSY, __vcpu_set_reg(vcpu, RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_M), 0));
 }
 
+/* What KVM must not offer, whatever the hart has. */
+TEST_F(hostile, isa_not_offered)
+{
+	const u64 h = RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_H);
+	bool zicbom;
+
+	/* There is no nested virtualization. */
+	TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu, h), 0);
+	EXPECT_ERRNO(EINVAL, __vcpu_set_reg(self->vcpu, h, 1));
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend offers Svpbmt although it cannot clean caches");
+	zicbom = __vcpu_has_isa_ext(self->vcpu, KVM_RISCV_ISA_EXT_ZICBOM);
+	TEST_ASSERT(zicbom || !__vcpu_has_isa_ext(self->vcpu, KVM_RISCV_ISA_EXT_SVPBMT),
+		    "Svpbmt is offered without Zicbom");
+}
+
 /* The register has a bit for each letter; what is above them is not ignored. */
 TEST_F(hostile, isa_beyond_letters)
 {

@@ -104,6 +104,25 @@ TEST_F(hostile, kvm_run_first)
 	}
 }
 
+/* By another exit reason, user space cancels what the last exit has left. */
+TEST_F(hostile, cancelled)
+{
+	struct kvm_vcpu *vcpu = self->vcpu;
+	struct kvm_run *run = vcpu->run;
+	u64 pc;
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_MMIO);
+	pc = vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc));
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.t1), 0x1234);
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	run->immediate_exit = 1;
+	EXPECT_ERRNO(EINTR, __vcpu_run(vcpu));
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.pc)), pc);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(regs.t1)), 0x1234);
+	check_alive(self);
+}
+
 #define ANY_CAUSE	(-1UL)
 
 /*

@@ -35,6 +35,101 @@ TEST_F(hostile, mp_state)
 	check_alive(self);
 }
 
+/* The first vCPU boots, and starts the others. */
+TEST_F(hostile, mp_state_of_new)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	struct kvm_mp_state state;
+	int id, fd;
+
+	for (id = 0; id < 3; id++) {
+		fd = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+		TEST_ASSERT(fd >= 0, "KVM_CREATE_VCPU: errno %d", errno);
+		TEST_ASSERT(!ioctl(fd, KVM_GET_MP_STATE, &state), "errno %d", errno);
+		TEST_ASSERT_EQ(state.mp_state,
+			       id ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE);
+		close(fd);
+	}
+	kvm_vm_free(vm);
+}
+
+static u64 times_seen;
+
+/* Says how often the interrupt has come and gone, and never exits by itself. */
+static void guest_watch_interrupt(void)
+{
+	for (;;) {
+		while (!(csr_read(CSR_SIP) & IE_EIE))
+			;
+		WRITE_ONCE(times_seen, times_seen + 1);
+		while (csr_read(CSR_SIP) & IE_EIE)
+			;
+		WRITE_ONCE(times_seen, times_seen + 1);
+	}
+}
+
+/* How often a CPU has been interrupted by another one to look for work. */
+static u64 reschedule_interrupts(int cpu)
+{
+	FILE *file = fopen("/proc/interrupts", "r");
+	char line[512], *field;
+	u64 count = 0;
+	int i;
+
+	TEST_ASSERT(file, "interrupts: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		if (!strstr(line, "Rescheduling interrupts"))
+			continue;
+		field = strchr(line, ':') + 1;
+		for (i = 0; i <= cpu; i++)
+			count = strtoul(field, &field, 10);
+	}
+	fclose(file);
+	return count;
+}
+
+static void *run_on_cpu_1(void *thread)
+{
+	pin_self_to_cpu(1);
+	return vcpu_thread_main(thread);
+}
+
+/*
+ * A vCPU that is in the guest is interrupted when it gets an interrupt. Else it would
+ * see that with the next tick of the host only, as it does here when it is lowered.
+ */
+TEST_F(hostile, interrupt_of_running)
+{
+	const int rounds = 100;
+	struct vcpu_thread thread = { .vcpu = self->vcpu };
+	u64 *seen = addr_gva2hva(self->vm, (gva_t)&times_seen);
+	u64 before;
+	cpu_set_t allowed;
+	int i;
+
+	kvm_sched_getaffinity(0, sizeof(allowed), &allowed);
+	if (!CPU_ISSET(0, &allowed) || !CPU_ISSET(1, &allowed))
+		SKIP(return, "there is only one CPU");
+	pin_self_to_cpu(0);
+	vcpu_arch_set_entry_point(self->vcpu, guest_watch_interrupt);
+	signal(SIGUSR1, vcpu_thread_kicked);
+	thread.thread = thread_start(run_on_cpu_1, &thread);
+	TEST_ASSERT(vcpu_has_exited(self->vcpu), "the guest did not run");
+	before = reschedule_interrupts(1);
+	for (i = 0; i < rounds; i++) {
+		interrupt(self->vcpu, KVM_INTERRUPT_SET);
+		while (READ_ONCE(*seen) < 2 * i + 1)
+			;
+		interrupt(self->vcpu, KVM_INTERRUPT_UNSET);
+		while (READ_ONCE(*seen) < 2 * i + 2)
+			;
+	}
+	/* Some come when the vCPU is out of the guest for another reason. */
+	TEST_ASSERT(reschedule_interrupts(1) - before >= rounds / 2, "%lu interrupts for %d",
+		    reschedule_interrupts(1) - before, rounds);
+	vcpu_thread_stop(&thread);
+}
+
 /* A reset by user space is an option, and undoes what the guest has done. */
 TEST_F(hostile, mp_state_reset)
 {
@@ -132,6 +227,7 @@ TEST_F(hostile, mp_state_reset_of_started)
 	run_until_done(vcpu[0]);
 
 	vcpu_mp_state_set(vcpu[1], &reset);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu[1], RISCV_CORE_REG(regs.pc)), 0);
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		vcpu_set_reg(vcpu[1], kept[i], values[i]);
 	vcpu_arch_set_entry_point(vcpu[1], guest_done);

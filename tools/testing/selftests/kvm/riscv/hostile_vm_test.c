@@ -41,7 +41,17 @@ TEST_F(hostile, unsupported)
 TEST_F(hostile, check_extension)
 {
 	static const u64 odd[] = { 1UL << 31, 1UL << 32, 1UL << 63, -1UL };
+	/* What a VMM may count on. */
+	static const u32 there[] = {
+		KVM_CAP_USER_MEMORY, KVM_CAP_DESTROY_MEMORY_REGION_WORKS, KVM_CAP_ONE_REG,
+		KVM_CAP_READONLY_MEM, KVM_CAP_MP_STATE, KVM_CAP_IMMEDIATE_EXIT,
+		KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_IOEVENTFD,
+	};
 	u64 cap;
+
+	for (cap = 0; cap < ARRAY_SIZE(there); cap++)
+		TEST_ASSERT(vm_check_cap(self->vm, there[cap]) == 1, "capability %u: %d",
+			    there[cap], vm_check_cap(self->vm, there[cap]));
 
 	for (cap = 0; cap < 1000; cap++) {
 		TEST_ASSERT(ioctl(self->vm->kvm_fd, KVM_CHECK_EXTENSION, (void *)cap) >= 0,
