@@ -140,6 +140,26 @@ TEST_F(mmu, dirty_log_of_huge_pages)
  * Write protection is not always there for the log's sake: the page may be
  * shared, by a fork or, being the page of zeros, by every process of the host.
  */
+/* A huge page that is split for the log is still the same memory. */
+TEST_F(mmu, parts_of_a_huge_page)
+{
+	u64 page;
+
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend hangs in a write to a huge page that was logged");
+	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
+	for (page = 0; page < HUGE / PAGE; page++)
+		*host_word(self, page) = page + 1;
+	start_obeying(self->vcpu);
+	guest_write(self, BASE, 1);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	guest_write(self, BASE + 5 * PAGE, 6);
+	for (page = 0; page < HUGE / PAGE; page++)
+		TEST_ASSERT_EQ(guest_read(self, BASE + page * PAGE), page + 1);
+}
+
 TEST_F(mmu, dirty_log_of_shared_pages)
 {
 	u64 *zeros, page;
@@ -212,6 +232,37 @@ TEST_F(mmu, dirty_log_cleared_by_hand)
 	expect_dirty(self, "all cleared", 0, 0);
 	write_pages(self, 0xf, 1);
 	expect_dirty(self, "all written again", 0xf, 1);
+}
+
+#define RING_BYTES	PAGE
+#define RING_ENTRIES	(RING_BYTES / sizeof(struct kvm_dirty_gfn))
+
+static void guest_fill_ring(void)
+{
+	u64 page;
+
+	for (page = 0; page < 2 * RING_ENTRIES; page++)
+		WRITE_ONCE(*(u64 *)(BASE + page * PAGE), page);
+	GUEST_DONE();
+}
+
+/* A guest whose ring of dirty pages is full stops until somebody takes them. */
+TEST_F(mmu, dirty_ring_is_full)
+{
+	struct kvm_vm *vm = vm_create(1);
+	struct kvm_vcpu *vcpu;
+	int i;
+
+	vm_enable_dirty_ring(vm, RING_BYTES);
+	vcpu = vm_vcpu_add(vm, 0, guest_fill_ring);
+	vm_userspace_mem_region_add(vm, DEFAULT_VM_MEM_SRC, BASE, SLOT, 2 * RING_ENTRIES,
+				    KVM_MEM_LOG_DIRTY_PAGES);
+	virt_map(vm, BASE, BASE, 2 * RING_ENTRIES);
+	for (i = 0; i < 3; i++) {
+		vcpu_run(vcpu);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DIRTY_RING_FULL);
+	}
+	kvm_vm_free(vm);
 }
 
 TEST_HARNESS_MAIN

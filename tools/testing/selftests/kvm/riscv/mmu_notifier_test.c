@@ -257,4 +257,78 @@ TEST_F(mmu, aging)
 	close(idle.bitmap);
 }
 
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+/* Writes to a file of the kernel's, and returns what it held, for the way back. */
+static char *tune(const char *name, const char *value)
+{
+	char old[32] = "";
+	FILE *file = fopen(name, "r+");
+
+	TEST_ASSERT(file && fgets(old, sizeof(old), file), "%s: %s", name, strerror(errno));
+	rewind(file);
+	TEST_ASSERT(fputs(value, file) >= 0 && !fclose(file), "%s: %s", name, strerror(errno));
+	return strdup(old);
+}
+
+/* The host forgets that it has used this memory; the guest's use is not its. */
+static void forget_use(void)
+{
+	int fd = open("/proc/self/clear_refs", O_WRONLY);
+
+	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "clear_refs: %s", strerror(errno));
+	close(fd);
+}
+
+/* How many huge pages khugepaged has allocated, to make them of small ones. */
+static u64 huge_pages_wanted(void)
+{
+	FILE *file = fopen("/proc/vmstat", "r");
+	char line[128];
+	u64 count = 0;
+
+	TEST_ASSERT(file, "vmstat: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "thp_collapse_alloc %lu", &count) == 1)
+			break;
+	fclose(file);
+	return count;
+}
+
+/*
+ * khugepaged wants a huge page in place of small ones if one of them is in use: by
+ * the host or, as it asks KVM, by the guest. It asks again when it has taken them
+ * from the guest, and then lets it be.
+ */
+TEST_F(mmu, young)
+{
+	char *pages, *sleep;
+	u64 page, wanted;
+	int tries;
+
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
+	madvise(self->memory, HUGE, MADV_NOHUGEPAGE);
+	start_obeying(self->vcpu);
+	for (page = 0; page < HUGE / PAGE; page++)
+		guest_write(self, BASE + page * PAGE, page + 1);
+	drain_lru();
+
+	forget_use();
+	wanted = huge_pages_wanted();
+	pages = tune(KHUGEPAGED "pages_to_scan", "4096");
+	sleep = tune(KHUGEPAGED "scan_sleep_millisecs", "10");
+	madvise(self->memory, HUGE, MADV_HUGEPAGE);
+	for (tries = 0; tries < 500 && huge_pages_wanted() == wanted; tries++)
+		usleep(10000);
+	tune(KHUGEPAGED "pages_to_scan", pages);
+	tune(KHUGEPAGED "scan_sleep_millisecs", sleep);
+	free(pages);
+	free(sleep);
+	TEST_ASSERT(huge_pages_wanted() > wanted, "to KVM, the guest's pages are not in use");
+	for (page = 0; page < HUGE / PAGE; page++)
+		TEST_ASSERT_EQ(guest_read(self, BASE + page * PAGE), page + 1);
+}
+
 TEST_HARNESS_MAIN

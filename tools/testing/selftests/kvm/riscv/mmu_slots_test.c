@@ -285,4 +285,69 @@ TEST_F(mmu, memory_of_a_device)
 		    "the mapping is gone: errno %d", errno);
 }
 
+/* Between the timers and the interrupt controllers of QEMU's machine virt. */
+#define NOTHING_THERE		0x08000000UL
+
+static void guest_access_nothing(void)
+{
+	u64 cause;
+
+	csr_write(CSR_SCAUSE, 0);
+	asm volatile("	la	t0, 1f\n"
+		     "	csrw	stvec, t0\n"
+		     "	lw	t0, 0(%1)\n"
+		     "	.balign	4\n"
+		     "1:	csrr	%0, scause\n"
+		     : "=r" (cause) : "r" (BASE) : "t0", "memory");
+	GUEST_ASSERT_EQ(cause, EXC_LOAD_ACCESS);
+	asm volatile("	la	t0, 1f\n"
+		     "	csrw	stvec, t0\n"
+		     "	sw	zero, 0(%1)\n"
+		     "	.balign	4\n"
+		     "1:	csrr	%0, scause\n"
+		     : "=r" (cause) : "r" (BASE) : "t0", "memory");
+	GUEST_ASSERT_EQ(cause, EXC_STORE_ACCESS);
+	GUEST_DONE();
+}
+
+/* An access that the bus refuses is the guest's exception, which the host counts. */
+TEST_F(mmu, access_fault)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+	u32 *device;
+
+	if (fd < 0)
+		SKIP(return, "/dev/mem: %s", strerror(errno));
+	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VIRTIO_MMIO);
+	if (device == MAP_FAILED)
+		SKIP(return, "mmap of /dev/mem: %s", strerror(errno));
+	if (READ_ONCE(*device) != VIRTIO_MAGIC)
+		SKIP(return, "the host is not QEMU's machine virt");
+	munmap(device, PAGE);
+	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, NOTHING_THERE);
+	TEST_ASSERT(device != MAP_FAILED, "mmap of /dev/mem: %s", strerror(errno));
+	close(fd);
+
+	vm_set_user_memory_region(self->vm, SLOT, 0, BASE, PAGE, device);
+	virt_pg_map(self->vm, BASE, BASE);
+	run_guest(self->vcpu, guest_access_nothing);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, load_access_exits), 1);
+	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, store_access_exits), 1);
+}
+
+/* The guest's physical addresses are as wide as the scheme of the host's own. */
+TEST_F(mmu, address_bits)
+{
+	static const struct {
+		u64 satp, bits;
+	} modes[] = { { 8, 41 }, { 9, 50 }, { 10, 59 } };
+	u64 satp = vcpu_get_reg(self->vcpu, RISCV_CONFIG_REG(satp_mode));
+	u64 bits = vm_check_cap(self->vm, KVM_CAP_VM_GPA_BITS);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (modes[i].satp == satp)
+			TEST_ASSERT_EQ(bits, modes[i].bits);
+}
+
 TEST_HARNESS_MAIN
