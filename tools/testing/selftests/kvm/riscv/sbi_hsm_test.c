@@ -195,6 +195,42 @@ TEST_F(sbi, hsm)
 	TEST_ASSERT_EQ(mp_state_of(self->vcpu[1]), KVM_MP_STATE_STOPPED);
 }
 
+static u64 suspends;
+
+static void guest_suspend(void)
+{
+	csr_write(CSR_SIE, IE_SIE);
+	while (!(csr_read(CSR_SIP) & IE_SIE)) {
+		WRITE_ONCE(suspends, suspends + 1);
+		GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_SUSPEND, HSM_SUSPEND_RETENTIVE));
+	}
+	GUEST_DONE();
+}
+
+static void guest_watch_suspend(void)
+{
+	while (!READ_ONCE(suspends))
+		cpu_relax();
+	while (guest_hart_status(1) != HSM_SUSPENDED)
+		GUEST_ASSERT_EQ(guest_hart_status(1) == HSM_STOPPED, false);
+	GUEST_ASSERT_ERROR(0, CALL(EXT_IPI, 0, 1UL << 1, 0));
+	while (guest_hart_status(1) == HSM_SUSPENDED)
+		cpu_relax();
+	GUEST_DONE();
+}
+
+/* Another hart sees that a hart is suspended, until an interrupt comes. */
+TEST_F(sbi, suspended)
+{
+	struct vcpu_thread other;
+
+	vcpu_arch_set_entry_point(self->vcpu[1], guest_suspend);
+	set_mp_state(self->vcpu[1], KVM_MP_STATE_RUNNABLE);
+	vcpu_thread_start(&other, self->vcpu[1]);
+	run_guest(self->vcpu[0], guest_watch_suspend);
+	vcpu_thread_join(&other);
+}
+
 static void guest_start_one(void)
 {
 	GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_START, 1, start_pc_gpa, start_state_gpa));

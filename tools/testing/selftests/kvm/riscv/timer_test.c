@@ -286,6 +286,39 @@ TEST_F(sbi, time_goes_back)
 	expect_at(vcpu, deadline, "after it has expired");
 }
 
+static void guest_tell_time(void)
+{
+	for (;;)
+		GUEST_SYNC(csr_read(CSR_TIME));
+}
+
+/* Each VM has a time of its own, also where they use one hart by turns. */
+TEST_F(sbi, two_times)
+{
+	struct kvm_vcpu *vcpu[2];
+	struct kvm_vm *vm = vm_with_vcpus(1, guest_tell_time, &vcpu[1]);
+	u64 before[2], after;
+	struct ucall uc;
+	int round, i;
+
+	vcpu[0] = self->vcpu[0];
+	vcpu_arch_set_entry_point(vcpu[0], guest_tell_time);
+	pin_self_to_cpu(sched_getcpu());
+	for (i = 0; i < 2; i++)
+		vcpu_set_reg(vcpu[i], reg_id(TIME), (i + 1) * SOME_TIME);
+	for (round = 0; round < 50; round++)
+		for (i = 0; i < 2; i++) {
+			before[i] = guest_time(vcpu[i]);
+			vcpu_run(vcpu[i]);
+			TEST_ASSERT_EQ(get_ucall(vcpu[i], &uc), UCALL_SYNC);
+			after = guest_time(vcpu[i]);
+			TEST_ASSERT(before[i] <= uc.args[1] && uc.args[1] <= after,
+				    "VM %d: %lu is not from %lu to %lu", i, uc.args[1],
+				    before[i], after);
+		}
+	kvm_vm_free(vm);
+}
+
 /* What another vCPU reads from its time CSR, and how often it has done so. */
 static u64 time_seen, times_seen;
 static u64 stop_watching;
