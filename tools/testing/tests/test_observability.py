@@ -17,6 +17,9 @@ TRACING = "/sys/kernel/tracing"
 KVM = "/sys/kernel/debug/kvm"
 # What every guest has done by the time that it is up.
 EVENTS = ("kvm_entry", "kvm_exit", "kvm_vcpu_exit", "kvm_mmio_emulate")
+# Cases of world_switch_exits_test whose exits can be handled inside the world switch
+# and with interrupts disabled, and how many exits each has.
+EARLY = (("sbi_call", 2000), ("counters", 200))
 # The number of an event, which the kernel gives out as modules come.
 NUMBER = re.compile(r"^ID: \d+$", re.M)
 
@@ -45,6 +48,24 @@ def test_trace_events(tracing, slot, interfaces):
         count = host.run(f"grep -c ' {event}: ' {TRACING}/trace").output
         if not int(count):
             raise host.failure(f"A guest has run and {event} was not traced")
+
+
+@pytest.mark.parametrize("case, count", EARLY)
+def test_early_exits_are_traced(tracing, slot, report, case, count):
+    """While exits are traced, none of them is handled unseen."""
+    host = tracing
+    event = f"{TRACING}/events/kvm/kvm_vcpu_exit/enable"
+    run = selftest_runs.Run("riscv/world_switch_exits_test", f"-t {case}")
+    host.check(f"echo >{TRACING}/trace; echo 1 >{event}")
+    try:
+        verdict, output = selftest.run_in(host, slot, report, run, skips=())
+    finally:
+        host.check(f"echo 0 >{event}")
+    selftest.require(host, run, verdict, output)
+    found = int(host.run(f"grep -c kvm_vcpu_exit: {TRACING}/trace").output)
+    if found < count:
+        raise host.failure(f"{found} exits were traced, and there were "
+                           f"{count} at least")
 
 
 def test_statistics(host, slot, report, interfaces):
