@@ -166,6 +166,7 @@ fn only_what_the_host_allows_is_made_writable() {
     assert_eq!(writable.write_protected(), logged);
     assert_eq!(writable.write_protected().made_writable(), Some(writable));
     assert_eq!(logged.aged().made_writable(), Some(writable));
+    assert_eq!(writable.made_writable(), Some(writable));
     assert_eq!(
         leaf(1, Write::Denied).write_protected().made_writable(),
         None
