@@ -12,7 +12,7 @@ HARNESS := $(PYTHON) -m harness
 
 WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble docs series \
 		     clean distclean
-HARNESS_TARGETS := run shell test logic
+HARNESS_TARGETS := run shell test logic mutants
 .PHONY: help bench budget $(WORKSPACE_TARGETS) $(HARNESS_TARGETS)
 
 # Settings given on the command line of make reach the programs through the
@@ -36,6 +36,7 @@ help:
 	@echo '  shell          the same, with a shell on the host'
 	@echo '  test           logic tests, guests, selftests and module reloads, both backends'
 	@echo '  logic          the tests that need no kernel, alone'
+	@echo '  mutants        makes the backend wrong in many ways, and says which test notices'
 	@echo '  bench          what an exit costs, Rust against C'
 	@echo '  budget         what an exit is spent on, instruction by instruction'
 	@echo '  stats          which room imports from which, how much of the code may be unsafe,'
@@ -67,5 +68,7 @@ help:
 	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'
 	@echo '  TESTS=EXPR         test: only those whose names match, as in'
 	@echo "                     TESTS='rust-rv64 and mmio_test'"
+	@echo "  ONE=NAME           mutants: only those, as in ONE='mmio-*'; ONE=logic: those of the"
+	@echo '                     logic that needs no kernel'
 	@echo '  BUILD=1            series: compile after each patch; 6 minutes or more'
 	@echo '  FULL=1             test: all iterations of what is long; takes two hours'

@@ -10,7 +10,7 @@ from .workspace import Workspace
 
 # What the cache holds.
 BUILT = ("linux", "image", "run")
-DOWNLOADED = ("apt", "bindgen", "downloads")
+DOWNLOADED = ("apt", "bindgen", "cargo-mutants", "downloads")
 
 
 def tree(settings):

@@ -19,6 +19,7 @@ GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
 
 BINDGEN_VERSION = "0.72.1"
+CARGO_MUTANTS_VERSION = "27.1.0"
 
 # Oldest versions that can build this kernel.
 MINIMUM = {

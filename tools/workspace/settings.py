@@ -36,6 +36,7 @@ DEFAULTS = {
     "FULL": "0",
     "BUILD": "0",
     "TESTS": "",
+    "ONE": "",
 }
 
 
@@ -58,6 +59,8 @@ class Settings:
     build_series: bool
     # An expression of pytest that selects tests; all, if it is empty.
     tests: str
+    # The names of mutants, as fnmatch has them; all, if it is empty.
+    one: str
 
     @classmethod
     def from_environment(cls, environment=None):
@@ -90,6 +93,7 @@ class Settings:
             full=_one_of("FULL", value("FULL"), ("0", "1")) == "1",
             build_series=_one_of("BUILD", value("BUILD"), ("0", "1")) == "1",
             tests=value("TESTS"),
+            one=value("ONE"),
         )
         if settings.kernel_src and settings.kernel_tarball:
             raise Failure("KERNEL_SRC and KERNEL_TARBALL are both set.",

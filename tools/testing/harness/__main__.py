@@ -5,7 +5,7 @@ from workspace import command
 from workspace.steps import say
 from workspace.workspace import prepared
 
-from . import tests
+from . import mutants, tests
 
 
 def run(settings):
@@ -46,7 +46,7 @@ def _host(name, settings, artifacts):
 
 
 VERBS = {"run": run, "shell": shell, "test": tests.run,
-         "logic": tests.logic_alone}
+         "logic": tests.logic_alone, "mutants": mutants.run}
 
 if __name__ == "__main__":
     command.choose("harness", VERBS)

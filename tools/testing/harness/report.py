@@ -76,6 +76,11 @@ class Report:
             print(f"  {name}")
             self._indent(text)
 
+    def first_failure(self):
+        """What the first test that failed is called, and its first line."""
+        name, text = self._failures[0]
+        return f"{name}: {str(text).partition(chr(10))[0]}"
+
     def _fail(self, name, text):
         self._failures.append((name, text))
         self._count("failed", f"FAIL  {name}")

@@ -54,7 +54,8 @@ def _watched_hosts(settings):
     if "rust" not in settings.tested_backends:
         return ()
     if settings.tests:
-        return [name for name in build.WATCHED if name in settings.tests]
+        return [name for name in build.WATCHED
+                if re.search(rf"(?<!not )\b\w*{name}", settings.tests)]
     return build.WATCHED if settings.full else ("debug",)
 
 
@@ -96,17 +97,20 @@ def logic(tally):
     tally.skipped += ignored
 
 
+def arguments(expression, *options):
+    """For pytest: which tests to run; all, without an expression."""
+    return [str(TESTS), "-s", "-p", "no:cacheprovider",
+            "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS),
+            *(["-k", expression] if expression else []), *options]
+
+
 def _in_hosts(settings, artifacts, tally):
     import pytest
 
     from .report import Report
 
     report = Report(settings, artifacts)
-    status = pytest.main(
-        [str(TESTS), "-s", "-p", "no:cacheprovider",
-         "-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS),
-         *(["-k", settings.tests] if settings.tests else [])],
-        plugins=[report])
+    status = pytest.main(arguments(settings.tests), plugins=[report])
     report.print_failures()
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs what has to notice each mutant, and says what did.
+
+Each killer first runs without a mutant, to see that it passes and how long it
+takes. If it takes much longer with a mutant, that mutant makes it hang.
+"""
+
+import contextlib
+import dataclasses
+import fnmatch
+import json
+import os
+import time
+from dataclasses import dataclass
+
+from workspace import mutants, selftests
+from workspace.errors import Failure
+from workspace.mutants import Mutant
+from workspace.settings import BUILD, LOGS, REPOSITORY
+from workspace.steps import digest, lock, say, write_if_changed
+from workspace.workspace import Built, Workspace, prepared
+
+from . import selftest_runs, splats, verdicts
+
+DIRECTORY = BUILD / "mutants"
+TOOLS = REPOSITORY / "tools/testing"
+# What a name of ONE= stands for, besides those of the list.
+LOGIC = "logic"
+HARTS = 2
+# How long a program may take, in seconds and in the time that it takes without
+# the mutant.
+LEAST, MOST, TIMES = 20, 240, 6
+# How a killer begins that is an expression for TESTS=, and one that boots a
+# guest of that number of vCPUs.
+TEST, GUEST = "test ", "guest "
+# What the reason of a kill has that is no more than that time has run out.
+HANGS = "did not end within"
+KILLED, SURVIVED, BROKEN = "killed", "survived", "error"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant."""
+
+    what: str
+    # The killer, or the reason.
+    by: str
+    how: str
+    seconds: float
+
+
+class Killed(Exception):
+    """How a killer has noticed the mutant."""
+
+
+class Inconclusive(Exception):
+    """Why a killer says nothing."""
+
+
+def run(settings):
+    """Run all mutants, or those that ONE= names; return the exit status."""
+    found = mutants.read()
+    mutants.check(found)
+    check_killers(found)
+    chosen = [mutant for mutant in found
+              if any(fnmatch.fnmatch(mutant.name, pattern)
+                     for pattern in (settings.one or "*").split(","))]
+    if not chosen and settings.one != LOGIC:
+        raise Failure(f"No mutant is called {settings.one}.",
+                      "The names are those of tools/testing/mutants/"
+                      f"{mutants.TABLE.name}, and `{LOGIC}`.")
+    status = 0
+    if chosen:
+        with prepared(settings, ["rust"], _upstream(chosen),
+                      with_firmware=True) as artifacts:
+            with lock(DIRECTORY / "lock", "mutants"):
+                status = _Runner(settings, artifacts).run(chosen)
+    if settings.one in ("", LOGIC):
+        from . import logic_mutants
+
+        status = logic_mutants.run(settings) or status
+    return status
+
+
+def check_killers(found):
+    """Fail if a program is not there that is to notice a mutant."""
+    known = {*selftests.ours(), *selftest_runs.read().programs}
+    for mutant in found:
+        for killer in mutant.killed_by:
+            if not killer.startswith((TEST, GUEST)) and \
+                    killer.split()[0] not in known:
+                raise Failure(f"The mutant {mutant.name}: there is no program "
+                              f"{killer.split()[0]}.")
+
+
+def _upstream(chosen):
+    """The kernel's own programs among the killers."""
+    killers = {killer.split()[0] for mutant in chosen
+               for killer in mutant.killed_by}
+    if "test" in killers:
+        return selftest_runs.read().programs
+    return tuple(name for name in selftest_runs.read().programs
+                 if name in killers)
+
+
+class _Runner:
+    def __init__(self, settings, artifacts):
+        self._settings = settings
+        self._artifacts = artifacts
+        self._plain = artifacts.backends["rust"]
+        self._workspace = Workspace(settings)
+        self._results_file = DIRECTORY / "results.json"
+        self._results = _load(self._results_file)
+        with self._workspace.locked():
+            builder = self._workspace.builder("rust")
+            self._builder = mutants.Builder(
+                builder.objects, builder.tree.path,
+                builder.toolchain.environment,
+                DIRECTORY / "build", LOGS / "mutants.log")
+        if digest(builder.objects / mutants.BACKEND / "kvm.ko") != \
+                digest(self._plain.module):
+            raise Failure("The kernel has been built again meanwhile.",
+                          "Run `make mutants` again.")
+        # What is the same for all: the host, and what judges.
+        self._base = digest(self._plain.kernel, artifacts.initramfs,
+                            artifacts.disk, artifacts.firmware,
+                            settings.machine,
+                            *sorted((TOOLS / "harness").glob("*.py")),
+                            *sorted((TOOLS / "tests").glob("*.py")))
+
+    def run(self, chosen):
+        """All mutants; a table at the end."""
+        results = {}
+        for number, mutant in enumerate(chosen, 1):
+            try:
+                result = self._of(mutant)
+            except Failure as failure:
+                result = Result(BROKEN, "", str(failure), 0)
+            results[mutant] = result
+            wrong = "" if _is_expected(mutant, result) else "  <-- "
+            say("mutants", f"{number}/{len(chosen)} {mutant.name}: "
+                f"{result.what}{f' by {result.by}' if result.by else ''}, "
+                f"{result.seconds:.0f} s{wrong}")
+        return show(results)
+
+    def _of(self, mutant):
+        start = time.monotonic()
+        with self._workspace.locked():
+            module = self._builder.module(mutant)
+        key = digest(self._base, module, mutant.place, mutant.killed_by,
+                     *self._programs(mutant))
+        kept = self._results.get(mutant.name, {})
+        if kept.get("key") == key:
+            return Result(**kept["result"])
+        # Of a program that fails anyway, nothing follows.
+        times = {killer: self._control(mutant, killer)
+                 for killer in mutant.killed_by}
+        result = self._judge(mutant, Built(self._plain.kernel, module,
+                                           self._plain.sources), times)
+        result = dataclasses.replace(result,
+                                     seconds=time.monotonic() - start)
+        if result.what != BROKEN:
+            self._keep(mutant.name, key, dataclasses.asdict(result))
+        return result
+
+    def _keep(self, name, key, result):
+        self._results[name] = {"key": key, "result": result}
+        write_if_changed(self._results_file, (json.dumps(
+            self._results, indent=1, sort_keys=True) + "\n").encode())
+
+    def _programs(self, mutant):
+        """The files of the killers."""
+        for killer in mutant.killed_by:
+            name = killer.split()[0]
+            if name in self._artifacts.programs:
+                yield self._artifacts.programs[name]
+
+    def _control(self, mutant, killer):
+        """How long a killer takes without any mutant, where it has to pass."""
+        name = f"{mutant.place}: {killer}"
+        key = digest(self._base, self._plain.module, name,
+                     *self._programs(mutant))
+        kept = self._results.get(name, {})
+        if kept.get("key") == key:
+            return kept["result"]
+        plain = dataclasses.replace(mutant, name="none",
+                                    killed_by=(killer,))
+        result = self._judge(plain, self._plain, {killer: MOST / TIMES})
+        if result.what != SURVIVED:
+            raise Failure(f"{killer} does not pass without a mutant: "
+                          f"{result.how}")
+        self._keep(name, key, result.seconds)
+        return result.seconds
+
+    def _judge(self, mutant, built, times):
+        """Run the killers until one has noticed the mutant."""
+        start = time.monotonic()
+
+        def ended(what, killer, how):
+            return Result(what, killer, how, time.monotonic() - start)
+
+        killer = ""
+        try:
+            expressions = [killer for killer in mutant.killed_by
+                           if killer.startswith(TEST)]
+            for killer in expressions:
+                self._select(killer.removeprefix(TEST), built)
+            rest = [killer for killer in mutant.killed_by
+                    if killer not in expressions]
+            if rest or not expressions:
+                host = self._host(mutant, built)
+                host.start()
+                try:
+                    killer = "insmod"
+                    self._in_host(host, f"insmod /payload/kvm.ko "
+                                  f"{mutant.parameters}".strip(), LEAST)
+                    for killer in rest:
+                        self._try(host, killer, times[killer])
+                    killer = "the end of the host"
+                    _or_killed(host.unload_kvm)
+                    _or_killed(host.finish)
+                finally:
+                    host.abandon()
+        except Killed as killed:
+            return ended(KILLED, killer, str(killed))
+        except Inconclusive as reason:
+            return ended(BROKEN, killer, str(reason))
+        return ended(SURVIVED, "", "nothing has noticed it")
+
+    def _host(self, mutant, built):
+        # The libraries that a host stands on may just have been installed.
+        from .host import Files, Host, Machine
+
+        return Host(f"mutant-{mutant.name}",
+                    Files.of(self._artifacts, built),
+                    Machine(self._settings.machine, mutant.cpu, HARTS,
+                            nacl=mutant.nacl),
+                    self._settings.timeout_factor)
+
+    def _try(self, host, killer, seconds):
+        """Let one killer look at the mutant that is loaded."""
+        timeout = min(max(LEAST, TIMES * seconds), MOST)
+        name, *cases = killer.split()
+        if killer.startswith(GUEST):
+            from . import guest
+
+            _or_killed(lambda: guest.boot(
+                host, int(cases[0]),
+                timeout=timeout / host.timeout_factor))
+            return
+        ours = name in selftests.ours()
+        arguments = " ".join(f"-t {case}" if ours else case
+                             for case in cases)
+        result = self._in_host(
+            host, self._artifacts.command(name, arguments), timeout)
+        verdict = verdicts.judge(result.status, result.output, ours=ours)
+        if verdict.what == verdicts.FAIL:
+            raise Killed(verdict.reason)
+        if verdict.what == verdicts.SKIP:
+            raise Inconclusive(f"it was skipped: {verdict.reason}")
+        _or_killed(lambda: host.judge(
+            _forgive_firmware
+            if name == selftest_runs.NACL_MISUSE else None))
+
+    @staticmethod
+    def _in_host(host, command, seconds):
+        """Run a command that has to end. `seconds` were measured on this
+        machine, so TIMEOUT_FACTOR= does not count."""
+        result = _or_killed(
+            lambda: host.run(command, seconds / host.timeout_factor))
+        if result.status and command.startswith("insmod"):
+            raise Killed("the module cannot be loaded")
+        return result
+
+    def _select(self, expression, built):
+        """Run tests of `make test` on the mutant."""
+        import pytest
+
+        from . import tests
+        from .report import Report
+
+        report = Report(dataclasses.replace(
+            self._settings, tested_backends=("rust",)),
+            dataclasses.replace(self._artifacts, backends={"rust": built}))
+        with open(LOGS / "mutants-tests.log", "a", encoding="utf-8") as log, \
+                contextlib.redirect_stdout(log):
+            status = pytest.main(tests.arguments(expression, "-x"),
+                                 plugins=[report])
+        if status == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        if status == pytest.ExitCode.TESTS_FAILED:
+            raise Killed(report.first_failure())
+        if status != pytest.ExitCode.OK or not report.counts["passed"]:
+            raise Inconclusive(f"pytest ends with {status!r}")
+
+
+def _forgive_firmware(log):
+    """Without what the backend says of firmware that a program makes fail."""
+    return splats.FIRMWARE_FAILED.sub("", log)
+
+
+def _or_killed(action):
+    """Do what fails where a mutant is noticed."""
+    try:
+        return action()
+    except Failure as failure:
+        raise Killed(str(failure).partition("\n")[0]) from failure
+
+
+def _load(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def _is_expected(mutant: Mutant, result: Result) -> bool:
+    return result.what == (SURVIVED if mutant.survives else KILLED)
+
+
+def show(results):
+    """Print the table, and what is wrong; return the exit status."""
+    width = max(len(mutant.name) for mutant in results)
+    print(f"\n{'mutant':{width}} {'s':>4}  noticed by")
+    wrong = []
+    for mutant, result in results.items():
+        hangs = " (hangs)" if HANGS in result.how else ""
+        by = {KILLED: f"{result.by}{hangs}",
+              SURVIVED: f"nothing: {mutant.survives or '?'}",
+              BROKEN: "?"}[result.what]
+        where = f" on {mutant.place}" if mutant.place != Mutant.cpu else ""
+        print(f"{mutant.name:{width}} {result.seconds:4.0f}  {by}{where}")
+        if not _is_expected(mutant, result):
+            wrong.append(f"{mutant.name}: {result.what}: {result.by}: "
+                         f"{result.how}\n    It is to be noticed: "
+                         f"{mutant.why}")
+    counts = [f"{sum(result.what == what for result in results.values())} "
+              f"{what}" for what in (KILLED, SURVIVED, BROKEN)]
+    print(f"\n{', '.join(counts)}")
+    if wrong:
+        print(f"\nNot as {mutants.TABLE.name} says:\n" + "\n".join(wrong))
+    return int(bool(wrong))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The list of mutants is about the sources as they are, and what `make mutants`
+makes of it."""
+
+import pytest
+
+from harness import logic_mutants, selftest_runs
+from harness import mutants as runner
+from harness.mutants import KILLED, SURVIVED, Result
+from workspace import cargo_mutants, mutants
+from workspace.errors import Failure
+
+ENTRY = """\
+[[mutant]]
+name = "one"
+file = "a.rs"
+before = "x + y"
+after = "x - y"
+why = "It is wrong."
+"""
+KILLER = 'killed_by = ["some_test"]\n'
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The list that a text has, and a repository with the file of it."""
+    def made(text, source="let z = x + y;\n"):
+        (tmp_path / "a.rs").write_text(source)
+        (tmp_path / "mutants.toml").write_text(text)
+        found = mutants.read(tmp_path / "mutants.toml")
+        mutants.check(found, tmp_path)
+        return found
+    return made
+
+
+def test_the_list():
+    """Each change still has its place, and each killer is a program or a test."""
+    found = mutants.read()
+    assert len(found) >= 60
+    mutants.check(found)
+    runner.check_killers(found)
+
+
+def test_a_change(read):
+    mutant, = read(ENTRY + KILLER)
+    assert mutant.mutate("let z = x + y;\n") == "let z = x - y;\n"
+    assert mutant.place == "rv64"
+
+
+@pytest.mark.parametrize("source", ("let z = x * y;\n", "x + y; x + y\n"),
+                         ids=("never", "twice"))
+def test_what_is_replaced_is_there_once(read, source):
+    with pytest.raises(Failure, match="mutant one replaces what is [02] times in a.rs"):
+        read(ENTRY + KILLER, source)
+
+
+@pytest.mark.parametrize("text, said", (
+    (ENTRY, "one: neither"),
+    (ENTRY + KILLER + ENTRY + KILLER, "one is there more than once"),
+    (ENTRY + KILLER + "wyh = 1\n", "one: unknown wyh"),
+    (ENTRY.replace("why =", "cpu =") + KILLER, "one: .*why"),
+    (ENTRY.replace("x - y", "x + y") + KILLER, "one changes nothing"),
+    (ENTRY.replace("a.rs", "b.rs") + KILLER, "b.rs, which is not there"),
+), ids=("no killer", "twice", "unknown", "no reason", "no change", "no file"))
+def test_bad_entries_are_refused(read, text, said):
+    with pytest.raises(Failure, match=said):
+        read(text)
+
+
+def test_a_killer_that_is_not_there(read):
+    with pytest.raises(Failure, match="no program some_test"):
+        runner.check_killers(read(ENTRY + KILLER))
+    runner.check_killers(read(
+        ENTRY + f'killed_by = ["{selftest_runs.NACL_COUNTS} fetch", "guest 2", '
+        '"test test_save"]\n'))
+
+
+@pytest.mark.parametrize("survives, what, wrong", (
+    ("", KILLED, 0), ("", SURVIVED, 1), ("", runner.BROKEN, 1),
+    ("x", KILLED, 1), ("x", SURVIVED, 0), ("x", runner.BROKEN, 1),
+))
+def test_the_exit_status(read, capsys, survives, what, wrong):
+    mutant, = read(ENTRY + KILLER + f'survives = "{survives}"\n')
+    assert runner.show({mutant: Result(what, "some_test", "", 1.0)}) == wrong
+    assert ("It is wrong." in capsys.readouterr().out) == bool(wrong)
+
+
+class TestLogic:
+    EXCUSED = (mutants.LogicSurvivor("src/a.rs: replace | with ^*", "x"),)
+    MISSED = ("src/a.rs:12:3: replace | with ^ in f",
+              "src/a.rs:14:3: replace + with - in g")
+
+    def test_all_excused(self):
+        assert not logic_mutants.judge(self.MISSED[:1], self.EXCUSED)
+
+    @pytest.mark.parametrize("missed, said", (
+        (MISSED, "not noticed: src/a.rs:14:3: replace + with -"),
+        ((), "does not survive: src/a.rs: replace | with ^"),
+    ), ids=("a new one", "an old one"))
+    def test_survivors(self, capsys, missed, said):
+        assert logic_mutants.judge(missed, self.EXCUSED)
+        assert said in capsys.readouterr().out
+
+    def test_the_copy_has_all_modules(self, tmp_path):
+        files = cargo_mutants.lay_out(tmp_path / "crate")
+        assert "src/abi/insn.rs" in files
+        assert "src/mmu/fence_queue.rs" in files
+        for file in files:
+            assert (tmp_path / "crate" / file).is_file()
+            name = file.rsplit("/", 1)[1].removesuffix(".rs")
+            tests = tmp_path / "crate/tests"
+            assert (tests / f"{name}.rs").is_file() or \
+                (tests / name / "main.rs").is_file()
+        assert "#[path" not in (tmp_path / "crate/src/lib.rs").read_text()
