@@ -44,6 +44,7 @@ EVENT_STOPPED_WITH_SHMEM = 10
 EVENT_SHMEM_NOT_CLEAN = 11
 EVENT_VVMA_OF_ANOTHER_VMID = 12
 EVENT_VVMA_AHEAD_OF_HGATP = 13
+EVENT_CHANGE_UNDER_VSATP = 15
 MISUSE_PROBE_FEATURE = 0
 MISUSE_SET_SHMEM = 1
 MISUSE_SYNC_SRET = 4
@@ -236,6 +237,12 @@ def test_fences_have_their_vmid(host, report):
     """After all that was run on this host: HFENCE.VVMA acts on the VMID that
     the hart has, and not on one that waits in shared memory."""
     assert not control(host, report, "event", EVENT_VVMA_AHEAD_OF_HGATP)
+
+
+@pytest.mark.rust_alone
+def test_vsatp_is_zero_meanwhile(host, report):
+    """Whatever was run: no translation changes under the page table of a guest."""
+    assert not control(host, report, "event", EVENT_CHANGE_UNDER_VSATP)
 
 
 @pytest.mark.rust_alone

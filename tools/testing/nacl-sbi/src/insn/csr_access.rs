@@ -6,10 +6,11 @@ use super::decode::Insn;
 use crate::{
     hart::Hart,
     host::virtual_csr,
-    machine::{csr, frame::Frame, platform, trap::Trap},
+    machine::{csr, fields::envcfg, frame::Frame, platform, trap::Trap},
     nacl::csr_space,
-    testing::counters,
+    testing::counters::{self, Event},
 };
+use sbi_spec::nacl::feature_id;
 
 /// Emulates CSRRW, CSRRS and CSRRC.
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
@@ -37,6 +38,7 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
     if replaces || insn.rs1() != 0 {
         counters::count_csr_write(number);
         virtual_csr::write(hart, number, new);
+        judge_order(hart, number, old);
         // Other CSRs may depend on this one.
         csr_space::publish_all(hart);
     } else {
@@ -44,4 +46,25 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
     }
     frame.set(insn.rd(), old);
     Ok(())
+}
+
+/// Counts, for tests, a change of the guest's translation while `vsatp` is not zero.
+///
+/// A hart may walk the tables that `vsatp` names at any time, and would cache what it finds under
+/// the VMID and by the rules of another guest. So a hypervisor makes `vsatp` zero before it changes
+/// `hgatp`, or PBMTE or ADUE of `henvcfg`, and loads it afterwards (privileged specification,
+/// "Memory-Management Fences" of the H extension).
+///
+/// With sync_csr, the order in which the host writes to shared memory has no meaning, so only hosts
+/// without it are judged.
+fn judge_order(hart: &mut Hart, number: u16, old: u64) {
+    let translation = match number {
+        csr::HGATP => u64::MAX,
+        csr::HENVCFG => envcfg::PBMTE | envcfg::ADUE,
+        _ => return,
+    };
+    let changed = (virtual_csr::read(hart, number) ^ old) & translation != 0;
+    if changed && *hart.virt(csr::VSATP) != 0 && !platform::has_feature(feature_id::SYNC_CSR) {
+        counters::count(Event::ChangeUnderVsatp);
+    }
 }

@@ -38,6 +38,9 @@ pub enum Event {
     VvmaAheadOfHgatp,
     /// An SBI call, of any extension.
     Call,
+    /// `hgatp`, or what `henvcfg` says about VS-stage translation, changed while `vsatp` was not
+    /// zero.
+    ChangeUnderVsatp,
     Count,
 }
 

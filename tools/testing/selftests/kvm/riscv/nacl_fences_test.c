@@ -13,6 +13,10 @@
 #define FENCED_BYTES	(3 * 4096UL)
 #define FENCED_ASID	0x5a5UL
 
+/* How often VMs take turns on a hart. */
+#define TURNS		8
+#define CSR_HGATP	0x680
+
 GUEST_LOOP(guest_fence_range,
 	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA,
 		     1, 0, FENCED_GVA, FENCED_BYTES, 0, 0))
@@ -138,6 +142,36 @@ TEST_F(nacl, page_is_to_be_logged)
 	run_counted(self->vcpu, 1);
 	TEST_ASSERT(is_forgotten(self->hart, fences, entries),
 		    "the guest may still write to the page");
+}
+
+/*
+ * VMs by turns on one hart. vsatp is zero while hgatp changes, and while henvcfg
+ * changes what the entries of a guest's page table mean: one of the VMs has no
+ * Svpbmt, where there is any. The fixture compares the count of that afterwards.
+ */
+TEST_F(nacl, vsatp_is_zero_meanwhile)
+{
+	const u64 svpbmt = RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_SVPBMT);
+	u64 writes = nacl_csr_accesses(CSR_HGATP);
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	int i;
+
+	vm = vm_with_vcpus(1, NULL, &vcpu);
+	if (__vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_SVPBMT))
+		vcpu_set_reg(vcpu, svpbmt, 0);
+	vcpu_arch_set_entry_point(vcpu, guest_fence);
+	vcpu_arch_set_entry_point(self->vcpu, guest_fence);
+	for (i = 0; i < TURNS; i++) {
+		run_counted(vcpu, 1);
+		run_counted(self->vcpu, 1);
+	}
+	kvm_vm_free(vm);
+	/* With sync_csr, writes to shared memory have no order. */
+	if (!(self->features & NACL_SYNC_CSR))
+		TEST_ASSERT(nacl_csr_accesses(CSR_HGATP) - writes >= 2 * TURNS,
+			    "the VMs have not taken turns");
+	TEST_ASSERT_EQ(strays(), self->strays);
 }
 
 TEST_HARNESS_MAIN

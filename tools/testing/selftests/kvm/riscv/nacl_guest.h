@@ -73,11 +73,12 @@ FIXTURE(nacl)
 	u64 strays;
 };
 
-/* HFENCE.VVMA that were for somebody else. */
+/* HFENCE.VVMA of another guest, and changes of hgatp while a guest's vsatp is there. */
 static inline u64 strays(void)
 {
 	return nacl_event(NACL_VVMA_OF_ANOTHER_VMID) +
-	       nacl_event(NACL_VVMA_AHEAD_OF_HGATP);
+	       nacl_event(NACL_VVMA_AHEAD_OF_HGATP) +
+	       nacl_event(NACL_CHANGE_UNDER_VSATP);
 }
 
 static inline void disarm(void)

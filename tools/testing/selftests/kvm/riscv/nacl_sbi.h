@@ -46,6 +46,8 @@ enum nacl_event {
 	NACL_VVMA_AHEAD_OF_HGATP,
 	/* SBI calls, of all extensions. */
 	NACL_ALL_CALLS,
+	/* Changes of hgatp, or of henvcfg's PBMTE or ADUE, while vsatp is not zero. */
+	NACL_CHANGE_UNDER_VSATP,
 };
 
 /* What can be made to go wrong besides the functions: `Misuse` of misuse.rs. */
