@@ -49,7 +49,10 @@ MISUSE_PROBE_FEATURE = 0
 MISUSE_SET_SHMEM = 1
 MISUSE_SYNC_SRET = 4
 MISUSE_SPV_STANDS = 10
+MISUSE_NO_HTINST = 11
 FOR_EVER = 1 << 32
+# What finds out from a trap which access a guest has made, and on what.
+WITHOUT_HTINST = ("riscv/mmio_test", "riscv/mmu_faults_test")
 ONLINE = "/sys/devices/system/cpu/cpu1/online"
 JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
                     re.M)
@@ -68,8 +71,10 @@ LOADED = re.compile(r"\bkvm\b.*: VMID \d+ bits available")
 def configurations(metafunc):
     report = metafunc.config.report
     rust_alone = metafunc.definition.get_closest_marker("rust_alone")
-    return [slots.configuration(backend, CPU, nacl)
-            for nacl in nacl_combinations()
+    whole_alone = metafunc.definition.get_closest_marker("whole_alone")
+    cpu, = whole_alone and whole_alone.args or (CPU,)
+    return [slots.configuration(backend, cpu, nacl)
+            for nacl in (WHOLE if whole_alone else nacl_combinations())
             for backend in sorted(report.artifacts.backends)
             if backend == "rust"
             or not rust_alone and c_backend.keeps_csrs(nacl)]
@@ -225,6 +230,21 @@ def test_nacl_selftest(host, slot, report, run):
     selftest.skip_long(report, run)
     selftest.require(host, run, *selftest.run_in(host, slot, report, run,
                                                  full=False))
+
+
+@pytest.mark.rust_alone
+@pytest.mark.whole_alone
+@pytest.mark.parametrize("program", WITHOUT_HTINST)
+def test_without_htinst(host, slot, report, program):
+    """As on harts that never say which instruction it was: KVM fetches it."""
+    run = selftest_runs.Run(program)
+    control(host, report, "misuse", MISUSE_NO_HTINST, FOR_EVER)
+    try:
+        selftest.require(host, run,
+                         *selftest.run_in(host, slot, report, run))
+    finally:
+        left = control(host, report, "misuse", MISUSE_NO_HTINST, 0)
+    assert left < FOR_EVER
 
 
 def control(host, report, *arguments):

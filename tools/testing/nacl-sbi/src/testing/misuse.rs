@@ -7,7 +7,8 @@
 use crate::machine::csr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Ways in which the firmware violates chapter 15. Numbers below the first are functions that fail.
+/// Ways in which the firmware violates chapter 15, or does less than it could. Numbers below the
+/// first are functions that fail.
 #[derive(Clone, Copy)]
 #[repr(usize)]
 pub enum Misuse {
@@ -23,7 +24,9 @@ pub enum Misuse {
     SretReturns = 9,
     /// An interrupt of the host leaves `hstatus.SPV` set, as under Xvisor.
     SpvStands = 10,
-    Count = 11,
+    /// A trap to HS-mode leaves zero in `htinst`, as on harts that never tell the instruction.
+    NoHtinst = 11,
+    Count = 12,
 }
 
 /// The number of times that each fault still happens.

@@ -13,7 +13,10 @@ use crate::{
         trap::Trap,
     },
     nacl::csr_space,
-    testing::counters::{self, Event},
+    testing::{
+        counters::{self, Event},
+        misuse::{self, Misuse},
+    },
 };
 
 /// Emulates SRET in HS-mode, which enters the guest if `hstatus.SPV` is set.
@@ -77,7 +80,7 @@ fn enter_handler(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     csr::write(csr::VSCAUSE, trap.cause);
     csr::write(csr::VSTVAL, trap.tval);
     *hart.virt(csr::HTVAL) = trap.tval2;
-    *hart.virt(csr::HTINST) = trap.tinst;
+    *hart.virt(csr::HTINST) = tinst(trap);
     let gva = if trap.gva { hstatus::GVA } else { 0 };
     let virt = hart.virt(csr::HSTATUS);
     *virt = *virt & !hstatus::GVA | gva;
@@ -89,4 +92,16 @@ fn enter_handler(hart: &mut Hart, frame: &mut Frame, trap: &Trap) {
     };
     frame.mepc = (stvec & !3) + offset;
     frame.mstatus = Mstatus::to_virtual(SUPERVISOR, Mstatus::FS_VS, 0);
+}
+
+/// Returns the value of `htinst` for a trap.
+///
+/// If a test has asked for that, it is zero instead of an instruction. The value for an implicit
+/// access to the guest's page table stays, because the specification does not permit zero there.
+fn tinst(trap: &Trap) -> u64 {
+    let is_instruction = trap.tinst & 1 != 0;
+    if is_instruction && misuse::takes_place(Misuse::NoHtinst) {
+        return 0;
+    }
+    trap.tinst
 }
