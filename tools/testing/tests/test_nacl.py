@@ -186,6 +186,14 @@ def test_nacl_counts(host, slot, report, program):
     require_counted(host, slot, report, program)
 
 
+@pytest.mark.rust_alone
+@pytest.mark.whole_alone("max")
+@pytest.mark.parametrize("program", (selftest_runs.NACL_FENCES,))
+def test_fences_of_svinval(host, slot, report, program):
+    """The same fences, by HINVAL where there is no queue."""
+    require_counted(host, slot, report, program)
+
+
 def forgive_firmware(log):
     """Take out of a log what the backend says of firmware that fails."""
     return splats.FIRMWARE_FAILED.sub("", log)

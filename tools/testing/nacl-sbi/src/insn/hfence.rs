@@ -23,18 +23,22 @@ const HINVAL_GVMA: u64 = 0x33;
 pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Trap> {
     let operand = |register: usize| (register != 0).then(|| frame.x[register]);
     let (rs1, rs2) = (operand(insn.rs1()), operand(insn.rs2()));
+    let how = match insn.funct7() {
+        HINVAL_VVMA | HINVAL_GVMA => How::Hinval,
+        _ => How::Instruction,
+    };
     match insn.funct7() {
         HFENCE_GVMA | HINVAL_GVMA => {
             counters::count(Event::HfenceGvma);
             fence::gvma(rs1, rs2);
-            note(Kind::Gvma, rs2, None, rs1.map(|shifted| shifted << 2));
+            note(how, Kind::Gvma, rs2, None, rs1.map(|shifted| shifted << 2));
         }
         HFENCE_VVMA | HINVAL_VVMA => {
             counters::count(Event::HfenceVvma);
             let vmid = fields::vmid(*hart.virt(csr::HGATP));
             csr_space::judge_vvma(hart, vmid);
             fence::vvma(vmid, rs1, rs2);
-            note(Kind::Vvma, Some(vmid), rs2, rs1);
+            note(how, Kind::Vvma, Some(vmid), rs2, rs1);
         }
         _ => return Err(Trap::illegal(insn.0)),
     }
@@ -42,9 +46,9 @@ pub fn emulate(hart: &mut Hart, frame: &mut Frame, insn: &Insn) -> Result<(), Tr
 }
 
 /// Writes a fence to the log for tests. An instruction with an address fences at least one page.
-fn note(kind: Kind, vmid: Option<u64>, asid: Option<u64>, address: Option<u64>) {
+fn note(how: How, kind: Kind, vmid: Option<u64>, asid: Option<u64>, address: Option<u64>) {
     fence_log::note(fence_log::Fence {
-        how: How::Instruction,
+        how,
         kind,
         vmid,
         asid,

@@ -21,6 +21,8 @@ pub enum How {
     /// In the queue of the shared memory, where it was left:
     /// [`Misuse::HfencesStay`](super::misuse::Misuse).
     Left,
+    /// By HINVAL, which SFENCE.INVAL.IR orders. That one does not trap, so nothing is known of it.
+    Hinval,
 }
 
 /// The translations that a fence acts on.
@@ -79,7 +81,10 @@ impl Log {
             match self.get(number) {
                 None => return false,
                 Some((_, entries)) if entries != self.entries => break,
-                Some((fence, _)) if fence.how == How::Instruction && fence.kind == Kind::Vvma => {
+                Some((fence, _))
+                    if matches!(fence.how, How::Instruction | How::Hinval)
+                        && fence.kind == Kind::Vvma =>
+                {
                     if fence.vmid == Some(vmid) {
                         return false;
                     }

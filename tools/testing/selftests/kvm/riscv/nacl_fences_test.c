@@ -49,7 +49,7 @@ static void check_guest_fence(FIXTURE_DATA(nacl) *self, void *guest,
 			    address);
 		fence = nacl_get_fence(self->hart, n++);
 		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
-		TEST_ASSERT_EQ(fence.how, queues ? NACL_BY_QUEUE : NACL_BY_INSTRUCTION);
+		TEST_ASSERT_EQ(fence.how, how_it_fences(self->vcpu, address));
 		TEST_ASSERT_EQ(fence.vmid, nacl_guest_vmid(self->hart));
 		TEST_ASSERT_EQ(fence.asid, asid);
 		TEST_ASSERT_EQ(fence.address, address);

@@ -81,6 +81,19 @@ static inline u64 strays(void)
 	       nacl_event(NACL_CHANGE_UNDER_VSATP);
 }
 
+/*
+ * How a hart executes fences of VS-stage translations: one for each page by HINVAL
+ * where the hart has Svinval.
+ */
+static inline enum nacl_fence_how how_it_fences(struct kvm_vcpu *vcpu, u64 address)
+{
+	if (nacl_features() & NACL_SYNC_HFENCE)
+		return NACL_BY_QUEUE;
+	if (address != NACL_ANY && __vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_SVINVAL))
+		return NACL_BY_HINVAL;
+	return NACL_BY_INSTRUCTION;
+}
+
 static inline void disarm(void)
 {
 	u64 misuse;

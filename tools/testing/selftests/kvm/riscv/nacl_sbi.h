@@ -183,6 +183,7 @@ enum nacl_fence_how {
 	NACL_BY_CALL,
 	/* Not done: it is in the queue still. */
 	NACL_LEFT,
+	NACL_BY_HINVAL,
 };
 
 enum nacl_fence_kind {
