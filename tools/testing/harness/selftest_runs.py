@@ -17,7 +17,10 @@ DEBUG_ONLY = ("riscv/fault_injection_test",)
 NACL_COUNTS = "riscv/nacl_counts_test"
 NACL_FENCES = "riscv/nacl_fences_test"
 NACL_MISUSE = "riscv/nacl_misuse_test"
-NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, "nacl_sbi_ctl")
+NACL_REMOTE = "riscv/nacl_remote_fences_test"
+NACL_VMIDS = "riscv/nacl_vmids_test"
+NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, NACL_REMOTE, NACL_VMIDS,
+             "nacl_sbi_ctl")
 
 
 @dataclass(frozen=True)

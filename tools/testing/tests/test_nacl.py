@@ -181,14 +181,27 @@ def require_counted(host, slot, report, program, **how):
 
 @pytest.mark.rust_alone
 @pytest.mark.parametrize("program", (selftest_runs.NACL_COUNTS,
-                                     selftest_runs.NACL_FENCES))
+                                     selftest_runs.NACL_FENCES,
+                                     selftest_runs.NACL_REMOTE))
 def test_nacl_counts(host, slot, report, program):
     require_counted(host, slot, report, program)
 
 
 @pytest.mark.rust_alone
+@pytest.mark.whole_alone
+def test_generations_of_vmids(host, slot, report):
+    """Each hart forgets what it has cached under VMIDs that are given again."""
+    host.check("rmmod kvm")
+    host.check("insmod /payload/kvm.ko vmid_bits=2")
+    require_counted(host, slot, report, selftest_runs.NACL_VMIDS)
+    host.check("rmmod kvm")
+    host.load_kvm()
+
+
+@pytest.mark.rust_alone
 @pytest.mark.whole_alone("max")
-@pytest.mark.parametrize("program", (selftest_runs.NACL_FENCES,))
+@pytest.mark.parametrize("program", (selftest_runs.NACL_FENCES,
+                                     selftest_runs.NACL_REMOTE))
 def test_fences_of_svinval(host, slot, report, program):
     """The same fences, by HINVAL where there is no queue."""
     require_counted(host, slot, report, program)
