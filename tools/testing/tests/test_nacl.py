@@ -23,8 +23,18 @@ CPU = "rv64"
 # host or cannot be made short. Never upstream's own arguments: what they make
 # longer is the same on each platform.
 WHOLE = ("all", "none")
-# On the others, these: world switch, page tables and the log of dirty pages,
-# timer, IPIs, fences.
+# These have each pair of features in all four ways. FULL=1 takes all sets where
+# these are enough otherwise.
+SAMPLE = (
+    "none",
+    "sync_csr+sync_hfence+sync_sret",
+    "sync_csr+sync_hfence+autoswap_csr",
+    "sync_csr+sync_sret+autoswap_csr",
+    "sync_hfence+sync_sret+autoswap_csr",
+    "all",
+)
+# On those that are not in WHOLE, these: world switch, page tables and the log of
+# dirty pages, timer, IPIs, fences.
 CORE = (
     "riscv/world_switch_*",
     "riscv/mmu_*",
@@ -72,9 +82,13 @@ def configurations(metafunc):
     report = metafunc.config.report
     rust_alone = metafunc.definition.get_closest_marker("rust_alone")
     whole_alone = metafunc.definition.get_closest_marker("whole_alone")
+    sampled = metafunc.definition.get_closest_marker("sampled") and \
+        not report.settings.full
     cpu, = whole_alone and whole_alone.args or (CPU,)
     return [slots.configuration(backend, cpu, nacl)
-            for nacl in (WHOLE if whole_alone else nacl_combinations())
+            for nacl in nacl_combinations()
+            if nacl in (WHOLE if whole_alone else SAMPLE)
+            or not whole_alone and not sampled
             for backend in sorted(report.artifacts.backends)
             if backend == "rust"
             or not rust_alone and c_backend.keeps_csrs(nacl)]
@@ -90,7 +104,7 @@ def pytest_generate_tests(metafunc):
                              ids=names)
         return
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
-    assert set(WHOLE) <= set(nacl_combinations())
+    assert {*WHOLE, *SAMPLE} <= set(nacl_combinations())
     core = selftest_runs.matching(CORE, (run.name for run in runs))
     pairs = [(where, run, f"{name}-{run.name}")
              for where, name in zip(chosen, names) for run in runs
@@ -247,6 +261,7 @@ def test_nacl_guest_while_spv_stands(host, report):
 
 
 @pytest.mark.rust_alone
+@pytest.mark.sampled
 def test_nacl_selftest(host, slot, report, run):
     selftest.skip_long(report, run)
     selftest.require(host, run, *selftest.run_in(host, slot, report, run,
@@ -287,6 +302,7 @@ def test_vsatp_is_zero_meanwhile(host, report):
 
 
 @pytest.mark.rust_alone
+@pytest.mark.sampled
 def test_shared_memory_is_taken_back(host, report):
     """By harts that go, by a module that goes, and by all at the end."""
     def shmem():
@@ -308,6 +324,7 @@ def test_shared_memory_is_taken_back(host, report):
 
 
 @pytest.mark.rust_alone
+@pytest.mark.sampled
 def test_features_are_refused(host, slot, report):
     """A feature that the host cannot ask for is not used, and the others are."""
     used = set(nacl_features(slot.nacl))
@@ -324,6 +341,7 @@ def test_features_are_refused(host, slot, report):
 
 
 @pytest.mark.rust_alone
+@pytest.mark.sampled
 def test_shared_memory_is_refused(host, report):
     """A hart without shared memory is not used, and neither is the module."""
     host.check(f"echo 0 >{ONLINE}")
@@ -341,6 +359,7 @@ def test_shared_memory_is_refused(host, report):
 
 
 @pytest.mark.rust_alone
+@pytest.mark.sampled
 def test_shared_memory_is_not_given_back(host, report):
     """What the firmware keeps stays the firmware's, and the log says so."""
     control(host, report, "misuse", MISUSE_SET_SHMEM, 1)
