@@ -66,6 +66,18 @@ static u32 encode_c_store_sp(u32 funct3, u32 rs2, u32 imm, u32 len)
 	return funct3 << 13 | offset << 7 | rs2 << 2 | 2;
 }
 
+/*
+ * c.lbu, c.lhu, c.lh, c.sb, c.sh of Zcb: an offset of up to three bytes. A half word
+ * has one bit of it, and the other one tells c.lh from c.lhu.
+ */
+static u32 encode_c_zcb(u32 funct6, u32 reg, u32 rs1, u32 imm, u32 len, bool is_signed)
+{
+	u32 high = len == 1 ? imm & 1 : is_signed;
+
+	return funct6 << 10 | (rs1 - 8) << 7 | high << 6 | (imm >> 1 & 1) << 5 |
+	       (reg - 8) << 2;
+}
+
 struct access {
 	const char *name;
 	u32 insn;
@@ -340,6 +352,42 @@ TEST_F(mmio, compressed_stack)
 	}
 }
 
+/* QEMU does not report these in htinst, so that KVM fetches them. */
+TEST_F(mmio, compressed_zcb)
+{
+	static const struct {
+		const char *name;
+		u32 funct6, len;
+		bool is_write, is_signed;
+	} forms[] = {
+		{ "c.lbu", 0x20, 1, false, false }, { "c.lhu", 0x21, 2, false, false },
+		{ "c.lh", 0x21, 2, false, true }, { "c.sb", 0x22, 1, true, false },
+		{ "c.sh", 0x23, 2, true, false },
+	};
+	int i;
+	u32 reg, imm;
+
+	if (!__vcpu_has_isa_ext(self->vcpu, KVM_RISCV_ISA_EXT_ZCB))
+		SKIP(return, "the hart has no Zcb");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend does not emulate the accesses of Zcb");
+
+	for (i = 0; i < ARRAY_SIZE(forms); i++)
+		for (reg = 8; reg < 16; reg++)
+			for (imm = 0; imm < 4; imm += forms[i].len) {
+				u32 rs1 = 8 + (reg * 3) % 8;
+
+				try_access(self, (struct access){
+					.name = forms[i].name, .insn_len = 2, .reg = reg,
+					.rs1 = rs1, .imm = imm, .len = forms[i].len,
+					.is_write = forms[i].is_write,
+					.is_signed = forms[i].is_signed,
+					.insn = encode_c_zcb(forms[i].funct6, reg, rs1, imm,
+							     forms[i].len,
+							     forms[i].is_signed) });
+			}
+}
+
 /* The instruction itself lies in two pages, then its neighbours. */
 TEST_F(mmio, instruction_across_pages)
 {
@@ -365,14 +413,20 @@ TEST_F(mmio, instruction_across_pages)
 
 #define X_HANDLER	31
 
+static u64 append_handler(FIXTURE_DATA(mmio) *self)
+{
+	self->end = (self->end + 3) & ~3UL;
+	return append_code(self, encode_store(0, 0, X_HANDLER, 0), 4);
+}
+
 /*
- * Runs one instruction that must end in an exception of the guest's own, with
- * `gva` in x11. The handler is a store to a device, so that user space looks at
- * the guest there. Neither a register nor a device has changed until then, and
+ * Runs the instruction at `pc`, which must end in an exception of the guest's own,
+ * with `gva` in x11. The handler is a store to a device, so that user space looks
+ * at the guest there. Neither a register nor a device has changed until then, and
  * an access to a device works afterwards.
  */
-static void expect_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
-			 u32 insn_len, u64 gva, u64 cause, u64 stval)
+static void expect_fault_at(FIXTURE_DATA(mmio) *self, const char *what, u64 handler,
+			    u64 pc, u64 gva, u64 cause, u64 stval)
 {
 	struct access after = {
 		.name = "lw", .insn_len = 4, .reg = 10, .rs1 = 11, .len = 4,
@@ -380,12 +434,9 @@ static void expect_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
 	};
 	struct kvm_vcpu *vcpu = self->vcpu;
 	struct kvm_run *run = vcpu->run;
-	u64 pc, handler, value;
+	u64 value;
 	int i;
 
-	self->end = (self->end + 3) & ~3UL;
-	handler = append_code(self, encode_store(0, 0, X_HANDLER, 0), 4);
-	pc = append_code(self, insn, insn_len);
 	for (i = 1; i < NR_X; i++)
 		self->x[i] = kvm_random_u64(&kvm_rng);
 	self->x[11] = gva;
@@ -411,6 +462,15 @@ static void expect_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
 	try_access(self, after);
 }
 
+static void expect_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
+			 u32 insn_len, u64 gva, u64 cause, u64 stval)
+{
+	u64 handler = append_handler(self);
+	u64 pc = append_code(self, insn, insn_len);
+
+	expect_fault_at(self, what, handler, pc, gva, cause, stval);
+}
+
 static void expect_load_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 insn,
 			      u32 insn_len, u64 gva, u64 stval)
 {
@@ -421,6 +481,32 @@ static void expect_store_fault(FIXTURE_DATA(mmio) *self, const char *what, u32 i
 			       u32 insn_len, u64 gva, u64 stval)
 {
 	expect_fault(self, what, insn, insn_len, gva, EXC_STORE_ACCESS, stval);
+}
+
+/* Nobody reads beyond an instruction that ends where memory does. */
+TEST_F(mmio, instruction_at_the_end_of_memory)
+{
+	struct access last = {
+		.name = "c.lw", .insn_len = 2, .reg = 10, .rs1 = 11, .len = 4,
+		.is_signed = true, .insn = encode_c_reg(2, 10, 11, 0, 4),
+	};
+	u64 edge = CODE_GVA + CODE_PAGES * 4096;
+
+	virt_pg_map(self->vm, edge, MMIO_GPA);
+	write_code(self->vm, edge - 2, last.insn, 2);
+	run_access(self, &last, edge - 2);
+}
+
+/* Half an instruction is there. The other half is where the fault is. */
+TEST_F(mmio, second_half_of_an_instruction)
+{
+	u64 edge = CODE_GVA + CODE_PAGES * 4096, handler;
+
+	handler = append_handler(self);
+	virt_pg_map(self->vm, edge, MMIO_GPA);
+	write_code(self->vm, edge - 2, encode_load(2, 10, 11, 0), 2);
+	expect_fault_at(self, "half a lw", handler, edge - 2, MMIO_GVA,
+			EXC_INST_ACCESS, edge);
 }
 
 /* What a bus does not do for a device is an access fault of the guest. */
