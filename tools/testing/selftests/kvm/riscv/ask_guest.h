@@ -38,7 +38,10 @@ static inline void guest_answer(u64 value)
 	WRITE_ONCE(answered, READ_ONCE(asked));
 }
 
-/* Answers a word of memory, which is read in between as well: it stays in the TLB. */
+/*
+ * Answers a word of memory, which is read in between as well: it stays in the TLB
+ * for as long as the hart stays in the guest.
+ */
 static inline void guest_watch(u64 *word)
 {
 	while (!READ_ONCE(guest_stop)) {

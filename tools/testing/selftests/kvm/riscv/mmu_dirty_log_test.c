@@ -93,7 +93,11 @@ static void wait_for_count(FIXTURE_DATA(mmu) *self)
 		sched_yield();
 }
 
-/* A page that the log has taken for clean is not writable in any TLB. */
+/*
+ * A vCPU in the guest does not go on writing to a page that the log has taken for
+ * clean. QEMU empties a hart's TLB whenever the hart leaves a guest, so this shows
+ * that the vCPU has left it; nacl_fences_test looks for the fence.
+ */
 TEST_F(mmu, dirty_log_while_running)
 {
 	struct vcpu_thread counter;

@@ -12,7 +12,11 @@
 #include "ask_guest.h"
 #include "mmu_guest.h"
 
-/* The guest never sees a page that its host has dropped or replaced. */
+/*
+ * The guest never sees a page that its host has dropped or replaced. On QEMU, whose
+ * TLBs are emptied when a hart leaves a guest, a vCPU that is made to leave it does
+ * not; nacl_fences_test looks for the fence.
+ */
 TEST_F(mmu, discard_while_running)
 {
 	struct vcpu_thread watcher;

@@ -207,7 +207,9 @@ static void *watcher_thread(void *vcpu)
 
 /*
  * Nothing but KVM itself can tell the guest's hart that a slot has gone: the
- * host's own page tables, and so its own TLB flushes, have no part in it.
+ * host's own page tables, and so its own TLB flushes, have no part in it. QEMU
+ * empties a hart's TLB whenever the hart leaves a guest, so this shows that the
+ * vCPU has left it before the memory goes, and not that it has fenced.
  */
 TEST_F(mmu, slot_is_gone_at_once)
 {

@@ -368,7 +368,10 @@ static void guest_fence(void)
 	GUEST_DONE();
 }
 
-/* What the other hart reads after the call is what the new mapping has. */
+/*
+ * What the other hart reads after the call is what the new mapping has. On QEMU it
+ * is enough that the hart has left the guest: see `fence` of sbi_rfence_test.
+ */
 TEST_F(legacy, sfence)
 {
 	struct vcpu_thread other;

@@ -57,7 +57,7 @@ static void guest_fence(void)
 /*
  * A fence is over when its call returns. QEMU empties a hart's TLB whenever the
  * hart leaves a guest, so this shows that the other hart has left it; the fences
- * themselves are compared by nacl_fences_test.
+ * themselves are compared by nacl_remote_fences_test.
  */
 TEST_F(sbi, fence)
 {

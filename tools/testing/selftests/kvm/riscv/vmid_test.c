@@ -2,7 +2,9 @@
 /*
  * More VMs than harts, in turn on the same harts, with other memory at the same
  * addresses: none may see that of another. Where KVM has few VMIDs, or none
- * (kvm.vmid_bits of the Rust backend), they take each other's all the time.
+ * (kvm.vmid_bits of the Rust backend), they take each other's all the time. QEMU's
+ * TLB has no VMIDs, so this shows that each VM gets its own page table and registers;
+ * nacl_vmids_test looks for the fences.
  */
 #include <pthread.h>
 #include <unistd.h>
