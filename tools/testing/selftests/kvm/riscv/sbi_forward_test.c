@@ -58,15 +58,26 @@ TEST_F(sbi, vendor)
 	expect_forward(self->vm, self->vcpu[0], EXT_VENDOR);
 }
 
+/* Extensions that user space has to enable first. */
+static void expect_optional(struct kvm_vm *vm, struct kvm_vcpu *vcpu, u64 reg, u64 ext)
+{
+	TEST_ASSERT(__vcpu_set_reg(vcpu, reg, 2) && errno == EINVAL,
+		    "an extension was set to 2");
+	vcpu_set_reg(vcpu, reg, 1);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, reg), 1);
+	expect_forward(vm, vcpu, ext);
+}
+
 TEST_F(sbi, debug_console)
 {
-	u64 reg = RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_DBCN);
+	expect_optional(self->vm, self->vcpu[0], RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_DBCN),
+			EXT_DBCN);
+}
 
-	TEST_ASSERT(__vcpu_set_reg(self->vcpu[0], reg, 2) && errno == EINVAL,
-		    "an extension was set to 2");
-	vcpu_set_reg(self->vcpu[0], reg, 1);
-	TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu[0], reg), 1);
-	expect_forward(self->vm, self->vcpu[0], EXT_DBCN);
+TEST_F(sbi, message_proxy)
+{
+	expect_optional(self->vm, self->vcpu[0], RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_MPXY),
+			EXT_MPXY);
 }
 
 static void guest_probe_forwarded(void)
