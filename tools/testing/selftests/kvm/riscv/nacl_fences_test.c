@@ -144,6 +144,30 @@ TEST_F(nacl, page_is_to_be_logged)
 		    "the guest may still write to the page");
 }
 
+GUEST_LOOP(guest_call, ({ asm volatile("fence.i" : : : "memory"); ((void (*)(void))MEM_GPA)(); }))
+
+/*
+ * A hart may have cached an entry as it was when it did not allow the access. The
+ * first fetch from a page that has been data makes one that allows more.
+ */
+TEST_F(nacl, page_allows_more)
+{
+	struct nacl_fence fence;
+	u64 n;
+
+	use_page(self);
+	*(u32 *)addr_gpa2hva(self->vm, MEM_GPA) = RET;
+	vcpu_arch_set_entry_point(self->vcpu, guest_call);
+	n = nacl_fences(self->hart);
+	run_counted(self->vcpu, 1);
+	for (; n < nacl_fences(self->hart); n++) {
+		fence = nacl_get_fence(self->hart, n);
+		if (is_of_page(&fence, nacl_guest_vmid(self->hart), MEM_GPA))
+			return;
+	}
+	TEST_FAIL("the guest may fault on the page for ever");
+}
+
 /*
  * VMs by turns on one hart. vsatp is zero while hgatp changes, and while henvcfg
  * changes what the entries of a guest's page table mean: one of the VMs has no
