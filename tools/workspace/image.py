@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The disk of the emulated host, and the initramfs of the guest inside it.
 
-The host's user space is Debian's riscv64 QEMU and BusyBox, unpacked and not
+The host's user space is Debian's riscv64 QEMU, firmware and BusyBox, unpacked and not
 installed. What changes from build to build (kernel, kvm.ko, test programs)
 is on a second, small drive, made anew for every run.
 """
@@ -23,7 +23,8 @@ HOST_SCRIPTS = {"host-init": "init", "agent": "agent",
                 "guest-start": "usr/bin/guest-start"}
 GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
-KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib")
+KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib",
+        "usr/share/qemu-efi-riscv64")
 
 WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
 

@@ -16,7 +16,8 @@ HOST_QEMU = "10.0"
 # release, where a series stays; in forky, it is replaced sooner or later.
 GUEST_QEMU = {"10.0": "trixie", "11.1": "forky"}
 GUEST_ARCHITECTURE = "riscv64"
-GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static")
+GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static", "u-boot-qemu",
+                  "qemu-efi-riscv64")
 
 BINDGEN_VERSION = "0.72.1"
 CARGO_MUTANTS_VERSION = "27.1.0"

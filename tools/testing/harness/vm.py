@@ -13,6 +13,8 @@ SLOTS = tuple(f"vm{number}" for number in range(3))
 PORTS = tuple(f"{slot}.{what}" for slot in SLOTS
               for what in ("console", "qmp"))
 BOOT_TIMEOUT = 120
+# Of firmware, which looks at every device that there may be.
+FIRMWARE_TIMEOUT = 300
 # Lines of the guest's kernel that a failure shows.
 SHOWN = 15
 # How often a guest that says nothing is looked after.
@@ -25,6 +27,10 @@ class Vm(Agent):
     Leaving the block powers it off, unless it has been ended before, and fails
     if its kernel has complained, if QEMU has, or if anything is left of it.
     """
+
+    # What the guest is told on its console.
+    _reset = "reboot -f\n"
+    _poweroff = "poweroff -f\n"
 
     def __init__(self, host, slot=0, vcpus=2, options="", accel="kvm",
                  cgroup="", incoming=False):
@@ -74,7 +80,7 @@ class Vm(Agent):
 
     def reboot(self):
         """Have the guest reboot, and wait until it is there again."""
-        self._console.sendline("reboot -f")
+        self._console.send(self._reset)
         reason = self.qmp.event("RESET")["reason"]
         if reason != "guest-reset":
             raise self.failure(f"The guest was reset by {reason}")
@@ -130,16 +136,19 @@ class Vm(Agent):
         incoming = "-incoming defer -S" if self._incoming else ""
         self.host.check(
             f"{self._environment} guest-start {self.directory} {self.vcpus} "
-            f"agent -serial file:{self._kernel_log} "
-            "-device virtio-serial-device "
-            "-device virtconsole,chardev=console "
-            "-chardev pipe,id=console,path="
+            f"{self._mode_options()} -chardev pipe,id=console,path="
             f"{devices[f'{self.name}.console']} "
             f"-chardev pipe,id=qmp,path={devices[f'{self.name}.qmp']} "
             f"-qmp chardev:qmp {incoming} {self._options}")
         self.qmp.open()
         if not self._incoming:
             self.await_boot()
+
+    def _mode_options(self):
+        """What the guest does, and where its console and its log are."""
+        return (f"agent -serial file:{self._kernel_log} "
+                "-device virtio-serial-device "
+                "-device virtconsole,chardev=console")
 
     def _connect(self, what, log):
         connection = self.host.connect(f"{self.name}.{what}")
@@ -152,11 +161,14 @@ class Vm(Agent):
 
     def _finish(self):
         if not self._ended:
-            self._console.sendline("poweroff -f")
+            self._console.send(self._poweroff)
             reason = self.qmp.event("SHUTDOWN")["reason"]
             if reason != "guest-shutdown":
                 raise self.failure(f"The guest was ended by {reason}")
             self.await_end()
+        self._judge_guest()
+
+    def _judge_guest(self):
         complaint = splats.find(self.host.check(f"cat {self._kernel_log}"))
         if complaint:
             raise self.failure("The guest's kernel complained: "
@@ -188,3 +200,29 @@ class Vm(Agent):
         self._require_that_vcpus_ran()
         if self.host.run(f"test -s {self.directory}/status").status == 0:
             raise self.failure(f"{what}: QEMU has ended")
+
+
+class FirmwareVm(Vm):
+    """A guest that is nothing but firmware, with its prompt on a serial line.
+
+    `boot` is what the firmware says while it starts, each time with the answer
+    to it (or nothing); `reset` and `poweroff` are its commands.
+    """
+
+    def __init__(self, host, options, boot, reset, poweroff):
+        super().__init__(host, vcpus=1, options=options)
+        self._boot = boot
+        self._reset = f"{reset}\r"
+        self._poweroff = f"{poweroff}\r"
+
+    def await_boot(self):
+        for said, answer in self._boot:
+            self._wait(said, FIRMWARE_TIMEOUT * self.timeout_factor,
+                       f"The firmware did not say `{said}`")
+            self._console.send(answer)
+
+    def _mode_options(self):
+        return "firmware -serial chardev:console"
+
+    def _judge_guest(self):
+        """It has no kernel that could have complained."""
