@@ -130,7 +130,7 @@ static void test_width(int asked, int bits)
 	vm_init_vector_tables(vm);
 	vcpu_init_vector_tables(vcpu);
 
-	/* One page beyond, and one that straddles nothing but is far beyond. */
+	/* A slot just beyond the last address, one far beyond, and the last one that fits. */
 	TEST_ASSERT_EQ(try_slot(vm, top, spare), EFAULT);
 	TEST_ASSERT_EQ(try_slot(vm, top * 2 - PAGE, spare), EFAULT);
 	TEST_ASSERT_EQ(try_slot(vm, top - PAGE, spare), 0);
@@ -151,7 +151,7 @@ static void test_width(int asked, int bits)
 	for (round_nr = 0; round_nr < 4; round_nr++) {
 		sync_global_to_guest(vm, round_nr);
 		for (i = 0; i < NR_PAGES; i++) {
-			/* Mapped anew in every other round. */
+			/* In every other round, the host replaces the frames. */
 			if (round_nr & 1)
 				TEST_ASSERT(!madvise(host[i], PAGE, MADV_DONTNEED),
 					    "madvise: errno %d", errno);

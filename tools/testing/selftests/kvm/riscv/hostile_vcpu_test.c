@@ -96,7 +96,7 @@ static void *run_on_cpu_1(void *thread)
 
 /*
  * A vCPU that is in the guest is interrupted when it gets an interrupt. Else it would
- * see that with the next tick of the host only, as it does here when it is lowered.
+ * see that only at the next tick of the host, as it sees here that one is lowered.
  */
 TEST_F(hostile, interrupt_of_running)
 {

@@ -141,10 +141,6 @@ TEST_F(mmu, dirty_log_of_huge_pages)
 	write_in_large(self, "no longer logged");
 }
 
-/*
- * Write protection is not always there for the log's sake: the page may be
- * shared, by a fork or, being the page of zeros, by every process of the host.
- */
 /* A huge page that is split for the log is still the same memory. */
 TEST_F(mmu, parts_of_a_huge_page)
 {
@@ -165,6 +161,10 @@ TEST_F(mmu, parts_of_a_huge_page)
 		TEST_ASSERT_EQ(guest_read(self, BASE + page * PAGE), page + 1);
 }
 
+/*
+ * Write protection is not always there for the log's sake: the page may be
+ * shared, by a fork or, being the page of zeros, by every process of the host.
+ */
 TEST_F(mmu, dirty_log_of_shared_pages)
 {
 	u64 *zeros, page;

@@ -300,9 +300,9 @@ static u64 huge_pages_wanted(void)
 }
 
 /*
- * khugepaged wants a huge page in place of small ones if one of them is in use: by
- * the host or, as it asks KVM, by the guest. It asks again when it has taken them
- * from the guest, and then lets it be.
+ * khugepaged collapses small pages only if one of them was accessed, by the host or,
+ * as it asks KVM, by the guest. It checks that again after unmapping them, and then
+ * gives up: so this counts its attempts.
  */
 TEST_F(mmu, young)
 {

@@ -61,7 +61,7 @@ static void guest_read_not_accessed(void)
 	GUEST_SYNC(cause);
 }
 
-/* Who sets the accessed bit: the hart with Svadu, else the guest. */
+/* With Svadu, the hart sets the accessed bit; without, the guest takes a page fault. */
 TEST_F(world_switch, svadu)
 {
 	const u64 svadu = RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_SVADU);
