@@ -26,7 +26,7 @@ PATTERNS = (
     r"scheduling while atomic|sleeping function called",
     r"possible (circular|recursive) locking|inconsistent lock state",
     r"held lock freed|still has locks held|bad unlock balance",
-    r"workqueue lockup|hung_task",
+    r"workqueue lockup|hung_task: ",
     r"refcount_t: ",
     r"list_(add|del) corruption",
     r"disabling lock debugging due to",
