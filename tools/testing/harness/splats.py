@@ -26,7 +26,7 @@ PATTERNS = (
     r"scheduling while atomic|sleeping function called",
     r"possible (circular|recursive) locking|inconsistent lock state",
     r"held lock freed|still has locks held|bad unlock balance",
-    r"workqueue lockup|hung_task: ",
+    r"workqueue lockup|hung_task",
     r"refcount_t: ",
     r"list_(add|del) corruption",
     r"disabling lock debugging due to",
@@ -47,6 +47,8 @@ PATTERNS = (
     r"\bkvm: NACL: |\bkvm: CPU \d+: shared memory",
 )
 SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
+# What the kernel was started with may name anything of the above.
+COMMAND_LINE = re.compile(r"Kernel command line: ")
 SHOWN = 40
 # Of a complaint that is to be forgiven: the longest have a trace of a system call.
 MOST_LINES = 80
@@ -139,7 +141,7 @@ def find(log):
     """The lines from the first splat on, or nothing if the log is clean."""
     lines = VECTOR_LEFT_ON.without(log).splitlines()
     for number, line in enumerate(lines):
-        if SPLAT.search(line):
+        if SPLAT.search(line) and not COMMAND_LINE.search(line):
             return lines[number:number + SHOWN]
     return []
 

@@ -334,6 +334,7 @@ class TestJudges:
         "WARNING: suspicious RCU usage",
         "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
         "INFO: task qemu:71 blocked for more than 120 seconds.",
+        "Kernel panic - not syncing: hung_task: blocked tasks",
         "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
         "rust_kernel: panicked at arch/riscv/kvm/vcpu.rs:1:1:",
         "Unable to handle kernel NULL pointer dereference",
@@ -362,7 +363,8 @@ class TestJudges:
 
     def test_a_clean_log_is_clean(self):
         assert not splats.find(
-            "[ 0.0] Kernel command line: root=/dev/vda panic=-1\n"
+            "[ 0.0] Kernel command line: root=/dev/vda panic=-1 "
+            "sysctl.kernel.hung_task_timeout_secs=0\n"
             "[ 0.1] rcu: Hierarchical SRCU implementation.\n"
             "[ 0.2] Run /init as init process\n"
             "[ 0.2] kfence: initialized - using 2097152 bytes\n"
