@@ -259,7 +259,7 @@ class _Runner:
         if verdict.what == verdicts.SKIP:
             raise Inconclusive(f"it was skipped: {verdict.reason}")
         _or_killed(lambda: host.judge(
-            _forgive_firmware
+            splats.forgive_firmware
             if name == selftest_runs.NACL_MISUSE else None))
 
     @staticmethod
@@ -292,11 +292,6 @@ class _Runner:
             raise Killed(report.first_failure())
         if status != pytest.ExitCode.OK or not report.counts["passed"]:
             raise Inconclusive(f"pytest ends with {status!r}")
-
-
-def _forgive_firmware(log):
-    """Without what the backend says of firmware that a program makes fail."""
-    return splats.FIRMWARE_FAILED.sub("", log)
 
 
 def _or_killed(action):

@@ -146,6 +146,11 @@ def find(log):
     return []
 
 
+def forgive_firmware(log: str) -> str:
+    """The log without what the Rust backend says of firmware that fails."""
+    return FIRMWARE_FAILED.sub("", log)
+
+
 def find_wrong_state(state: str, log: str) -> list[str]:
     """What is wrong by the output of STATE and is not excused by the log.
 

@@ -221,11 +221,6 @@ def test_fences_of_svinval(host, slot, report, program):
     require_counted(host, slot, report, program)
 
 
-def forgive_firmware(log):
-    """Take out of a log what the backend says of firmware that fails."""
-    return splats.FIRMWARE_FAILED.sub("", log)
-
-
 def skips_of_misuse(features):
     """The cases of nacl_misuse_test that need a feature which is not there."""
     needed = {
@@ -244,7 +239,7 @@ def skips_of_misuse(features):
 @pytest.mark.rust_alone
 def test_nacl_misuse(host, slot, report):
     require_counted(host, slot, report, selftest_runs.NACL_MISUSE,
-                    forgive=forgive_firmware,
+                    forgive=splats.forgive_firmware,
                     skips=skips_of_misuse(nacl_features(slot.nacl)))
     # It makes the firmware fail, if that is ever called.
     if set(nacl_features(slot.nacl)) - {"autoswap_csr"} and \
@@ -353,7 +348,7 @@ def test_shared_memory_is_refused(host, report):
     control(host, report, "misuse", MISUSE_SET_SHMEM, 100)
     assert host.run("insmod /payload/kvm.ko").status
     control(host, report, "misuse", MISUSE_SET_SHMEM, 0)
-    host.judge(forgive_firmware)
+    host.judge(splats.forgive_firmware)
     host.load_kvm()
     guest.boot(host, 2)
 
@@ -365,7 +360,8 @@ def test_shared_memory_is_not_given_back(host, report):
     control(host, report, "misuse", MISUSE_SET_SHMEM, 1)
     host.check("rmmod kvm")
     assert splats.LEAKED.search(host.kernel_text())
-    host.judge(lambda log: splats.LEAKED.sub("", forgive_firmware(log)))
+    host.judge(lambda log: splats.LEAKED.sub(
+        "", splats.forgive_firmware(log)))
     host.load_kvm()
     guest.boot(host, 2)
 
