@@ -10,7 +10,7 @@ import fnmatch
 import os
 import re
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import process, tables
@@ -64,24 +64,15 @@ class Mutant:
 
 def read(table: Path = TABLE) -> tuple[Mutant, ...]:
     """The list, each entry checked."""
-    known = {field.name for field in fields(Mutant)}
     found = []
-    for number, entry in enumerate(tables.load(table)["mutant"], 1):
-        name = entry.get("name", f"number {number}")
-        unknown = set(entry) - known
-        if unknown:
-            raise Failure(f"{table.name}, {name}: unknown "
-                          f"{', '.join(sorted(unknown))}.")
-        entry["killed_by"] = tuple(entry.get("killed_by", ()))
-        try:
-            mutant = Mutant(**entry)
-        except TypeError as error:
-            raise Failure(f"{table.name}, {name}: {error}.") from error
+    for mutant in tables.entries(
+            tables.load(table)["mutant"], Mutant, lambda number, entry:
+            f"{table.name}, {entry.get('name', f'number {number}')}"):
         if not mutant.killed_by and not mutant.survives:
-            raise Failure(f"{table.name}, {name}: neither what kills it nor "
-                          "why it survives is said.")
+            raise Failure(f"{table.name}, {mutant.name}: neither what kills it "
+                          "nor why it survives is said.")
         if any(mutant.name == other.name for other in found):
-            raise Failure(f"{table.name}: {name} is there more than once.")
+            raise Failure(f"{table.name}: {mutant.name} is there more than once.")
         found.append(mutant)
     return tuple(found)
 
@@ -99,8 +90,9 @@ class LogicSurvivor:
 
 
 def read_logic(table: Path = TABLE) -> tuple[LogicSurvivor, ...]:
-    return tuple(LogicSurvivor(**entry)
-                 for entry in tables.load(table).get("logic", []))
+    return tuple(tables.entries(
+        tables.load(table).get("logic", []), LogicSurvivor,
+        lambda number, _: f"{table.name}, logic {number}"))
 
 
 def check(mutants, repository: Path = REPOSITORY) -> None:

@@ -61,14 +61,13 @@ class Skip:
 def read(table=TABLE):
     """(all Differs, all Skip)"""
     data = tables.load(table)
-    return (tuple(Differs(**_hashable(entry))
-                  for entry in data.get("differs", [])),
-            tuple(Skip(**_hashable(entry)) for entry in data.get("skip", [])))
 
+    def entries(name, kind):
+        return tuple(tables.entries(
+            data.get(name, []), kind,
+            lambda number, _: f"{table.name}, {name} {number}"))
 
-def _hashable(entry):
-    return {key: tuple(value) if isinstance(value, list) else value
-            for key, value in entry.items()}
+    return entries("differs", Differs), entries("skip", Skip)
 
 
 DIFFERS, SKIPS = read()

@@ -3,7 +3,7 @@
 
 import fnmatch
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from workspace import tables
 from workspace.errors import Failure
@@ -104,15 +104,5 @@ def matching(patterns: Iterable[str], names: Iterable[str]) -> set[str]:
 
 
 def _entries(entries, kind, table, name):
-    known = {field.name for field in fields(kind)}
-    made = []
-    for number, entry in enumerate(entries, 1):
-        where = f"{table}, {name} {number}"
-        unknown = set(entry) - known
-        if unknown:
-            raise Failure(f"{where}: unknown {', '.join(sorted(unknown))}.")
-        try:
-            made.append(kind(**entry))
-        except TypeError as error:
-            raise Failure(f"{where}: {error}.") from error
-    return tuple(made)
+    return tuple(tables.entries(
+        entries, kind, lambda number, _: f"{table}, {name} {number}"))

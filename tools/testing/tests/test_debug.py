@@ -42,8 +42,8 @@ UPSTREAM = (
 def pytest_generate_tests(metafunc):
     report = metafunc.config.report
     hosts = [name for name in build.WATCHED
-             if name == "debug" or name in report.artifacts.watched
-             and metafunc.function is not test_debug_leaks]
+             if name == "debug" or (name in report.artifacts.watched and
+                                    metafunc.function is not test_debug_leaks)]
     if "watched" in metafunc.fixturenames:
         runs = (*selftest_runs.of_all(report.artifacts.programs),
                 *(selftest_runs.Run(name)
