@@ -55,21 +55,31 @@ static void guest_mmio(int me, int rounds)
 	GUEST_DONE();
 }
 
-static void guest_csr_exit(int me, int rounds)
+/* One exit, that changes nothing but t0: to `t0`, if that is given. */
+static void guest_one_exit(int me, u64 seed, void (*exit)(void), const u64 *t0,
+			   const char *what)
 {
 	struct area *a = guest_area[me];
 	struct csrs csrs;
-	u64 seed;
+
+	fill(a, seed);
+	csrs_load(&csrs, seed);
+
+	exit();
+
+	csrs_check(&csrs, what);
+	if (t0)
+		a->load[X_T0] = *t0;
+	check(a, what);
+}
+
+static void guest_csr_exit(int me, int rounds)
+{
+	u64 seed, value;
 
 	for (seed = 0; seed < rounds; seed++) {
-		fill(a, seed);
-		csrs_load(&csrs, seed);
-
-		exit_seed[me]();
-
-		csrs_check(&csrs, "CSR exit");
-		a->load[X_T0] = pattern(seed, 52);
-		check(a, "CSR exit");
+		value = pattern(seed, 52);
+		guest_one_exit(me, seed, exit_seed[me], &value, "CSR exit");
 	}
 	GUEST_DONE();
 }
@@ -99,38 +109,21 @@ static void guest_wfi(int me, int rounds)
 
 static void guest_wrs(int me, int rounds)
 {
-	struct area *a = guest_area[me];
-	struct csrs csrs;
 	u64 seed;
 
-	for (seed = 0; seed < rounds; seed++) {
-		fill(a, seed);
-		csrs_load(&csrs, seed);
-
-		exit_wrs[me]();
-
-		csrs_check(&csrs, "WRS");
-		check(a, "WRS");
-	}
+	for (seed = 0; seed < rounds; seed++)
+		guest_one_exit(me, seed, exit_wrs[me], NULL, "WRS");
 	GUEST_DONE();
 }
 
 static void guest_counters(int me, int rounds)
 {
-	struct area *a = guest_area[me];
-	struct csrs csrs;
+	const u64 zero = 0;
 	u64 seed;
 
-	for (seed = 0; seed < rounds; seed++) {
-		fill(a, seed);
-		csrs_load(&csrs, seed);
-
-		(seed & 1 ? exit_cycle : exit_instret)[me]();
-
-		csrs_check(&csrs, "counter");
-		a->load[X_T0] = 0;
-		check(a, "counter");
-	}
+	for (seed = 0; seed < rounds; seed++)
+		guest_one_exit(me, seed, (seed & 1 ? exit_cycle : exit_instret)[me], &zero,
+			       "counter");
 	GUEST_DONE();
 }
 

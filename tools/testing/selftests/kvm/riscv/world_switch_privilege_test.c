@@ -281,14 +281,18 @@ TEST_F(world_switch, software_check)
 		SKIP(return, "the hart has no Zicfilp");
 }
 
+static void expect_in_user_mode(u64 pc, u64 cause, u64 epc)
+{
+	u64 sstatus;
+
+	GUEST_ASSERT_EQ(guest_user_mode(pc, 0, &sstatus), cause);
+	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), epc);
+	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+}
+
 static void guest_user_seed(void)
 {
-	u64 cause, sstatus;
-
-	cause = guest_user_mode(USER_PC(user_seed), 0, &sstatus);
-	GUEST_ASSERT_EQ(cause, EXC_INST_ILLEGAL);
-	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), USER_PC(user_seed));
-	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
+	expect_in_user_mode(USER_PC(user_seed), EXC_INST_ILLEGAL, USER_PC(user_seed));
 	GUEST_DONE();
 }
 
@@ -303,15 +307,6 @@ TEST_F(world_switch, user_seed)
 		SKIP(return, "the C backend asks user space, whoever reads it");
 	prepare_user_mode(self->vm);
 	run_guest(vcpu, guest_user_seed);
-}
-
-static void expect_in_user_mode(u64 pc, u64 cause, u64 epc)
-{
-	u64 sstatus;
-
-	GUEST_ASSERT_EQ(guest_user_mode(pc, 0, &sstatus), cause);
-	GUEST_ASSERT_EQ(csr_read(CSR_SEPC), epc);
-	GUEST_ASSERT_EQ(sstatus & SR_SPP, 0);
 }
 
 static void guest_user_wfi(void)
