@@ -27,16 +27,10 @@ GUEST_LOOP(guest_fence_asid,
 	   sbi_ecall(SBI_EXT_RFENCE, SBI_REMOTE_SFENCE_VMA_ASID,
 		     1, 0, 0, RFENCE_ALL, FENCED_ASID, 0))
 
-/*
- * What the guest asks for is done, and no more: in one entry of the queue, or by
- * an instruction for each page.
- */
+/* What the guest asks for is done, and no more. */
 static void check_guest_fence(FIXTURE_DATA(nacl) *self, void *guest,
-			      u64 asid, u64 address, u64 bytes)
+			      struct wanted_fence wanted)
 {
-	bool queues = self->features & NACL_SYNC_HFENCE;
-	u64 end = address + bytes;
-	struct nacl_fence fence;
 	u64 n;
 
 	vcpu_arch_set_entry_point(self->vcpu, guest);
@@ -44,40 +38,26 @@ static void check_guest_fence(FIXTURE_DATA(nacl) *self, void *guest,
 	run_counted(self->vcpu, 1);
 	n = nacl_fences(self->hart);
 	run_counted(self->vcpu, 1);
-	for (;;) {
-		TEST_ASSERT(n < nacl_fences(self->hart), "pages are missing from 0x%lx on",
-			    address);
-		fence = nacl_get_fence(self->hart, n++);
-		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
-		TEST_ASSERT_EQ(fence.how, how_it_fences(self->vcpu, address));
-		TEST_ASSERT_EQ(fence.vmid, nacl_guest_vmid(self->hart));
-		TEST_ASSERT_EQ(fence.asid, asid);
-		TEST_ASSERT_EQ(fence.address, address);
-		if (address == NACL_ANY)
-			break;
-		TEST_ASSERT_EQ(fence.bytes, queues ? bytes : 4096);
-		address += fence.bytes;
-		if (address == end)
-			break;
-	}
+	n = expect_fences(self->vcpu, self->hart, n, NACL_ANY, wanted);
 	TEST_ASSERT_EQ(nacl_fences(self->hart), n);
 }
 
 TEST_F(nacl, fence_is_of_range)
 {
-	check_guest_fence(self, guest_fence_range,
-			  NACL_ANY, FENCED_GVA, FENCED_BYTES);
+	check_guest_fence(self, guest_fence_range, (struct wanted_fence){
+			  NACL_ANY, FENCED_GVA, FENCED_BYTES });
 }
 
 TEST_F(nacl, fence_is_of_asid_and_range)
 {
-	check_guest_fence(self, guest_fence_asid_range,
-			  FENCED_ASID, FENCED_GVA, FENCED_BYTES);
+	check_guest_fence(self, guest_fence_asid_range, (struct wanted_fence){
+			  FENCED_ASID, FENCED_GVA, FENCED_BYTES });
 }
 
 TEST_F(nacl, fence_is_of_asid)
 {
-	check_guest_fence(self, guest_fence_asid, FENCED_ASID, NACL_ANY, 0);
+	check_guest_fence(self, guest_fence_asid, (struct wanted_fence){
+			  FENCED_ASID, 0, RFENCE_ALL });
 }
 
 GUEST_LOOP(guest_write, WRITE_ONCE(*(u64 *)MEM_GPA, i))

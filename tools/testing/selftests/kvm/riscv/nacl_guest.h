@@ -94,6 +94,52 @@ static inline enum nacl_fence_how how_it_fences(struct kvm_vcpu *vcpu, u64 addre
 	return NACL_BY_INSTRUCTION;
 }
 
+/* VS-stage fences that a guest has asked for; for all addresses, `bytes` is RFENCE_ALL. */
+struct wanted_fence {
+	u64 asid, address, bytes;
+};
+
+/*
+ * The fences of `hart` from number `n` on are those that were asked for: in one
+ * entry of the queue, or by an instruction for each page. Unless `entries` is
+ * NACL_ANY, they have come before the guest was entered again. `vcpu` is one of the
+ * VM that does not run. Returns the number of the next fence.
+ */
+static inline u64 expect_fences(struct kvm_vcpu *vcpu, u64 hart, u64 n, u64 entries,
+				struct wanted_fence wanted)
+{
+	bool queues = nacl_features() & NACL_SYNC_HFENCE;
+	bool all = wanted.bytes == RFENCE_ALL;
+	u64 address = all ? NACL_ANY : wanted.address;
+	u64 end = wanted.address + wanted.bytes;
+	struct nacl_fence fence;
+
+	do {
+		TEST_ASSERT(n < nacl_fences(hart), "hart %lu has not fenced 0x%lx", hart,
+			    address);
+		fence = nacl_get_fence(hart, n++);
+		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
+		TEST_ASSERT_EQ(fence.how, how_it_fences(vcpu, address));
+		TEST_ASSERT_EQ(fence.vmid, nacl_guest_vmid(hart));
+		TEST_ASSERT_EQ(fence.asid, wanted.asid);
+		TEST_ASSERT_EQ(fence.address, address);
+		if (entries != NACL_ANY)
+			TEST_ASSERT_EQ(fence.entries, entries);
+		if (all)
+			break;
+		TEST_ASSERT_EQ(fence.bytes, queues ? wanted.bytes : 4096);
+		address += fence.bytes;
+	} while (address != end);
+	return n;
+}
+
+/* The hart that is a CPU of the host. The caller stays on that CPU. */
+static inline u64 hart_of_cpu(int cpu)
+{
+	pin_self_to_cpu(cpu);
+	return nacl_this_hart();
+}
+
 static inline void disarm(void)
 {
 	u64 misuse;

@@ -25,19 +25,16 @@
 #define ROUNDS		8
 #define TURNS		4
 
-struct wanted {
-	u64 fid, start, size, asid;
-};
-
-static const struct wanted wanted_fences[] = {
-	{ SBI_REMOTE_SFENCE_VMA, FENCED_GVA, FENCED_BYTES, NACL_ANY },
-	{ SBI_REMOTE_SFENCE_VMA, 0, RFENCE_ALL, NACL_ANY },
-	{ SBI_REMOTE_SFENCE_VMA_ASID, FENCED_GVA, FENCED_BYTES, FENCED_ASID },
-	{ SBI_REMOTE_SFENCE_VMA_ASID, 0, RFENCE_ALL, FENCED_ASID },
+static const struct wanted_fence wanted_fences[] = {
+	{ NACL_ANY, FENCED_GVA, FENCED_BYTES },
+	{ NACL_ANY, 0, RFENCE_ALL },
+	{ FENCED_ASID, FENCED_GVA, FENCED_BYTES },
+	{ FENCED_ASID, 0, RFENCE_ALL },
 };
 
 /* The fence that the guest of vCPU 0 asks vCPU 1 for, and for how many pages one by one. */
-static struct wanted guest_wanted;
+static struct wanted_fence guest_wanted;
+static u64 guest_fid;
 static u64 guest_fences;
 /* Whether vCPU 1 runs meanwhile, and has to be seen running after each fence. */
 static bool guest_has_company;
@@ -50,9 +47,9 @@ static void guest_fence_other(void)
 		for (i = 0; i < READ_ONCE(guest_fences); i++) {
 			struct sbiret ret;
 
-			ret = sbi_ecall(SBI_EXT_RFENCE, guest_wanted.fid, 2, 0,
-					guest_wanted.start + i * 0x10000,
-					guest_wanted.size, guest_wanted.asid, 0);
+			ret = sbi_ecall(SBI_EXT_RFENCE, guest_fid, 2, 0,
+					guest_wanted.address + i * 0x10000,
+					guest_wanted.bytes, guest_wanted.asid, 0);
 			GUEST_ASSERT_EQ(ret.error, 0);
 			if (guest_has_company)
 				guest_ask();
@@ -76,8 +73,7 @@ static u64 add_vcpu(FIXTURE_DATA(nacl) *self, struct kvm_vcpu **other, void *gue
 
 	*other = vm_vcpu_add(self->vm, 1, guest);
 	vcpu_init_vector_tables(*other);
-	pin_self_to_cpu(1);
-	hart = nacl_this_hart();
+	hart = hart_of_cpu(1);
 	pin_self_to_cpu(0);
 	TEST_ASSERT(hart != self->hart, "both CPUs are hart %lu", hart);
 	return hart;
@@ -90,46 +86,14 @@ static void run_on(struct kvm_vcpu *vcpu, int cpu)
 	pin_self_to_cpu(0);
 }
 
-static void order_fence(struct kvm_vm *vm, struct wanted wanted, u64 count)
+static void order_fence(struct kvm_vm *vm, struct wanted_fence wanted, u64 count)
 {
 	guest_wanted = wanted;
+	guest_fid = wanted.asid == NACL_ANY ? SBI_REMOTE_SFENCE_VMA : SBI_REMOTE_SFENCE_VMA_ASID;
 	guest_fences = count;
 	sync_global_to_guest(vm, guest_wanted);
+	sync_global_to_guest(vm, guest_fid);
 	sync_global_to_guest(vm, guest_fences);
-}
-
-/*
- * The fences of `hart` from number `n` on are those that were asked for, and no
- * others: by one entry of the queue, or by an instruction for each page. With
- * `entries`, they have come before the guest was entered again. Returns the
- * number of the next fence.
- */
-static u64 expect_wanted(FIXTURE_DATA(nacl) *self, u64 hart, u64 n, u64 entries,
-			 const struct wanted *wanted)
-{
-	bool queues = self->features & NACL_SYNC_HFENCE;
-	bool all = wanted->size == RFENCE_ALL;
-	u64 address = all ? NACL_ANY : wanted->start;
-	u64 end = wanted->start + wanted->size;
-	struct nacl_fence fence;
-
-	do {
-		TEST_ASSERT(n < nacl_fences(hart), "hart %lu has not fenced 0x%lx", hart,
-			    address);
-		fence = nacl_get_fence(hart, n++);
-		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
-		TEST_ASSERT_EQ(fence.how, how_it_fences(self->vcpu, address));
-		TEST_ASSERT_EQ(fence.vmid, nacl_guest_vmid(hart));
-		TEST_ASSERT_EQ(fence.asid, wanted->asid);
-		TEST_ASSERT_EQ(fence.address, address);
-		if (entries != NACL_ANY)
-			TEST_ASSERT_EQ(fence.entries, entries);
-		if (all)
-			break;
-		TEST_ASSERT_EQ(fence.bytes, queues ? wanted->size : 4096);
-		address += fence.bytes;
-	} while (address < end);
-	return n;
 }
 
 static bool is_of_all(struct nacl_fence *fence, enum nacl_fence_kind kind, u64 vmid)
@@ -174,7 +138,7 @@ TEST_F(nacl, fence_of_vcpu_that_waits)
 		/* Nobody else has to do anything. */
 		TEST_ASSERT_EQ(nacl_fences(hart), n);
 		run_on(other, 1);
-		n = expect_wanted(self, hart, n, entries, &wanted_fences[i]);
+		n = expect_fences(self->vcpu, hart, n, entries, wanted_fences[i]);
 		TEST_ASSERT_EQ(nacl_fences(hart), n);
 		TEST_ASSERT_EQ(nacl_fences(self->hart), here);
 	}
@@ -203,7 +167,7 @@ TEST_F(nacl, fence_of_vcpu_that_runs)
 			n = nacl_fences(hart);
 			order_fence(self->vm, wanted_fences[i], 1);
 			run_on(self->vcpu, 0);
-			n = expect_wanted(self, hart, n, NACL_ANY, &wanted_fences[i]);
+			n = expect_fences(self->vcpu, hart, n, NACL_ANY, wanted_fences[i]);
 			TEST_ASSERT_EQ(nacl_fences(hart), n);
 		}
 	stop_guest(self->vm);
@@ -213,7 +177,7 @@ TEST_F(nacl, fence_of_vcpu_that_runs)
 /* As many fences as can wait are done one by one, in any order. */
 TEST_F(nacl, queue_of_fences_overflows)
 {
-	const struct wanted page = { SBI_REMOTE_SFENCE_VMA, FENCED_GVA, 4096, NACL_ANY };
+	const struct wanted_fence page = { NACL_ANY, FENCED_GVA, 4096 };
 	struct kvm_vcpu *other;
 	u64 hart = add_vcpu(self, &other, guest_sbi_call);
 	struct nacl_fence fence;
@@ -232,8 +196,8 @@ TEST_F(nacl, queue_of_fences_overflows)
 	for (i = 0; i < QUEUE; i++) {
 		fence = nacl_get_fence(hart, n + i);
 		TEST_ASSERT_EQ(fence.kind, NACL_VVMA);
-		TEST_ASSERT_EQ((fence.address - page.start) % 0x10000, 0);
-		seen |= 1UL << (fence.address - page.start) / 0x10000;
+		TEST_ASSERT_EQ((fence.address - page.address) % 0x10000, 0);
+		seen |= 1UL << (fence.address - page.address) / 0x10000;
 	}
 	TEST_ASSERT_EQ(seen, (1UL << QUEUE) - 1);
 
@@ -253,10 +217,8 @@ TEST_F(nacl, vcpu_comes_back)
 	u64 harts[2], n, entries;
 	int turn, cpu;
 
-	for (cpu = 0; cpu < 2; cpu++) {
-		pin_self_to_cpu(cpu);
-		harts[cpu] = nacl_this_hart();
-	}
+	for (cpu = 0; cpu < 2; cpu++)
+		harts[cpu] = hart_of_cpu(cpu);
 	vcpu_arch_set_entry_point(self->vcpu, guest_sbi_call);
 	for (turn = 0; turn < 2 * TURNS; turn++) {
 		cpu = turn % 2;

@@ -55,10 +55,8 @@ TEST_F(nacl, new_generation)
 
 	for (i = 0; i < NR_VMS; i++)
 		vms[i] = vm_with_vcpus(1, guest_sbi_call, &vcpus[i]);
-	for (cpu = 0; cpu < 2; cpu++) {
-		pin_self_to_cpu(cpu);
-		places[cpu].hart = nacl_this_hart();
-	}
+	for (cpu = 0; cpu < 2; cpu++)
+		places[cpu].hart = hart_of_cpu(cpu);
 	pin_self_to_cpu(0);
 	/* The first turn gives each VM a VMID that is taken from it soon after. */
 	for (turn = 0; turn < 2 * NR_VMS; turn++) {
