@@ -235,6 +235,19 @@ TEST_F(mmu, slot_is_gone_at_once)
 #define VIRTIO_MMIO		0x10001000UL
 #define VIRTIO_MAGIC		0x74726976U
 
+/* Maps a page of what the machine has at an address; MAP_FAILED, if that cannot be. */
+static u32 *map_device(u64 address)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+	u32 *device;
+
+	if (fd < 0)
+		return MAP_FAILED;
+	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, address);
+	close(fd);
+	return device;
+}
+
 static void guest_read_magic(void)
 {
 	for (;;) {
@@ -252,15 +265,10 @@ TEST_F(mmu, memory_of_a_device)
 	struct kvm_userspace_memory_region region = {
 		.slot = SLOT, .guest_phys_addr = BASE, .memory_size = PAGE,
 	};
-	u32 *device;
-	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+	u32 *device = map_device(VIRTIO_MMIO);
 
-	if (fd < 0)
-		SKIP(return, "/dev/mem: %s", strerror(errno));
-	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VIRTIO_MMIO);
-	close(fd);
 	if (device == MAP_FAILED)
-		SKIP(return, "mmap of /dev/mem: %s", strerror(errno));
+		SKIP(return, "/dev/mem: %s", strerror(errno));
 	if (READ_ONCE(*device) != VIRTIO_MAGIC)
 		SKIP(return, "the host is not QEMU's machine virt");
 
@@ -315,20 +323,15 @@ static void guest_access_nothing(void)
 /* An access that the bus refuses is the guest's exception, which the host counts. */
 TEST_F(mmu, access_fault)
 {
-	int fd = open("/dev/mem", O_RDWR | O_SYNC);
-	u32 *device;
+	u32 *device = map_device(VIRTIO_MMIO);
 
-	if (fd < 0)
-		SKIP(return, "/dev/mem: %s", strerror(errno));
-	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VIRTIO_MMIO);
 	if (device == MAP_FAILED)
-		SKIP(return, "mmap of /dev/mem: %s", strerror(errno));
+		SKIP(return, "/dev/mem: %s", strerror(errno));
 	if (READ_ONCE(*device) != VIRTIO_MAGIC)
 		SKIP(return, "the host is not QEMU's machine virt");
 	munmap(device, PAGE);
-	device = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, NOTHING_THERE);
-	TEST_ASSERT(device != MAP_FAILED, "mmap of /dev/mem: %s", strerror(errno));
-	close(fd);
+	device = map_device(NOTHING_THERE);
+	TEST_ASSERT(device != MAP_FAILED, "/dev/mem: %s", strerror(errno));
 
 	vm_set_user_memory_region(self->vm, SLOT, 0, BASE, PAGE, device);
 	virt_pg_map(self->vm, BASE, BASE);
