@@ -23,32 +23,13 @@
 #define SECONDS		1
 #define MOST		5000
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-
-	TEST_ASSERT(fd >= 0, "%s: %s", path, strerror(errno));
-	TEST_ASSERT_EQ(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
 /* The events of a CPU since the trace was cleared, overwritten ones included. */
 static unsigned long events_of(int cpu)
 {
-	unsigned long events = 0, n;
-	char path[128], line[128];
-	FILE *file;
+	char path[128];
 
 	snprintf(path, sizeof(path), TRACING "per_cpu/cpu%d/stats", cpu);
-	file = fopen(path, "r");
-	TEST_ASSERT(file, "%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "entries: %lu", &n) == 1 ||
-		    sscanf(line, "overrun: %lu", &n) == 1)
-			events += n;
-	}
-	fclose(file);
-	return events;
+	return read_number(path, "entries: %lu") + read_number(path, "overrun: %lu");
 }
 
 static unsigned long idle_events(void)

@@ -3,7 +3,6 @@
  * The log of dirty pages: each page that was written is in it, and no other one,
  * whatever the size of the host's pages and whoever shares them.
  */
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -242,21 +241,9 @@ TEST_F(mmu, dirty_log_cleared_by_hand)
 /* What all page tables for guests take, in KiB. */
 static u64 table_kib(void)
 {
-	int fd = open("/proc/sys/vm/stat_refresh", O_WRONLY);
-	char line[128];
-	u64 kib = 0;
-	FILE *file;
-
 	/* CPUs keep some of the count to themselves until then. */
-	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "stat_refresh: %s", strerror(errno));
-	close(fd);
-	file = fopen("/proc/meminfo", "r");
-	TEST_ASSERT(file, "meminfo: %s", strerror(errno));
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "SecPageTables: %lu", &kib) == 1)
-			break;
-	fclose(file);
-	return kib;
+	write_file("/proc/sys/vm/stat_refresh", "1");
+	return read_number("/proc/meminfo", "SecPageTables: %lu");
 }
 
 /* When the log ends, a page table of small pages goes as soon as one is accessed. */

@@ -175,10 +175,7 @@ static void find_frames(struct idle_pages *idle, void *memory)
 /* Only pages on a list of the LRU can be idle; new ones wait to be put there. */
 static void drain_lru(void)
 {
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
-
-	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "drop_caches: %s", strerror(errno));
-	close(fd);
+	write_file("/proc/sys/vm/drop_caches", "1");
 }
 
 static void mark_idle(struct idle_pages *idle)
@@ -278,25 +275,13 @@ static char *tune(const char *name, const char *value)
 /* The host forgets that it has used this memory; the guest's use is not its. */
 static void forget_use(void)
 {
-	int fd = open("/proc/self/clear_refs", O_WRONLY);
-
-	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "clear_refs: %s", strerror(errno));
-	close(fd);
+	write_file("/proc/self/clear_refs", "1");
 }
 
 /* How many huge pages khugepaged has allocated, to make them of small ones. */
 static u64 huge_pages_wanted(void)
 {
-	FILE *file = fopen("/proc/vmstat", "r");
-	char line[128];
-	u64 count = 0;
-
-	TEST_ASSERT(file, "vmstat: %s", strerror(errno));
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "thp_collapse_alloc %lu", &count) == 1)
-			break;
-	fclose(file);
-	return count;
+	return read_number("/proc/vmstat", "thp_collapse_alloc %lu");
 }
 
 /*

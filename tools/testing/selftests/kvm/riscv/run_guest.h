@@ -6,6 +6,7 @@
 #ifndef SELFTEST_KVM_RISCV_RUN_GUEST_H
 #define SELFTEST_KVM_RISCV_RUN_GUEST_H
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/klog.h>
@@ -97,6 +98,32 @@ static inline void run_guest(struct kvm_vcpu *vcpu, void *guest)
 {
 	vcpu_arch_set_entry_point(vcpu, guest);
 	run_until_done(vcpu);
+}
+
+/* Writes to a file of the kernel's. */
+static inline void write_file(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_TRUNC);
+
+	TEST_ASSERT(fd >= 0, "%s: %s", name, strerror(errno));
+	TEST_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", name,
+		    strerror(errno));
+	close(fd);
+}
+
+/* The number that `format` finds in a line of a file of the kernel's; 0 without one. */
+static inline u64 read_number(const char *name, const char *format)
+{
+	FILE *file = fopen(name, "r");
+	char line[128];
+	u64 number = 0;
+
+	TEST_ASSERT(file, "%s: %s", name, strerror(errno));
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, format, &number) == 1)
+			break;
+	fclose(file);
+	return number;
 }
 
 /* pthread_create() returns its error, and leaves errno alone. */

@@ -57,16 +57,6 @@ extern char trace_store[];
 #define MMIO_EMULATE	"kvm_mmio_emulate: VCPU: %d, "			\
 	"%s MMIO at 0x%lx, len %d, insn 0x%lx, sepc 0x%lx\n"
 
-static void write_file(const char *name, const char *text)
-{
-	int fd = open(name, O_WRONLY | O_TRUNC);
-
-	TEST_ASSERT(fd >= 0, "%s: %s", name, strerror(errno));
-	TEST_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", name,
-		    strerror(errno));
-	close(fd);
-}
-
 /* It is none of the program's own memory, which guests have a copy of. */
 #define TRACE_SIZE	(1UL << 20)
 static char *trace;
