@@ -156,10 +156,10 @@ def table(case, groups):
 
 def measure(settings, cases):
     from harness import port
-    from harness.host import Files, Host, Machine
+    from harness.host import Files, Host
     from harness.qmp import Qmp
 
-    from .measure import COUNTED, NO_HUNG_TASKS, compile_programs
+    from .measure import compile_programs, counting_machine
 
     workspace = Workspace(settings)
     with prepared(settings, ["rust"],
@@ -171,15 +171,14 @@ def measure(settings, cases):
         host = Host("budget",
                     Files(built.kernel, built.module, artifacts.disk,
                           artifacts.initramfs, programs),
-                    Machine(cpu=settings.cpu, harts=1, options=(
-                        *COUNTED, "-D", str(log),
+                    counting_machine(settings.cpu, options=(
+                        "-D", str(log),
                         "-qmp", f"unix:{socket},server=on,wait=off")),
                     settings.timeout_factor)
         with host, port.connect(socket.parent, socket.name) as monitor:
             qmp = Qmp(port.terminal(monitor, host.transcript("qmp")),
                       host.failure, lambda what: None, settings.timeout_factor)
             qmp.open()
-            host.check(NO_HUNG_TASKS)
             host.load_kvm()
             sections = {
                 name: int(host.check(f"cat /sys/module/kvm/sections/{name}"), 16)

@@ -123,11 +123,16 @@ def c_files(program):
     return [program.with_suffix(".c")]
 
 
+def counting_machine(cpu, nacl="", options=()):
+    """A machine that counts its instructions."""
+    return Machine(cpu=cpu, harts=1, append=NO_HUNG_TASKS, nacl=nacl,
+                   options=(*COUNTED, *options))
+
+
 def measure(backend, files, cpu, timeout_factor):
     """Boot a host with this backend and measure everything in it."""
     host = Host(f"bench-{backend}", files,
-                Machine(cpu=cpu, harts=1, append=NO_HUNG_TASKS, options=COUNTED),
-                timeout_factor)
+                counting_machine(cpu), timeout_factor)
     say("bench", f"{backend}: booting a host with counted instructions")
     with host:
         host.load_kvm()
@@ -155,9 +160,7 @@ def measure_traps(backend, nacl, files, cpu, timeout_factor, whole=True):
     """
     say("bench", f"{backend}: what traps to L0, with NACL {nacl}")
     host = Host(f"bench-{backend}-{nacl}", files,
-                Machine(cpu=cpu, harts=1, append=NO_HUNG_TASKS, nacl=nacl,
-                        options=COUNTED),
-                timeout_factor)
+                counting_machine(cpu, nacl), timeout_factor)
     with host:
         host.load_kvm()
         result = host.run("/payload/exit_cost", TIMEOUT)
