@@ -80,11 +80,8 @@ pub(crate) fn map(
     let vm = vcpu.vm();
     let logged = slot.logs_dirty_pages() && !slot.is_read_only();
 
-    if write && logged && make_writable(vcpu, slot, gfn) {
-        fence_page(vcpu, gfn);
-        return Ok(());
-    }
-    if fetch && make_executable(vcpu, gfn) {
+    if (write && logged && make_writable(vcpu, slot, gfn)) || (fetch && make_executable(vcpu, gfn))
+    {
         fence_page(vcpu, gfn);
         return Ok(());
     }
