@@ -144,6 +144,9 @@ fn what_has_been_fetched_stays_so() {
     for changed in [code.aged(), code.write_protected()] {
         assert_eq!(changed.into_raw() & X, X);
     }
+    assert_eq!(leaf(1, Write::Allowed).made_executable(), code);
+    assert_eq!(leaf(1, Write::Allowed).aged().made_executable(), code);
+    assert_eq!(code.made_executable(), code);
 }
 
 #[test]
