@@ -9,8 +9,6 @@ use crate::{
     Riscv, //
 };
 use kernel::{
-    bindings,
-    jump_label::static_branch_unlikely,
     kvm::{
         backend::VcpuOps,
         Gpa,
@@ -20,51 +18,9 @@ use kernel::{
     prelude::*,
 };
 
-mod raw {
-    use super::*;
+mod raw;
 
-    kernel::declare_trace! {
-        pub(super) unsafe fn kvm_entry(vcpu: *mut bindings::kvm_vcpu);
-        pub(super) unsafe fn kvm_exit(trap: *mut bindings::kvm_cpu_trap);
-        pub(super) unsafe fn kvm_vcpu_exit(
-            vcpu_id: c_ulong,
-            sepc: c_ulong,
-            scause: c_ulong,
-            stval: c_ulong,
-            htval: c_ulong,
-            htinst: c_ulong
-        );
-        pub(super) unsafe fn kvm_mmio_emulate(
-            vcpu_id: c_ulong,
-            sepc: c_ulong,
-            insn: c_ulong,
-            fault_addr: c_ulong,
-            write: bool,
-            len: c_int
-        );
-        pub(super) unsafe fn kvm_vcpu_irq(vcpu_id: c_ulong, irq: c_uint, level: c_int);
-    }
-}
-
-/// Returns whether a trace event of exits is enabled. Then no exit is handled early.
-#[inline(always)]
-pub(crate) fn is_on() -> bool {
-    #[cfg(CONFIG_TRACEPOINTS)]
-    {
-        macro_rules! is_on {
-            ($key:ident) => {
-                // SAFETY: The key of a trace point may always be looked at.
-                unsafe { static_branch_unlikely!(bindings::$key, bindings::tracepoint, key) }
-            };
-        }
-        is_on!(__tracepoint_kvm_entry)
-            || is_on!(__tracepoint_kvm_exit)
-            || is_on!(__tracepoint_kvm_vcpu_exit)
-            || is_on!(__tracepoint_kvm_vcpu_irq)
-    }
-    #[cfg(not(CONFIG_TRACEPOINTS))]
-    false
-}
+pub(crate) use raw::is_on;
 
 /// Traces that the guest is about to run.
 #[inline(always)]
