@@ -35,6 +35,7 @@ pub mod context;
 pub mod exports;
 pub mod guest_mode;
 pub(crate) mod hot;
+mod hrtimer_restart;
 mod memslot;
 mod mmu;
 mod registration;

@@ -7,6 +7,7 @@ use super::{
         Backend,
         VcpuOps, //
     },
+    hrtimer_restart,
     vcpu::{
         NewVcpu,
         Vcpu, //
@@ -100,13 +101,13 @@ impl<B: VcpuOps> VcpuTimer<B> {
         // stopped before the state of the vCPU goes.
         let vcpu = unsafe { Vcpu::<B>::from_raw(this.vcpu) };
         match B::timer_expired(vcpu) {
-            VcpuTimerRestart::No => bindings::hrtimer_restart::HRTIMER_NORESTART,
+            VcpuTimerRestart::No => hrtimer_restart::NO_RESTART,
             VcpuTimerRestart::After(ns) => {
                 let ns = i64::try_from(ns).unwrap_or(i64::MAX);
                 // SAFETY: This is the callback of the timer, and the timer does not run: who could
                 // start it waits for the callback.
                 unsafe { bindings::hrtimer_forward(hrtimer, bindings::ktime_get(), ns.max(1)) };
-                bindings::hrtimer_restart::HRTIMER_RESTART
+                hrtimer_restart::RESTART
             }
         }
     }
