@@ -5,10 +5,6 @@
  */
 
 #include <linux/cpu_pm.h>
-#include <linux/sched.h>
-#include <asm/kvm_vcpu_vector.h>
-#include <asm/ptrace.h>
-#include <asm/vector.h>
 
 #ifndef CONFIG_CPU_PM
 
@@ -23,60 +19,3 @@ __rust_helper int rust_helper_cpu_pm_unregister_notifier(struct notifier_block *
 }
 
 #endif
-
-__rust_helper unsigned long rust_helper_kvm_riscv_vector_size(void)
-{
-	return riscv_v_vsize;
-}
-
-#ifdef CONFIG_RISCV_ISA_V
-
-/*
- * Takes the vector unit from this thread's user space for its vCPU. What user
- * space has in the registers is kept, and is there again when it runs again.
- * Interrupts are disabled.
- */
-__rust_helper void rust_helper_kvm_riscv_claim_vector(void)
-{
-	struct pt_regs *regs = task_pt_regs(current);
-
-	riscv_v_vstate_save(&current->thread.vstate, regs);
-	riscv_v_vstate_set_restore(current, regs);
-	riscv_v_flags_set(riscv_v_flags() | RISCV_V_VCPU_CTX);
-}
-
-/* The registers hold nothing of the vCPU any more. Interrupts are disabled. */
-__rust_helper void rust_helper_kvm_riscv_release_vector(void)
-{
-	riscv_v_flags_set(riscv_v_flags() & ~RISCV_V_VCPU_CTX);
-}
-
-/* Sets what is called when the kernel wants the vector unit that a vCPU has. */
-__rust_helper void rust_helper_kvm_riscv_set_vector_callback(void (*callback)(void))
-{
-	if (callback)
-		kvm_riscv_register_vctx_callback(callback);
-	else
-		kvm_riscv_unregister_vctx_callback();
-}
-
-#else /* No host has vectors, and only the last of these is called. */
-
-__rust_helper void rust_helper_kvm_riscv_claim_vector(void)
-{
-}
-
-__rust_helper void rust_helper_kvm_riscv_release_vector(void)
-{
-}
-
-__rust_helper void rust_helper_kvm_riscv_set_vector_callback(void (*callback)(void))
-{
-}
-
-__rust_helper bool rust_helper_riscv_v_vstate_ctrl_user_allowed(void)
-{
-	return riscv_v_vstate_ctrl_user_allowed();
-}
-
-#endif /* CONFIG_RISCV_ISA_V */

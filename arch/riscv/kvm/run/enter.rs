@@ -127,7 +127,9 @@ impl GuestStages<Riscv> for Stages {
 
     #[inline(always)]
     fn run(&mut self, vcpu: &LoadedVcpu<'_, Riscv>, mode: &GuestMode<'_>) -> Self::Exit {
-        stay(vcpu, mode)
+        let exit = stay(vcpu, mode);
+        vector::exit(vcpu, mode.irq());
+        exit
     }
 
     #[inline(always)]

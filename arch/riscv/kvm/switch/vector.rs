@@ -9,7 +9,8 @@
 //!
 //! The kernel may want to use vectors itself while the hart holds the registers of a vCPU. That can
 //! happen at any point of the vCPU's thread outside a stay in the guest. The kernel then calls
-//! [`flush`].
+//! [`flush`]. Linux before 7.3 calls nothing, so there the registers leave the hart at the end of
+//! each stay: while interrupts are disabled, the kernel uses no vectors.
 
 use crate::{
     abi::one_reg::{
@@ -34,8 +35,15 @@ use kernel::{
         LockedVcpu,
         PreemptOff, //
     },
-    prelude::*, //
+    prelude::*,
+    static_key::{
+        static_key_enabled,
+        StaticKey, //
+    }, //
 };
+
+/// The kernel does not call [`flush`].
+static NO_CALLBACK: StaticKey = StaticKey::new();
 
 /// The number of vector registers.
 const REGISTERS: usize = 32;
@@ -152,6 +160,15 @@ fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
     vcpu.local().vector.live.set(true);
 }
 
+/// Ends a stay in the guest. Saves the registers, and gives the vector unit back, if the kernel
+/// could use it without asking once interrupts are enabled.
+#[inline]
+pub(crate) fn exit(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
+    if static_key_enabled!(NO_CALLBACK) {
+        give_back(vcpu, irq);
+    }
+}
+
 /// Saves the guest's registers, and gives the vector unit back to the kernel.
 #[inline]
 pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
@@ -180,13 +197,16 @@ fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
 pub(crate) struct FlushCallback(());
 
 impl FlushCallback {
-    /// Registers the callback if guests can have vectors.
+    /// Registers the callback if guests can have vectors and the kernel would call it.
     pub(crate) fn register() -> Option<Self> {
         if vlenb() == 0 {
             return None;
         }
         // SAFETY: The function stays until `drop`.
-        unsafe { bindings::kvm_riscv_set_vector_callback(Some(flush)) };
+        if !unsafe { bindings::kvm_riscv_set_vector_callback(Some(flush)) } {
+            NO_CALLBACK.enable();
+            return None;
+        }
         Some(Self(()))
     }
 }
