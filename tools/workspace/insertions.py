@@ -7,15 +7,28 @@ from pathlib import Path
 from . import tables
 from .errors import Failure
 
-TABLE = Path(__file__).with_name("insertions.toml")
+NAME = "insertions.toml"
+TABLE = Path(__file__).with_name(NAME)
+# What a series of the kernel needs that is not the newest.
+KERNELS = Path(__file__).with_name("kernels")
 FIELDS = {"why", "file", "after", "before", "text"}
+
+
+def of_series(series):
+    """{file: its entries} for a series of the kernel."""
+    files = read()
+    own = KERNELS / series / NAME
+    if own.is_file():
+        for file, entries in read(own).items():
+            files[file] += entries
+    return files
 
 
 def read(table=TABLE):
     """{file: its entries}, each entry checked."""
     files = defaultdict(list)
     for number, entry in enumerate(tables.load(table).get("insert", []), 1):
-        where = f"{table.name}, entry {number}"
+        where = f"{table.parent.name}/{table.name}, entry {number}"
         unknown = set(entry) - FIELDS
         if unknown:
             raise Failure(f"{where}: unknown {', '.join(sorted(unknown))}.")

@@ -10,8 +10,6 @@ from . import apt, pins, process
 from .errors import Failure
 from .steps import digest, say
 
-PACKAGE = f"linux-source-{pins.KERNEL_SERIES}"
-
 
 @dataclass(frozen=True)
 class Source:
@@ -30,7 +28,7 @@ class Source:
         if self.path.suffix == ".deb":
             # The package holds nothing else of use than the tarball.
             unpack = ('dpkg-deb --fsys-tarfile "$1" | '
-                      f'tar -xO ./usr/src/{PACKAGE}.tar.xz | '
+                      "tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | "
                       'tar -xJ --strip-components=1 -C "$2"')
         else:
             unpack = 'tar -xf "$1" --strip-components=1 -C "$2"'
@@ -49,21 +47,21 @@ def find(settings, log):
         with open(settings.kernel_tarball, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         return Source(f"tarball-{content[:16]}", settings.kernel_tarball)
-    package = _debian(settings.cache, log)
+    package = _debian(settings.cache, settings.kernel_series, log)
     version = package.parent.name
     return Source(version, package)
 
 
-def check_series(tree):
-    """Fail unless the tree is of the series that this backend is for."""
-    version = version_of(tree)
-    if not re.match(re.escape(pins.KERNEL_SERIES) + r"(\.|-|$)", version):
-        raise Failure(
-            f"The kernel is {version}, and the backend is for "
-            f"{pins.KERNEL_SERIES}.",
-            f"Point KERNEL_SRC= or KERNEL_TARBALL= at a {pins.KERNEL_SERIES} "
-            "kernel, or unset them.")
-    return version
+def series_of(version):
+    """The series that a version is of; fail if the backend is not for it."""
+    for series in pins.KERNEL_SERIES:
+        if re.match(re.escape(series) + r"(\D|$)", version):
+            return series
+    known = " and ".join(pins.KERNEL_SERIES)
+    raise Failure(
+        f"The kernel is {version}, and the backend is for {known}.",
+        f"Point KERNEL_SRC= or KERNEL_TARBALL= at a kernel of {known}, or "
+        "unset them.")
 
 
 def version_of(tree):
@@ -83,28 +81,29 @@ def version_of(tree):
             f".{fields.get('SUBLEVEL', '0')}{fields.get('EXTRAVERSION', '')}")
 
 
-def _debian(cache, log):
+def _debian(cache, series, log):
     """Debian's package of the source: an earlier download, or the newest."""
-    downloads = Path(cache) / "downloads" / PACKAGE
+    name = f"linux-source-{series}"
+    downloads = Path(cache) / "downloads" / name
     for package in sorted(downloads.glob("*/*.deb")):
         return package
     offers = {}
-    for suite in pins.KERNEL_SUITES:
-        say("kernel", f"looking for {PACKAGE} in {suite}")
+    for suite in pins.KERNEL_SERIES[series]:
+        say("kernel", f"looking for {name} in {suite}")
         state = apt.suite_state(cache, suite)
         state.update(log, f"kernel: lists of {suite}")
         offers[suite] = state.versions(r"^linux-source-[0-9.]+$")
-        version = offers[suite].get(PACKAGE)
+        version = offers[suite].get(name)
         if version:
-            say("kernel", f"downloading {PACKAGE} {version}, about 170 MB")
-            return state.download(PACKAGE, downloads / version, log,
+            say("kernel", f"downloading {name} {version}, about 170 MB")
+            return state.download(name, downloads / version, log,
                                   "kernel: download")
     raise Failure(
-        f"Debian's archive does not offer {PACKAGE} now. It offers:\n"
+        f"Debian's archive does not offer {name} now. It offers:\n"
         + "\n".join(f"    {suite}: {_names(found)}"
                     for suite, found in offers.items()),
-        f"Get a {pins.KERNEL_SERIES}.x tarball from kernel.org and run: "
-        f"make run KERNEL_TARBALL=/path/to/linux-{pins.KERNEL_SERIES}.tar.xz\n"
+        f"Get a {series}.x tarball from kernel.org and run: "
+        f"make run KERNEL_TARBALL=/path/to/linux-{series}.tar.xz\n"
         f"If the archive could not be reached: the log is {log}")
 
 

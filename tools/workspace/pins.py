@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Every version and package name that the workspace asks for, in one place."""
 
-KERNEL_SERIES = "7.3"
+# The series of the kernel that the backend is for, and the suites that may
+# carry the package of its source, in the order tried. The first series is used
+# unless KERNEL= names another; what an older one lacks is in kernels/.
+KERNEL_SERIES = {
+    "7.3": ("trixie-backports", "forky", "forky-backports", "sid"),
+    "7.2": ("forky", "sid"),
+}
 
-# Suites that may carry the kernel's source package, in the order tried.
-KERNEL_SUITES = ("trixie-backports", "forky", "forky-backports", "sid")
+# The suites whose kernels the module may be built for: KERNEL=stock takes the
+# newest that is of a series above.
+DISTRIBUTION_SUITES = ("sid", "forky")
 
 # The series of the QEMU that emulates the host: Debian 12 has it in its
 # backports, and Debian 13 in its main suite.
@@ -41,6 +48,9 @@ BENCH_PACKAGES = ("python3-matplotlib",)
 
 # For the pages as HTML. Without graphviz, the kernel's set-up of Sphinx warns.
 DOCS_PACKAGES = ("graphviz", "python3-sphinx", "python3-yaml")
+
+# For the module: where its compiler has to be unpacked.
+MODULE_PACKAGES = ("cpio", "patchelf", "xz-utils")
 
 # For the series of patches.
 SERIES_PACKAGES = ("git",)

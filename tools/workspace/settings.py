@@ -28,6 +28,7 @@ DEFAULTS = {
     "MACHINE": "virt",
     "NACL": "",
     "GUEST_QEMU": next(iter(pins.GUEST_QEMU)),
+    "KERNEL": "",
     "KERNEL_SRC": "",
     "KERNEL_TARBALL": "",
     "CACHE": "~/.cache/kvm-riscv-rust",
@@ -50,6 +51,9 @@ class Settings:
     machine: str
     nacl: str
     guest_qemu: str
+    # A series, whose source is fetched; or what a module is built for. The
+    # newest of either, if it is empty.
+    kernel: str
     kernel_src: Path | None
     kernel_tarball: Path | None
     cache: Path
@@ -61,6 +65,17 @@ class Settings:
     tests: str
     # The names of mutants, as fnmatch has them; all, if it is empty.
     one: str
+
+    @property
+    def kernel_series(self):
+        """The series whose source is fetched, for a kernel of our own."""
+        known = tuple(pins.KERNEL_SERIES)
+        return _one_of("KERNEL", self.kernel or known[0], known)
+
+    @property
+    def for_module(self):
+        """Whether KERNEL= names a kernel that others have built."""
+        return bool(self.kernel) and self.kernel not in pins.KERNEL_SERIES
 
     @classmethod
     def from_environment(cls, environment=None):
@@ -84,6 +99,7 @@ class Settings:
             nacl=_nacl(value("NACL")),
             guest_qemu=_one_of("GUEST_QEMU", value("GUEST_QEMU"),
                                tuple(pins.GUEST_QEMU)),
+            kernel=value("KERNEL"),
             kernel_src=_path("KERNEL_SRC", value("KERNEL_SRC"), Path.is_dir),
             kernel_tarball=_path("KERNEL_TARBALL", value("KERNEL_TARBALL"),
                                  Path.is_file),

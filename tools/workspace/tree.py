@@ -18,6 +18,8 @@ from .steps import digest, remove, say, whole, write_if_changed
 
 # Below these, a file of the repository has the path that it has in the tree.
 SHARED = ("arch", "rust", "Documentation", "tools/testing/selftests")
+# Files that a series of the kernel needs, in a directory of its name.
+OF_SERIES = insertions.KERNELS.relative_to(REPOSITORY)
 RENAMED = {"Kconfig": "arch/riscv/kvm/Kconfig.rust"}
 IGNORED_SUFFIXES = ("~", ".swp", ".orig", ".rej", ".o", ".pyc")
 
@@ -44,18 +46,19 @@ def prepare(settings, toolchain, log):
     path = base / "tree"
     manifest = Manifest(base / "laid-over.json")
     if source.is_tree:
-        version = kernel.check_series(source.path)
-        _follow(source.path, path, manifest, log)
+        version = kernel.version_of(source.path)
+        _follow(source.path, path, manifest, version, log)
         pristine = source.path
     else:
         if not path.is_dir():
             _unpack(source, path, log)
-        version = kernel.check_series(path)
+        version = kernel.version_of(path)
         pristine = base / "pristine"
     changed = lay_over(REPOSITORY, path, pristine, manifest, version)
     if changed:
         say("tree", f"{changed} files laid over Linux {version}")
-    return Tree(base, version, tuple(sorted(project_files(REPOSITORY))))
+    files = project_files(REPOSITORY, kernel.series_of(version))
+    return Tree(base, version, tuple(sorted(files)))
 
 
 def _unpack(source, path, log):
@@ -63,19 +66,23 @@ def _unpack(source, path, log):
         with whole(path) as partial:
             partial.mkdir()
             source.unpack(partial, log)
-            kernel.check_series(partial)
+            kernel.series_of(kernel.version_of(partial))
     except BaseException:
         path.parent.rmdir()
         raise
 
 
-def project_files(repository):
-    """{path in the tree: file in the repository}."""
+def project_files(repository, series):
+    """{path in the tree: file in the repository} for a series of the kernel.
+
+    What stands for a series alone takes the place of the file of that path.
+    """
     files = {}
-    for top in SHARED:
-        for path in sorted((repository / top).rglob("*")):
-            if path.is_file() and not path.name.endswith(IGNORED_SUFFIXES):
-                files[str(path.relative_to(repository))] = path
+    for base in (repository, repository / OF_SERIES / series):
+        for top in SHARED:
+            for path in sorted((base / top).rglob("*")):
+                if path.is_file() and not path.name.endswith(IGNORED_SUFFIXES):
+                    files[str(path.relative_to(base))] = path
     for name, target in RENAMED.items():
         if (repository / name).is_file():
             files[target] = repository / name
@@ -104,10 +111,11 @@ class Manifest:
 
 def lay_over(repository, tree, pristine, manifest, version):
     """Lay the project over `tree`; return how many files changed."""
+    series = kernel.series_of(version)
     wanted = {path: file.read_bytes()
-              for path, file in project_files(repository).items()}
+              for path, file in project_files(repository, series).items()}
     inserted = {}
-    for path, entries in insertions.read().items():
+    for path, entries in insertions.of_series(series).items():
         upstream = _upstream(path, tree, pristine, manifest, version)
         inserted[path] = insertions.apply(
             upstream.decode(), entries, version).encode()
@@ -172,7 +180,7 @@ def _refuse_edited(repository, tree, path, hashes, wanted):
             f"Drop it: remove the file and try again.")
 
 
-def _follow(source, tree, manifest, log):
+def _follow(source, tree, manifest, version, log):
     """Copy what changed in KERNEL_SRC, leaving the project's files alone."""
     tree.mkdir(parents=True, exist_ok=True)
     excluded = tree.parent / "excluded"
@@ -181,7 +189,7 @@ def _follow(source, tree, manifest, log):
     process.run(["rsync", "-a", "--delete", "--exclude=.git",
                  f"--exclude-from={excluded}", f"{source}/", tree],
                 log, "tree: following KERNEL_SRC")
-    for path in insertions.read():
+    for path in insertions.of_series(kernel.series_of(version)):
         # A file that is in the manifest is excluded above: lay_over reads its
         # upstream content from the source itself.
         if not (source / path).is_file():

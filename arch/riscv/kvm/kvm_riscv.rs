@@ -287,7 +287,10 @@ impl kernel::Module for KvmRiscv {
 
         let (mode, vmid_bits) = hart::virtualization::probe_hgatp(&PreemptOff::new());
         let mode = mode.ok_or(ENODEV)?;
-        let vmid_bits = vmid_bits.min(module_parameters::vmid_bits.value());
+        // A reference in Linux 7.2, a value since.
+        #[allow(clippy::clone_on_copy)]
+        let limit: u32 = module_parameters::vmid_bits.value().clone();
+        let vmid_bits = vmid_bits.min(limit);
         vm::MAX_MODE.populate(mode);
         vm::SATP_SUPPORT.populate(hart::virtualization::probe_vsatp(&PreemptOff::new()));
         mmu::vmid::init(vmid_bits, nr_cpu_ids());

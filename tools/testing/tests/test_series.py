@@ -6,10 +6,11 @@ import tomllib
 
 import pytest
 
-from workspace import docs, insertions, selftests, series, tree
+from workspace import docs, insertions, pins, selftests, series, tree
 from workspace.errors import Failure
 from workspace.settings import REPOSITORY
 
+NEWEST = next(iter(pins.KERNEL_SERIES))
 OUTPUT = """\
 ---------------
 0001-one.patch
@@ -90,7 +91,7 @@ class TestTables:
     def test_every_file_belongs_to_one_patch(self):
         cover, found = series.read()
         assert cover
-        series.assign(found, [*tree.project_files(REPOSITORY),
+        series.assign(found, [*tree.project_files(REPOSITORY, NEWEST),
                               *insertions.read()])
 
     def test_messages_fit(self):

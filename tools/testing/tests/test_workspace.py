@@ -75,7 +75,8 @@ class TestLayOver:
         self.write(self.tree / "arch/riscv/kvm/Makefile", UPSTREAM)
         self.entries = {"arch/riscv/kvm/Makefile": [
             entry(file="arch/riscv/kvm/Makefile", after="one")]}
-        monkeypatch.setattr(insertions, "read", lambda: self.entries)
+        monkeypatch.setattr(insertions, "of_series",
+                            lambda _series: self.entries)
 
     @staticmethod
     def write(path, text):
