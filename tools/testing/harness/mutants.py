@@ -289,7 +289,7 @@ class _Runner:
         if status == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if status == pytest.ExitCode.TESTS_FAILED:
-            raise Killed(report.first_failure())
+            raise Killed(report.failures[0])
         if status != pytest.ExitCode.OK or not report.counts["passed"]:
             raise Inconclusive(f"pytest ends with {status!r}")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A pytest plugin: what to test with, and one line for each test."""
 
+import textwrap
 import time
 from collections import Counter
 
@@ -8,6 +9,9 @@ import pytest
 
 from workspace.errors import Failure
 from workspace.process import clock
+
+# Of the reason for a failure, where it has a line to itself.
+WIDTH = 160
 
 
 class Report:
@@ -46,8 +50,8 @@ class Report:
             self._count("skipped", f"skip  {name}: {reason}")
         elif report.failed:
             where = "" if report.when == "call" else f" ({report.when})"
-            self._fail(f"{name}{where}  {report.duration:.1f} s",
-                       report.longrepr)
+            self._fail(f"{name}{where}", report.longrepr,
+                       f"  {report.duration:.1f} s")
         elif report.when == "call":
             self._count("passed", f"pass  {name}  {report.duration:.1f} s")
 
@@ -71,19 +75,19 @@ class Report:
     def print_failures(self):
         """Say them again, where whoever sees the end of a long run finds them."""
         if self._failures:
-            print("\nFailed:")
-        for name, text in self._failures:
-            print(f"  {name}")
+            print("\nFailures in full:")
+        for name, lasted, text in self._failures:
+            print(f"  {name}{lasted}")
             self._indent(text)
 
-    def first_failure(self):
-        """What the first test that failed is called, and its first line."""
-        name, text = self._failures[0]
-        return f"{name}: {str(text).partition(chr(10))[0]}"
+    @property
+    def failures(self):
+        """A line for each failure: what failed, and why."""
+        return [f"{name}: {reason_of(text)}" for name, _, text in self._failures]
 
-    def _fail(self, name, text):
-        self._failures.append((name, text))
-        self._count("failed", f"FAIL  {name}")
+    def _fail(self, name, text, lasted=""):
+        self._failures.append((name, lasted, text))
+        self._count("failed", f"FAIL  {name}{lasted}")
         self._indent(text)
 
     def _count(self, kind, line):
@@ -98,3 +102,14 @@ class Report:
     def _indent(text):
         for line in str(text).splitlines():
             print(f"    {line}", flush=True)
+
+
+def reason_of(text):
+    """The first line of what pytest, or a test, says of a failure."""
+    crash = getattr(text, "reprcrash", None)
+    lines = [line.strip() for line in
+             (crash.message if crash else str(text)).splitlines()
+             if line.strip()] or ["no reason is given"]
+    # A title says nothing without what it announces.
+    shown = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return textwrap.shorten(" ".join(shown), WIDTH, placeholder=" ...")

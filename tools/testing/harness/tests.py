@@ -4,7 +4,7 @@
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workspace import build, packages, process
 from workspace.errors import Failure
@@ -17,6 +17,11 @@ from . import selftest_runs
 TESTS = REPOSITORY / "tools/testing/tests"
 CARGO_SUMMARY = re.compile(
     r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
+CARGO_FAILED = re.compile(r"^test (\S+) \.\.\. FAILED$", re.M)
+# What a test says before the next one does.
+CARGO_PANIC = re.compile(r"^---- (\S+) stdout ----\n(?:(?!---- ).*\n)*?"
+                         r"thread .* panicked at .*:\n(.*)$", re.M)
+CARGO_ERROR = re.compile(r"^error.*: .*$", re.M)
 
 
 @dataclass
@@ -24,10 +29,14 @@ class Tally:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    # A line for each that failed.
+    failures: list[str] = field(default_factory=list)
 
     def __str__(self):
-        return (f"{self.passed} passed, {self.failed} failed, "
-                f"{self.skipped} skipped")
+        failures = ["Failed:", *(f"  {line}" for line in self.failures)] \
+            if self.failures else []
+        return "\n".join([*failures, f"{self.passed} passed, {self.failed} "
+                                     f"failed, {self.skipped} skipped"])
 
     @property
     def status(self):
@@ -36,7 +45,7 @@ class Tally:
 
 
 def run(settings):
-    """Run all tests; the last line is the tally. Return the exit status."""
+    """Run all tests; the tally comes last. Return the exit status."""
     tally = Tally()
     with prepared(settings, settings.tested_backends,
                   programs=selftest_runs.read().programs,
@@ -95,6 +104,20 @@ def logic(tally):
     tally.passed += passed
     tally.failed += failed
     tally.skipped += ignored
+    if failed:
+        tally.failures += logic_failures(text, status)
+
+
+def logic_failures(text, status):
+    """A line for each test that failed, by the output of `cargo test`."""
+    panics = dict(CARGO_PANIC.findall(text))
+    lines = [f"{name}: {panics.get(name, 'it did not panic')}"
+             for name in CARGO_FAILED.findall(text)]
+    if not lines:
+        error = CARGO_ERROR.search(text)
+        lines = [error.group() if error
+                 else f"cargo test exited with status {status}"]
+    return [f"logic: {line}" for line in lines]
 
 
 def arguments(expression, *options):
@@ -123,3 +146,4 @@ def _in_hosts(settings, artifacts, tally):
     tally.passed += report.counts["passed"]
     tally.failed += report.counts["failed"]
     tally.skipped += report.counts["skipped"]
+    tally.failures += report.failures

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import backend, interface, selftest_runs, splats, verdicts
+from harness import backend, interface, selftest_runs, splats
+from harness import tests as harness_tests
+from harness import verdicts
 from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
-from harness.report import Report
+from harness.report import WIDTH, Report, reason_of
 from workspace import (apt, compiler_warnings, image, insertions, pins,
                        process, qemu, settings, tables, tree)
 from workspace.errors import Failure
@@ -747,13 +749,59 @@ def test_a_child_and_its_children_end_with_the_block(tmp_path):
     assert state.strip() in ("", "Z")
 
 
-def test_a_failure_is_shown_again_at_the_end(capsys):
+def report_of(tests):
+    """What a run has reported by its end: {name: the failure, or nothing}."""
     results = Report(settings=None, artifacts=None)
-    for name, failed in ("good", False), ("bad", True):
+    for name, said in tests.items():
         results.pytest_runtest_logreport(SimpleNamespace(
-            nodeid=f"test_x.py::test_{name}", when="call", skipped=False,
-            failed=failed, duration=1.5, longrepr="first\nlast"))
+            nodeid=f"test_x.py::{name}", when="call", skipped=False,
+            failed=bool(said), duration=1.5, longrepr=said))
+    return results
+
+
+def test_a_failure_is_shown_again_at_the_end(capsys):
+    results = report_of({"test_good": "", "test_bad": "first\nlast"})
     capsys.readouterr()
     results.print_failures()
     assert capsys.readouterr().out == (
-        "\nFailed:\n  test_bad  1.5 s\n    first\n    last\n")
+        "\nFailures in full:\n  test_bad  1.5 s\n    first\n    last\n")
+
+
+def test_the_tally_names_what_failed():
+    tally = harness_tests.Tally(1, 1, 0, report_of(
+        {"test_good": "", "test_bad": "first\nlast"}).failures)
+    assert str(tally) == ("Failed:\n  test_bad: first\n"
+                          "1 passed, 1 failed, 0 skipped")
+    assert str(harness_tests.Tally(2)) == "2 passed, 0 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("said, shown", (
+    ("\n  one\ntwo", "one"),
+    ("The kernel complained:\n    BUG: here\n    there",
+     "The kernel complained: BUG: here"),
+    # Of a failed assertion, the traceback begins with its arguments.
+    (SimpleNamespace(reprcrash=SimpleNamespace(
+        message="AssertionError: no pages\nassert 1 == 2")),
+     "AssertionError: no pages"),
+    ("", "no reason is given"),
+), ids=("text", "title", "assertion", "nothing"))
+def test_the_reason_for_a_failure(said, shown):
+    assert reason_of(said) == shown
+
+
+def test_a_reason_is_short():
+    assert len(reason_of("word " * 1000)) <= WIDTH
+
+
+@pytest.mark.parametrize("said, shown", (
+    ("test a ... ok\ntest b::c ... FAILED\ntest d ... FAILED\n\nfailures:\n\n"
+     "---- b::c stdout ----\nit prints\n\n"
+     "thread 'b::c' (7) panicked at tests/b.rs:1:2:\nleft is not right\n"
+     "  left: 1\n\n---- d stdout ----\nError: 3\n",
+     ["logic: b::c: left is not right", "logic: d: it did not panic"]),
+    ("   Compiling x\nerror[E0425]: cannot find value `y`\n  --> a.rs\n",
+     ["logic: error[E0425]: cannot find value `y`"]),
+    ("", ["logic: cargo test exited with status 101"]),
+), ids=("tests", "compiler", "nothing"))
+def test_failures_of_the_logic_are_named(said, shown):
+    assert harness_tests.logic_failures(said, 101) == shown
