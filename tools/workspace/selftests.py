@@ -9,6 +9,9 @@ from .steps import digest, say
 from .toolchain import CROSS_COMPILE
 
 SUITE = "tools/testing/selftests/kvm"
+# Where a program has a case, by the macros of the kernel's harnesses.
+CASE = re.compile(r"^(?:TEST(?:_SIGNAL)?\(|"
+                  r"(?:TEST_F\w*|KVM_ONE_VCPU_TEST)\(\s*\w+,)\s*(\w+)", re.M)
 LISTED = re.compile(r"^TEST_GEN_PROGS_(?:COMMON|riscv) \+?= ([\w/-]+)$", re.M)
 
 
@@ -17,6 +20,12 @@ def ours():
     return tuple(sorted(
         str(path.relative_to(REPOSITORY / SUITE).with_suffix(""))
         for path in (REPOSITORY / SUITE / "riscv").glob("*.c")))
+
+
+def cases(name):
+    """The names of the cases of one of them, by its source."""
+    return tuple(CASE.findall((REPOSITORY / SUITE / f"{name}.c").read_text(
+        encoding="utf-8")))
 
 
 def listed(tree):

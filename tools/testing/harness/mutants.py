@@ -13,14 +13,15 @@ import os
 import time
 from dataclasses import dataclass
 
-from workspace import mutants, selftests
+from workspace import mutants, packages, selftests
 from workspace.errors import Failure
 from workspace.mutants import Mutant
 from workspace.settings import BUILD, LOGS, REPOSITORY
 from workspace.steps import digest, lock, say, write_if_changed
 from workspace.workspace import Built, Workspace, prepared
 
-from . import selftest_runs, splats, verdicts
+from . import killers, selftest_runs, splats, verdicts
+from .killers import GUEST, TEST
 
 DIRECTORY = BUILD / "mutants"
 TOOLS = REPOSITORY / "tools/testing"
@@ -30,9 +31,6 @@ HARTS = 2
 # How long a program may take, in seconds and in the time that it takes without
 # the mutant.
 LEAST, MOST, TIMES = 20, 240, 6
-# How a killer begins that is an expression for TESTS=, and one that boots a
-# guest of that number of vCPUs.
-TEST, GUEST = "test ", "guest "
 # What the reason of a kill has that is no more than that time has run out.
 HANGS = "did not end within"
 KILLED, SURVIVED, BROKEN = "killed", "survived", "error"
@@ -61,7 +59,9 @@ def run(settings):
     """Run all mutants, or those that ONE= names; return the exit status."""
     found = mutants.read()
     mutants.check(found)
-    check_killers(found)
+    # The tests are looked up by pytest.
+    packages.prepare(settings.cache, LOGS / "packages.log")
+    killers.check(found, settings)
     chosen = [mutant for mutant in found
               if any(fnmatch.fnmatch(mutant.name, pattern)
                      for pattern in (settings.one or "*").split(","))]
@@ -82,25 +82,14 @@ def run(settings):
     return status
 
 
-def check_killers(found):
-    """Fail if a program is not there that is to notice a mutant."""
-    known = {*selftests.ours(), *selftest_runs.read().programs}
-    for mutant in found:
-        for killer in mutant.killed_by:
-            if not killer.startswith((TEST, GUEST)) and \
-                    killer.split()[0] not in known:
-                raise Failure(f"The mutant {mutant.name}: there is no program "
-                              f"{killer.split()[0]}.")
-
-
 def _upstream(chosen):
     """The kernel's own programs among the killers."""
-    killers = {killer.split()[0] for mutant in chosen
-               for killer in mutant.killed_by}
-    if "test" in killers:
+    names = {killer.split()[0] for mutant in chosen
+             for killer in mutant.killed_by}
+    if TEST.strip() in names:
         return selftest_runs.read().programs
     return tuple(name for name in selftest_runs.read().programs
-                 if name in killers)
+                 if name in names)
 
 
 class _Runner:

@@ -4,11 +4,12 @@ makes of it."""
 
 import pytest
 
-from harness import logic_mutants, selftest_runs
+from harness import killers, logic_mutants
 from harness import mutants as runner
 from harness.mutants import KILLED, SURVIVED, Result
-from workspace import cargo_mutants, mutants
+from workspace import cargo_mutants, mutants, selftests
 from workspace.errors import Failure
+from workspace.settings import Settings
 
 ENTRY = """\
 [[mutant]]
@@ -18,6 +19,7 @@ before = "x + y"
 after = "x - y"
 why = "It is wrong."
 """
+SETTINGS = Settings.from_environment({})
 KILLER = 'killed_by = ["some_test"]\n'
 
 
@@ -34,11 +36,11 @@ def read(tmp_path):
 
 
 def test_the_list():
-    """Each change still has its place, and each killer is a program or a test."""
+    """Each change still has its place, and each killer is there."""
     found = mutants.read()
     assert len(found) >= 60
     mutants.check(found)
-    runner.check_killers(found)
+    killers.check(found, SETTINGS)
 
 
 def test_a_change(read):
@@ -67,12 +69,34 @@ def test_bad_entries_are_refused(read, text, said):
         read(text)
 
 
-def test_a_killer_that_is_not_there(read):
-    with pytest.raises(Failure, match="no program some_test"):
-        runner.check_killers(read(ENTRY + KILLER))
-    runner.check_killers(read(
-        ENTRY + f'killed_by = ["{selftest_runs.NACL_COUNTS} fetch", "guest 2", '
-        '"test test_save"]\n'))
+@pytest.mark.parametrize("killer, said", (
+    ("some_test", "one: there is no program some_test"),
+    ("riscv/vmid_test vmid vmids", "riscv/vmid_test has no case vmids"),
+    ("guest two", "`guest two` is no guest"),
+    ("test test_saves", "no test is selected by `test_saves`"),
+    ("test test_save and rust-rv128", "no test is selected by"),
+    ("test test_save and", "pytest cannot select `test_save and`"),
+), ids=("program", "case", "guest", "test", "platform", "expression"))
+def test_a_killer_that_is_not_there(read, killer, said):
+    with pytest.raises(Failure, match=said):
+        killers.check(read(ENTRY + f'killed_by = ["{killer}"]\n'), SETTINGS)
+
+
+@pytest.mark.parametrize("killer", (
+    "riscv/nacl_counts_test fetch fences_are_done",
+    # Of a program of the kernel's, these are its arguments.
+    "demand_paging_test -v 2", "guest 2", "test test_save and rust-rv64"),
+    ids=("case", "arguments", "guest", "test"))
+def test_a_killer_that_is_there(read, killer):
+    killers.check(read(ENTRY + f'killed_by = ["{killer}"]\n'), SETTINGS)
+
+
+@pytest.mark.parametrize("source", (
+    "TEST(one)", "TEST_F(mmu, one)", "TEST_F_TIMEOUT(mmu, one, 5)",
+    "TEST_SIGNAL(one, SIGSEGV)", "KVM_ONE_VCPU_TEST(suite, one, guest_code)"))
+def test_a_case(source):
+    source += "\n{\n\tTEST_ASSERT(two);\n}\nTEST_HARNESS_MAIN\n"
+    assert selftests.CASE.findall(source) == ["one"]
 
 
 @pytest.mark.parametrize("survives, what, wrong", (
