@@ -4,6 +4,8 @@
 import time
 from dataclasses import dataclass
 
+from workspace.errors import Failure
+
 READY = "@@ready@@\r*\n"
 STATUS = r"@@status=(\d+)@@\r*\n"
 COMMAND_TIMEOUT = 60
@@ -18,6 +20,13 @@ class Result:
     output: str
     seconds: float
     marked: float | None = None
+
+
+class TimedOut(Failure):
+    """What was waited for has not happened in time, which is all that is known.
+
+    A busy machine may be the reason.
+    """
 
 
 class Agent:
@@ -69,10 +78,10 @@ class Agent:
         deadline = time.monotonic() + timeout * self.timeout_factor
         while self.run(command, timeout).status:
             if time.monotonic() > deadline:
-                raise self.failure(f"{what} within {timeout} s")
+                raise self.failure(f"{what} within {timeout} s", TimedOut)
             time.sleep(0.1)
 
-    def failure(self, message):
+    def failure(self, message, kind=Failure):
         raise NotImplementedError
 
     def _terminal(self):

@@ -19,7 +19,7 @@ from workspace.process import last_lines
 from workspace.settings import LOGS
 
 from . import backend, port, splats
-from .agent import COMMAND_TIMEOUT, READY, Agent
+from .agent import COMMAND_TIMEOUT, READY, Agent, TimedOut
 
 QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
@@ -176,9 +176,9 @@ class Host(Agent):
             raise Failure(f"The host's kernel complained:\n{shown}\n"
                           f"The whole log: {self.kernel_log}")
 
-    def failure(self, message):
+    def failure(self, message, kind=Failure):
         """A failure that shows how both logs end."""
-        return Failure(
+        return kind(
             f"{message}.\n"
             f"The last lines of {self.log}:\n{last_lines(self.log)}\n"
             f"The last lines of {self.kernel_log}:\n"
@@ -301,7 +301,7 @@ class Host(Agent):
             return self._process.expect(pattern, seconds)
         except pexpect.TIMEOUT:
             self._transcript.flush()
-            raise self.failure(what) from None
+            raise self.failure(what, TimedOut) from None
         except pexpect.EOF:
             self._transcript.flush()
             self._process.close()

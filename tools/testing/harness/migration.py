@@ -5,6 +5,8 @@ import re
 import time
 from dataclasses import dataclass
 
+from .agent import TimedOut
+
 TIMEOUT = 120
 SOCKET = "unix:/tmp/migration"
 # In bytes a second, for the first pass over memory, the next ones and the last.
@@ -115,7 +117,8 @@ def _pause(vm):
         if anywhere or _is_in_kernel(vm):
             return
         if time.monotonic() > deadline:
-            raise vm.failure("The guest has never been found in its kernel")
+            raise vm.failure("The guest has never been found in its kernel",
+                             TimedOut)
         vm.qmp.execute("cont")
         time.sleep(0.05)
 
@@ -173,5 +176,6 @@ def _await(vm, what, reached):
             raise vm.failure(f"Migration: no {what}, it has {status['status']}"
                              f": {status.get('error-desc', 'no error')}")
         if time.monotonic() > deadline:
-            raise vm.failure(f"Migration: no {what} within {TIMEOUT} s")
+            raise vm.failure(f"Migration: no {what} within {TIMEOUT} s",
+                             TimedOut)
         time.sleep(0.1)

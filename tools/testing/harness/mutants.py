@@ -2,7 +2,8 @@
 """Runs what has to notice each mutant, and says what did.
 
 Each killer first runs without a mutant, to see that it passes and how long it
-takes. If it takes much longer with a mutant, that mutant makes it hang.
+takes. If it takes much longer with a mutant, then either that mutant makes it
+hang, or the machine has become busy; so it runs without the mutant once more.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import fnmatch
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workspace import mutants, packages, selftests
@@ -21,6 +23,7 @@ from workspace.steps import digest, lock, say, write_if_changed
 from workspace.workspace import Built, Workspace, prepared
 
 from . import killers, selftest_runs, splats, verdicts
+from .agent import TimedOut
 from .killers import GUEST, TEST
 
 DIRECTORY = BUILD / "mutants"
@@ -31,8 +34,6 @@ HARTS = 2
 # How long a program may take, in seconds and in the time that it takes without
 # the mutant.
 LEAST, MOST, TIMES = 20, 240, 6
-# What the reason of a kill has that is no more than that time has run out.
-HANGS = "did not end within"
 KILLED, SURVIVED, BROKEN = "killed", "survived", "error"
 
 
@@ -45,10 +46,16 @@ class Result:
     by: str
     how: str
     seconds: float
+    # Whether nothing more is known of the killer than that it ran out of time.
+    hangs: bool = False
 
 
 class Killed(Exception):
-    """How a killer has noticed the mutant."""
+    """How a killer has noticed the mutant; whether by a time-out alone."""
+
+    def __init__(self, how, hangs=False):
+        super().__init__(how)
+        self.hangs = hangs
 
 
 class Inconclusive(Exception):
@@ -146,6 +153,8 @@ class _Runner:
                  for killer in mutant.killed_by}
         result = self._judge(mutant, Built(self._plain.kernel, module,
                                            self._plain.sources), times)
+        result = confirmed(result, lambda: self._judge(
+            without_mutant(mutant, result.by), self._plain, times))
         result = dataclasses.replace(result,
                                      seconds=time.monotonic() - start)
         if result.what != BROKEN:
@@ -172,9 +181,8 @@ class _Runner:
         kept = self._results.get(name, {})
         if kept.get("key") == key:
             return kept["result"]
-        plain = dataclasses.replace(mutant, name="none",
-                                    killed_by=(killer,))
-        result = self._judge(plain, self._plain, {killer: MOST / TIMES})
+        result = self._judge(without_mutant(mutant, killer), self._plain,
+                             {killer: MOST / TIMES})
         if result.what != SURVIVED:
             raise Failure(f"{killer} does not pass without a mutant: "
                           f"{result.how}")
@@ -185,8 +193,8 @@ class _Runner:
         """Run the killers until one has noticed the mutant."""
         start = time.monotonic()
 
-        def ended(what, killer, how):
-            return Result(what, killer, how, time.monotonic() - start)
+        def ended(what, killer, how, hangs=False):
+            return Result(what, killer, how, time.monotonic() - start, hangs)
 
         killer = ""
         try:
@@ -211,7 +219,7 @@ class _Runner:
                 finally:
                     host.abandon()
         except Killed as killed:
-            return ended(KILLED, killer, str(killed))
+            return ended(KILLED, killer, str(killed), killed.hangs)
         except Inconclusive as reason:
             return ended(BROKEN, killer, str(reason))
         return ended(SURVIVED, "", "nothing has noticed it")
@@ -278,7 +286,7 @@ class _Runner:
         if status == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if status == pytest.ExitCode.TESTS_FAILED:
-            raise Killed(report.failures[0])
+            raise Killed(report.failures[0], bool(report.timed_out))
         if status != pytest.ExitCode.OK or not report.counts["passed"]:
             raise Inconclusive(f"pytest ends with {status!r}")
 
@@ -288,7 +296,31 @@ def _or_killed(action):
     try:
         return action()
     except Failure as failure:
-        raise Killed(str(failure).partition("\n")[0]) from failure
+        raise Killed(str(failure).partition("\n")[0],
+                     isinstance(failure, TimedOut)) from failure
+
+
+def without_mutant(mutant: Mutant, killer: str) -> Mutant:
+    """The same host, and what has noticed the mutant there: one killer, or all
+    of them if it was none of them."""
+    return dataclasses.replace(
+        mutant, name="none",
+        killed_by=(killer,) if killer in mutant.killed_by
+        else mutant.killed_by)
+
+
+def confirmed(result: Result, control: Callable[[], Result]) -> Result:
+    """A kill by a time-out alone, only if `control` is in time: what the same
+    killer does now without the mutant."""
+    if result.what != KILLED or not result.hangs:
+        return result
+    plain = control()
+    if plain.what == SURVIVED:
+        return result
+    return dataclasses.replace(
+        result, what=BROKEN,
+        how=f"{result.how}; it does not pass without the mutant either: "
+            f"{plain.how}")
 
 
 def _load(path):
@@ -308,7 +340,7 @@ def show(results):
     print(f"\n{'mutant':{width}} {'s':>4}  noticed by")
     wrong = []
     for mutant, result in results.items():
-        hangs = " (hangs)" if HANGS in result.how else ""
+        hangs = " (hangs)" if result.hangs else ""
         by = {KILLED: f"{result.by}{hangs}",
               SURVIVED: f"nothing: {mutant.survives or '?'}",
               BROKEN: "?"}[result.what]

@@ -6,6 +6,8 @@ import time
 
 import pexpect
 
+from .agent import TimedOut
+
 TIMEOUT = 60
 MESSAGE = r"(\{[^\n]*\})\r*\n"
 # How often a QEMU that says nothing is looked after.
@@ -15,8 +17,8 @@ INTERVAL = 10
 class Qmp:
     """A session with one QEMU, from its greeting on.
 
-    `failure` makes an exception of a message; `look` raises one if the QEMU
-    has ended.
+    `failure` makes an exception of a message and its kind; `look` raises one if
+    the QEMU has ended.
     """
 
     def __init__(self, terminal, failure, look, timeout_factor):
@@ -70,4 +72,4 @@ class Qmp:
             except pexpect.TIMEOUT:
                 self._look(f"QMP: no {what}")
             if time.monotonic() > deadline:
-                raise self._failure(f"QMP: no {what} in time")
+                raise self._failure(f"QMP: no {what} in time", TimedOut)

@@ -10,6 +10,8 @@ import pytest
 from workspace.errors import Failure
 from workspace.process import clock
 
+from .agent import TimedOut
+
 # Of the reason for a failure, where it has a line to itself.
 WIDTH = 160
 
@@ -22,6 +24,8 @@ class Report:
         self.artifacts = artifacts
         self.counts = Counter()
         self._failures = []
+        # The names of the tests that did no more than run out of time.
+        self.timed_out = set()
         self._start = time.monotonic()
 
     @pytest.hookimpl(trylast=True)
@@ -40,6 +44,8 @@ class Report:
         report = outcome.get_result()
         if call.excinfo and isinstance(call.excinfo.value, Failure):
             report.longrepr = str(call.excinfo.value)
+            if isinstance(call.excinfo.value, TimedOut):
+                self.timed_out.add(report.nodeid)
         setattr(item, f"{call.when}_report", report)
 
     @pytest.hookimpl

@@ -4,8 +4,10 @@ of shell."""
 
 import pexpect
 
+from workspace.errors import Failure
+
 from . import port, qmp, splats
-from .agent import READY, Agent
+from .agent import READY, Agent, TimedOut
 from .host import VMS
 
 # Guests that there can be at once in one host, and what each has for a name.
@@ -114,10 +116,10 @@ class Vm(Agent):
         self._require_that_vcpus_ran()
         self.host.judge()
 
-    def failure(self, message):
+    def failure(self, message, kind=Failure):
         self.host.run(f"tail -n {SHOWN} {self._kernel_log} "
                       f"{self.directory}/output")
-        return self.host.failure(f"{self.name}: {message}")
+        return self.host.failure(f"{self.name}: {message}", kind)
 
     def _start(self):
         devices = port.devices(self.host)
@@ -186,7 +188,7 @@ class Vm(Agent):
                 left -= INTERVAL
             self._look(what)
             if left <= 0:
-                raise self.failure(what)
+                raise self.failure(what, TimedOut)
 
     def _require_that_vcpus_ran(self):
         error = splats.find_exit_error(

@@ -109,6 +109,33 @@ def test_the_exit_status(read, capsys, survives, what, wrong):
     assert ("It is wrong." in capsys.readouterr().out) == bool(wrong)
 
 
+PASSED = Result(SURVIVED, "", "nothing has noticed it", 1.0)
+LATE = Result(KILLED, "some_test", "`some_test` did not end", 9.0, hangs=True)
+FAILED = Result(KILLED, "some_test", "an assertion failed", 9.0)
+
+
+@pytest.mark.parametrize("found, plain, what, asked", (
+    (LATE, PASSED, KILLED, True), (LATE, LATE, runner.BROKEN, True),
+    (LATE, FAILED, runner.BROKEN, True), (FAILED, LATE, KILLED, False),
+    (PASSED, LATE, SURVIVED, False),
+), ids=("hangs", "busy", "broken", "failure", "survivor"))
+def test_a_hang_is_a_kill_only_if_the_control_is_in_time(found, plain, what,
+                                                         asked):
+    calls = []
+    result = runner.confirmed(found, lambda: calls.append(plain) or plain)
+    assert result.what == what and bool(calls) == asked
+    assert what != runner.BROKEN or plain.how in result.how
+
+
+@pytest.mark.parametrize("noticed, killers_again", (
+    ("b", ("b",)), ("insmod", ("a", "b")), ("the end of the host", ("a", "b"))))
+def test_the_control_is_what_has_noticed_the_mutant(read, noticed,
+                                                    killers_again):
+    mutant, = read(ENTRY + 'killed_by = ["a", "b"]\ncpu = "max"\n')
+    plain = runner.without_mutant(mutant, noticed)
+    assert plain.killed_by == killers_again and plain.place == mutant.place
+
+
 class TestLogic:
     EXCUSED = (mutants.LogicSurvivor("src/a.rs: replace | with ^*", "x"),)
     MISSED = ("src/a.rs:12:3: replace | with ^ in f",

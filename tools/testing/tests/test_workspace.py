@@ -12,6 +12,7 @@ import pytest
 from harness import backend, interface, selftest_runs, splats
 from harness import tests as harness_tests
 from harness import verdicts
+from harness.agent import TimedOut
 from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
 from harness.report import WIDTH, Report, reason_of
 from workspace import (apt, compiler_warnings, image, insertions, pins,
@@ -765,6 +766,19 @@ def test_a_failure_is_shown_again_at_the_end(capsys):
     results.print_failures()
     assert capsys.readouterr().out == (
         "\nFailures in full:\n  test_bad  1.5 s\n    first\n    last\n")
+
+
+@pytest.mark.parametrize("kind, late", ((Failure, set()),
+                                        (TimedOut, {"test_x.py::test_bad"})))
+def test_a_test_that_only_ran_out_of_time_is_known(kind, late):
+    results = report_of({})
+    shown = SimpleNamespace(nodeid="test_x.py::test_bad")
+    hook = results.pytest_runtest_makereport(SimpleNamespace(), SimpleNamespace(
+        excinfo=SimpleNamespace(value=kind("It is late.")), when="call"))
+    next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(SimpleNamespace(get_result=lambda: shown))
+    assert shown.longrepr == "It is late." and results.timed_out == late
 
 
 def test_the_tally_names_what_failed():
