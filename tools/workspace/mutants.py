@@ -17,6 +17,7 @@ from . import process, tables
 from .errors import Failure
 from .settings import REPOSITORY
 from .steps import digest, remove
+from .toolchain import CROSS_COMPILE
 
 TABLE = REPOSITORY / "tools/testing/mutants/mutants.toml"
 BACKEND = "arch/riscv/kvm"
@@ -122,6 +123,8 @@ class Builder:
         self._sources = directory / "sources"
         self._out = directory / "out"
         self._module = objects / BACKEND / "kvm.ko"
+        # What the unchanged module is, by the commands that make it again.
+        self._unchanged = {}
         remove(directory)
         for name in (BACKEND, ABSTRACTIONS):
             shutil.copytree(tree / name, self._sources / name)
@@ -129,7 +132,7 @@ class Builder:
         process.new_log(log)
 
     def module(self, mutant: Mutant) -> Path:
-        """Build it; fail if it does not compile.
+        """Build it; fail if it does not compile, or is the unchanged module.
 
         The caller holds the lock of the workspace.
         """
@@ -138,13 +141,34 @@ class Builder:
                           "other sources.", "Run `make mutants` again.")
         source = self._sources / mutant.file
         text = source.read_text(encoding="utf-8")
-        remove(self._out)
-        self._out.mkdir()
+        commands = Path(mutant.file).suffix, Path(mutant.file).parts[0]
+        if commands not in self._unchanged:
+            self._unchanged[commands] = self._contents(self._make(mutant))
         source.write_text(mutant.mutate(text), encoding="utf-8")
         try:
-            return self._link(self._compile(mutant), mutant)
+            module = self._make(mutant)
         finally:
             source.write_text(text, encoding="utf-8")
+        if self._contents(module) == self._unchanged[commands]:
+            raise Failure(
+                f"The mutant {mutant.name} changes nothing in kvm.ko.",
+                f"Of {mutant.file}, that place is not part of the module, or "
+                "the compiler makes the same of it.")
+        return module
+
+    def _make(self, mutant):
+        """The module from the sources as they are now."""
+        remove(self._out)
+        self._out.mkdir()
+        return self._link(self._compile(mutant), mutant)
+
+    def _contents(self, module):
+        """What is loaded of a module, without its build id."""
+        stripped = module.with_name("stripped.ko")
+        process.run([f"{CROSS_COMPILE}objcopy", "--strip-debug",
+                     "--remove-section=.note.gnu.build-id", module, stripped],
+                    self._log, f"{module.name} without its build id")
+        return digest(stripped)
 
     def _compile(self, mutant):
         """The object that is another one, relative to the backend."""

@@ -10,6 +10,7 @@ from harness.mutants import KILLED, SURVIVED, Result
 from workspace import cargo_mutants, mutants, selftests
 from workspace.errors import Failure
 from workspace.settings import Settings
+from workspace.toolchain import CROSS_COMPILE
 
 ENTRY = """\
 [[mutant]]
@@ -134,6 +135,51 @@ def test_the_control_is_what_has_noticed_the_mutant(read, noticed,
     mutant, = read(ENTRY + 'killed_by = ["a", "b"]\ncpu = "max"\n')
     plain = runner.without_mutant(mutant, noticed)
     assert plain.killed_by == killers_again and plain.place == mutant.place
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Makes the module of a kernel of one file, with what it has for `x + y`."""
+    objects, tree = tmp_path / "objects", tmp_path / "tree"
+    module = objects / mutants.BACKEND
+    sources = tree / mutants.BACKEND
+    for directory in (module, sources, tree / mutants.ABSTRACTIONS):
+        directory.mkdir(parents=True)
+    (sources / "a.c").write_text(
+        "/* x - y */\nint add(int x, int y)\n{\n\treturn x + y;\n}\n")
+    (sources / "b.c").write_text("int z = x + y;\n")
+    (module / "kvm.ko").write_text("")
+    (module / "kvm.mod").write_text(f"{mutants.BACKEND}/{mutants.CRATE}\n")
+    for name, command in (
+            (mutants.CRATE, f"gcc -O2 -g -c -L ./rust/ -o {mutants.BACKEND}/"
+                            f"{mutants.CRATE} {sources}/a.c"),
+            ("kvm.o", f"ld -r -o {mutants.BACKEND}/kvm.o "
+                      f"@{mutants.BACKEND}/kvm.mod"),
+            # With another build id each time.
+            ("kvm.ko", f"ld -r --build-id=uuid -o {mutants.BACKEND}/kvm.ko "
+                       f"{mutants.BACKEND}/kvm.o")):
+        (module / f".{name}.cmd").write_text(
+            f"savedcmd_{name} := {CROSS_COMPILE}{command}\n")
+    builder = mutants.Builder(objects, tree, {}, tmp_path / "build",
+                              tmp_path / "log")
+
+    def made(name, before, after):
+        return builder.module(mutants.Mutant(
+            "one", f"{mutants.BACKEND}/{name}", before, after, "It is wrong."))
+    return made
+
+
+def test_a_mutant_is_built(build):
+    first = build("a.c", "x + y", "x * y").read_bytes()
+    assert first != build("a.c", "x + y", "x / y").read_bytes()
+
+
+@pytest.mark.parametrize("name, before, after", (
+    ("b.c", "x + y", "x * y"), ("a.c", "x - y", "x * y"),
+    ("a.c", "x + y", "y + x")), ids=("another file", "comment", "same code"))
+def test_a_mutant_that_is_not_in_the_module(build, name, before, after):
+    with pytest.raises(Failure, match="one changes nothing in kvm.ko"):
+        build(name, before, after)
 
 
 class TestLogic:
