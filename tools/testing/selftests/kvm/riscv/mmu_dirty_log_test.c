@@ -3,6 +3,7 @@
  * The log of dirty pages: each page that was written is in it, and no other one,
  * whatever the size of the host's pages and whoever shares them.
  */
+#include <asm/barrier.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -270,32 +271,90 @@ TEST_F(mmu, small_pages_go)
 
 #define RING_BYTES	PAGE
 #define RING_ENTRIES	(RING_BYTES / sizeof(struct kvm_dirty_gfn))
+#define RING_PAGES	(2 * RING_ENTRIES)
+/* All pages twice: in the second round, they are clean and mapped. */
+#define RING_WRITES	(2 * RING_PAGES)
 
 static void guest_fill_ring(void)
 {
-	u64 page;
+	u64 i;
 
-	for (page = 0; page < 2 * RING_ENTRIES; page++)
-		WRITE_ONCE(*(u64 *)(BASE + page * PAGE), page);
+	for (i = 0; i < RING_WRITES; i++)
+		WRITE_ONCE(*(u64 *)(BASE + i % RING_PAGES * PAGE), i + 1);
 	GUEST_DONE();
 }
 
-/* A guest whose ring of dirty pages is full stops until somebody takes them. */
+struct ring {
+	struct kvm_dirty_gfn *entries;
+	u32 next;
+	u64 writes;	/* of the guest, that have been found */
+};
+
+/*
+ * Takes all pages out of the ring: those that the guest has written, in its order, each
+ * once. A guest that stops at a full ring does so before the write by which it has become
+ * full. It repeats that one, so that the last page of a ring may be the first of the next.
+ */
+static u32 harvest(struct ring *ring)
+{
+	struct kvm_dirty_gfn *entry;
+	u32 count;
+
+	for (count = 0; ; count++) {
+		entry = &ring->entries[ring->next % RING_ENTRIES];
+		if (smp_load_acquire(&entry->flags) != KVM_DIRTY_GFN_F_DIRTY)
+			return count;
+		TEST_ASSERT_EQ(entry->slot, SLOT);
+		if (!count && ring->writes && entry->offset == (ring->writes - 1) % RING_PAGES)
+			ring->writes--;
+		TEST_ASSERT(entry->offset == ring->writes % RING_PAGES,
+			    "entry %u is of page 0x%llx, and write %lu of page 0x%lx", count,
+			    entry->offset, ring->writes, ring->writes % RING_PAGES);
+		ring->writes++;
+		ring->next++;
+		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_RESET);
+	}
+}
+
+/* A guest whose ring of dirty pages is full stops until they are taken, and reset. */
 TEST_F(mmu, dirty_ring_is_full)
 {
 	struct kvm_vm *vm = vm_create(1);
+	struct ring ring = {};
 	struct kvm_vcpu *vcpu;
-	int i;
+	u32 count, full = 0;
+	u64 page;
 
 	vm_enable_dirty_ring(vm, RING_BYTES);
 	vcpu = vm_vcpu_add(vm, 0, guest_fill_ring);
-	vm_userspace_mem_region_add(vm, DEFAULT_VM_MEM_SRC, BASE, SLOT, 2 * RING_ENTRIES,
+	vm_userspace_mem_region_add(vm, DEFAULT_VM_MEM_SRC, BASE, SLOT, RING_PAGES,
 				    KVM_MEM_LOG_DIRTY_PAGES);
-	virt_map(vm, BASE, BASE, 2 * RING_ENTRIES);
-	for (i = 0; i < 3; i++) {
+	virt_map(vm, BASE, BASE, RING_PAGES);
+	ring.entries = vcpu_map_dirty_ring(vcpu);
+
+	for (;;) {
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
+			break;
+		full++;
 		vcpu_run(vcpu);
 		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DIRTY_RING_FULL);
+		/* Nothing is taken yet, so nothing can be reset. */
+		TEST_ASSERT_EQ(kvm_vm_reset_dirty_ring(vm), 0);
+		count = harvest(&ring);
+		vcpu_run(vcpu);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DIRTY_RING_FULL);
+		TEST_ASSERT_EQ(harvest(&ring), 0);
+		TEST_ASSERT_EQ(kvm_vm_reset_dirty_ring(vm), count);
 	}
+	TEST_ASSERT(guest_is_done(vcpu), "not reached");
+	count = harvest(&ring);
+	TEST_ASSERT_EQ(kvm_vm_reset_dirty_ring(vm), count);
+	TEST_ASSERT_EQ(ring.writes, RING_WRITES);
+	TEST_ASSERT(full >= RING_WRITES / RING_ENTRIES, "the ring was full %u times", full);
+	for (page = 0; page < RING_PAGES; page++)
+		TEST_ASSERT_EQ(*(u64 *)addr_gpa2hva(vm, BASE + page * PAGE),
+			       RING_WRITES - RING_PAGES + page + 1);
 	kvm_vm_free(vm);
 }
 
