@@ -130,6 +130,7 @@ TEST_F(mmu, dirty_log_of_huge_pages)
 	/* All in one huge page, of which the log is still one of small ones. */
 	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
 	memset(self->memory, 0, HUGE);
+	make_huge(self->memory, HUGE);
 	start_obeying(self->vcpu);
 	log_dirty_pages(self);
 	if (!is_rust_backend())
@@ -153,6 +154,7 @@ TEST_F(mmu, parts_of_a_huge_page)
 	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
 	for (page = 0; page < HUGE / PAGE; page++)
 		*host_word(self, page) = page + 1;
+	make_huge(self->memory, HUGE);
 	start_obeying(self->vcpu);
 	guest_write(self, BASE, 1);
 	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
@@ -258,6 +260,7 @@ TEST_F(mmu, small_pages_go)
 		SKIP(return, "the C backend hangs in a write to a huge page that was logged");
 	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
 	memset(self->memory, 0, HUGE);
+	make_huge(self->memory, HUGE);
 	start_obeying(self->vcpu);
 	guest_write(self, BASE, 1);
 	before = table_kib();

@@ -20,6 +20,7 @@ TEST_F(mmu, huge_page_in_part)
 		SKIP(return, "the C backend warns when part of a huge page is unmapped");
 	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, pages, 0);
 	memset(self->memory, 0, 2 * HUGE);
+	make_huge(self->memory, 2 * HUGE);
 	start_obeying(self->vcpu);
 
 	exits = vcpu_get_stat(self->vcpu, exits);
@@ -57,6 +58,7 @@ TEST_F(mmu, huge_page_in_place_of_small_ones)
 	madvise(self->memory, HUGE, MADV_DONTNEED);
 	madvise(self->memory, HUGE, MADV_HUGEPAGE);
 	memset(self->memory, 0, HUGE);
+	make_huge(self->memory, HUGE);
 	write_in_large(self, "small pages have gone");
 }
 

@@ -283,6 +283,7 @@ TEST_F(nacl, leaf_in_place_of_a_table)
 	madvise(memory, HUGE, MADV_DONTNEED);
 	madvise(memory, HUGE, MADV_HUGEPAGE);
 	memset(memory, 0, HUGE);
+	make_huge(memory, HUGE);
 	/* Both have fenced what the host has taken away. */
 	vcpu_arch_set_entry_point(self->vcpu, guest_sbi_call);
 	run_on(self->vcpu, 0);

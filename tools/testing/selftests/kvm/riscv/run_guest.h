@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/klog.h>
+#include <sys/mman.h>
 
 #include "kselftest_harness.h"
 #include "kvm_util.h"
@@ -124,6 +125,30 @@ static inline u64 read_number(const char *name, const char *format)
 			break;
 	fclose(file);
 	return number;
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/*
+ * Makes huge pages of what is mapped already, whatever it is now, and fails if it cannot.
+ * Without that, the kernel takes a huge page where it finds one free, and small ones
+ * where it does not.
+ */
+static inline void make_huge(void *memory, size_t size)
+{
+	int tries;
+
+	for (tries = 0; madvise(memory, size, MADV_COLLAPSE); tries++) {
+		TEST_ASSERT(tries < 20 && (errno == ENOMEM || errno == EAGAIN || errno == EBUSY),
+			    "the host has no huge page for %p: MADV_COLLAPSE: %s, %d times",
+			    memory, strerror(errno), tries + 1);
+		/* What is free may be in pieces, or a small page in use for a moment. */
+		write_file("/proc/sys/vm/drop_caches", "1");
+		write_file("/proc/sys/vm/compact_memory", "1");
+		usleep(50000);
+	}
 }
 
 /* pthread_create() returns its error, and leaves errno alone. */
