@@ -258,18 +258,25 @@ TEST_F(mmu, aging)
 	close(idle.bitmap);
 }
 
-#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+#define TRANSPARENT	"/sys/kernel/mm/transparent_hugepage/"
+#define KHUGEPAGED	TRANSPARENT "khugepaged/"
+/* Of all memory by khugepaged, which skips a page that somebody else uses just then. */
+#define SCANS		10
 
-/* Writes to a file of the kernel's, and returns what it held, for the way back. */
+/*
+ * Writes to a file of the kernel's, and returns what it held, for the way back: of
+ * several words, the one in brackets.
+ */
 static char *tune(const char *name, const char *value)
 {
-	char old[32] = "";
+	char old[64] = "", *word;
 	FILE *file = fopen(name, "r+");
 
 	TEST_ASSERT(file && fgets(old, sizeof(old), file), "%s: %s", name, strerror(errno));
 	rewind(file);
 	TEST_ASSERT(fputs(value, file) >= 0 && !fclose(file), "%s: %s", name, strerror(errno));
-	return strdup(old);
+	word = strchr(old, '[');
+	return word ? strndup(word + 1, strcspn(word + 1, "]")) : strdup(old);
 }
 
 /* The host forgets that it has used this memory; the guest's use is not its. */
@@ -278,25 +285,31 @@ static void forget_use(void)
 	write_file("/proc/self/clear_refs", "1");
 }
 
-/* How many huge pages khugepaged has allocated, to make them of small ones. */
+/* How often khugepaged has asked for a huge page, to make it of small ones. */
 static u64 huge_pages_wanted(void)
 {
-	return read_number("/proc/vmstat", "thp_collapse_alloc %lu");
+	return read_number("/proc/vmstat", "thp_collapse_alloc %lu") +
+	       read_number("/proc/vmstat", "thp_collapse_alloc_failed %lu");
+}
+
+static u64 scans_done(void)
+{
+	return read_number(KHUGEPAGED "full_scans", "%lu");
 }
 
 /*
  * khugepaged collapses small pages only if one of them was accessed, by the host or,
  * as it asks KVM, by the guest. It checks that again after unmapping them, and then
- * gives up: so this counts its attempts.
+ * gives up: so this counts its attempts, on no other memory than that of this case.
  */
 TEST_F(mmu, young)
 {
-	char *pages, *sleep;
-	u64 page, wanted;
-	int tries;
+	char *enabled, *pages, *sleep;
+	u64 page, wanted, scans;
 
 	if (!thp_configured())
 		SKIP(return, "the kernel has no transparent huge pages");
+	enabled = tune(TRANSPARENT "enabled", "madvise");
 	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, HUGE / PAGE, 0);
 	madvise(self->memory, HUGE, MADV_NOHUGEPAGE);
 	start_obeying(self->vcpu);
@@ -309,12 +322,15 @@ TEST_F(mmu, young)
 	pages = tune(KHUGEPAGED "pages_to_scan", "4096");
 	sleep = tune(KHUGEPAGED "scan_sleep_millisecs", "10");
 	madvise(self->memory, HUGE, MADV_HUGEPAGE);
-	for (tries = 0; tries < 500 && huge_pages_wanted() == wanted; tries++)
+	scans = scans_done();
+	while (huge_pages_wanted() == wanted && scans_done() < scans + SCANS)
 		usleep(10000);
 	tune(KHUGEPAGED "pages_to_scan", pages);
 	tune(KHUGEPAGED "scan_sleep_millisecs", sleep);
+	tune(TRANSPARENT "enabled", enabled);
 	free(pages);
 	free(sleep);
+	free(enabled);
 	TEST_ASSERT(huge_pages_wanted() > wanted, "to KVM, the guest's pages are not in use");
 	for (page = 0; page < HUGE / PAGE; page++)
 		TEST_ASSERT_EQ(guest_read(self, BASE + page * PAGE), page + 1);
