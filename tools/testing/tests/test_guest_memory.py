@@ -109,7 +109,12 @@ def test_hugetlbfs(host):
                f"echo 0 >{HUGE}/nr_hugepages")
 
 
-# How much of the memory may be in huge pages: the kernel has its reasons to
+def huge(vm):
+    """How much of the guest's memory is in transparent huge pages, in KiB."""
+    return mapped(vm, "AnonHugePages")
+
+
+# How much of the memory is to be in huge pages: the kernel has its reasons to
 # leave one out or to split it.
 @pytest.mark.parametrize("enabled, least, most", (
     ("always", MEMORY // 2, MEMORY), ("never", 0, 0)), ids=("always", "never"))
@@ -119,5 +124,7 @@ def test_transparent_huge_pages(host, enabled, least, most):
             Vm(host, options=PREALLOCATED) as vm:
         load.start(vm)
         load.advance(vm)
-        assert least <= mapped(vm, "AnonHugePages") <= most
+        huge_pages.gather(vm, huge, least)
+        load.advance(vm)
+        assert least <= huge(vm) <= most
         load.finish(vm)
