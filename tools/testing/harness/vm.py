@@ -208,7 +208,8 @@ class FirmwareVm(Vm):
     """A guest that is nothing but firmware, with its prompt on a serial line.
 
     `boot` is what the firmware says while it starts, each time with the answer
-    to it (or nothing); `reset` and `poweroff` are its commands.
+    to it (or nothing): first what is said once in a boot, since the prompt of an
+    earlier one may still be unread. `reset` and `poweroff` are its commands.
     """
 
     def __init__(self, host, options, boot, reset, poweroff):
