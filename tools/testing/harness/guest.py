@@ -49,7 +49,8 @@ def boot(host, vcpus, append="", timeout=TIMEOUT, options=""):
     up = UP.search(text)
     ended = ENDED.search(text)
     if complaint:
-        raise host.failure("The guest's kernel complained: " + complaint[0])
+        raise host.failure("The guest's kernel complained: " +
+                           splats.headline(complaint))
     if exit_error:
         raise host.failure(f"A vCPU could not be run: {exit_error}")
     if not up:

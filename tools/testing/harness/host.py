@@ -173,7 +173,8 @@ class Host(Agent):
     def _fail_if(self, complaint):
         if complaint:
             shown = "\n".join(f"    {line}" for line in complaint)
-            raise Failure(f"The host's kernel complained:\n{shown}\n"
+            raise Failure("The host's kernel complained: "
+                          f"{splats.headline(complaint)}\n{shown}\n"
                           f"The whole log: {self.kernel_log}")
 
     def failure(self, message, kind=Failure):

@@ -4,6 +4,8 @@
 import re
 from dataclasses import dataclass
 
+# Of the line ahead of a warning.
+RULE = "cut here"
 PATTERNS = (
     # Any kernel, of itself.
     r"WARNING: ",
@@ -12,7 +14,7 @@ PATTERNS = (
     r"kernel BUG at|Kernel BUG \[#",
     r"\bOops\b",
     r"Call Trace:",
-    r"cut here",
+    RULE,
     r"Kernel panic",
     r"panicked at",
     r"Unable to handle kernel",
@@ -49,6 +51,7 @@ PATTERNS = (
 SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
 # What the kernel was started with may name anything of the above.
 COMMAND_LINE = re.compile(r"Kernel command line: ")
+TIME = re.compile(r"^\s*\[ *\d+\.\d+\]\s*")
 SHOWN = 40
 # Of a complaint that is to be forgiven: the longest have a trace of a system call.
 MOST_LINES = 80
@@ -144,6 +147,16 @@ def find(log):
         if SPLAT.search(line) and not COMMAND_LINE.search(line):
             return lines[number:number + SHOWN]
     return []
+
+
+def headline(complaint: list[str]) -> str:
+    """The line of a complaint that says what it is about, without the time.
+
+    A warning is ruled off from what was there before.
+    """
+    line = next((line for line in complaint if RULE not in line),
+                complaint[0])
+    return TIME.sub("", line).strip()
 
 
 def forgive_firmware(log: str) -> str:

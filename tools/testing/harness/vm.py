@@ -173,8 +173,8 @@ class Vm(Agent):
     def _judge_guest(self):
         complaint = splats.find(self.host.check(f"cat {self._kernel_log}"))
         if complaint:
-            raise self.failure("The guest's kernel complained: "
-                               + complaint[0])
+            raise self.failure("The guest's kernel complained: " +
+                               splats.headline(complaint))
 
     def _terminal(self):
         return self._console

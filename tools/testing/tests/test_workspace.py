@@ -415,6 +415,18 @@ class TestJudges:
             lines.insert(3, "[ 74.1] WARNING: mm/slub.c:1 at kfree+0x1/0x2\n")
         assert splats.find("".join(lines))
 
+    @pytest.mark.parametrize("log, shown", (
+        ("[    2.1] ------------[ cut here ]------------\n"
+         "[    2.1] WARNING: mm/slub.c:1 at kfree+0x1/0x2\n",
+         "WARNING: mm/slub.c:1 at kfree+0x1/0x2"),
+        ("[ 11.5] BUG: KFENCE: use-after-free read\n[ 11.6] more\n",
+         "BUG: KFENCE: use-after-free read"),
+        ("------------[ cut here ]------------\n",
+         "------------[ cut here ]------------"),
+    ), ids=("warning", "bug", "nothing else"))
+    def test_the_headline_of_a_complaint(self, log, shown):
+        assert splats.headline(splats.find(log)) == shown
+
     def test_a_known_warning_says_what_it_is(self):
         lines = self.VECTOR_LEFT_ON.splitlines(keepends=True)
         assert splats.find("".join([lines[0], *lines[2:]]))
