@@ -3,6 +3,8 @@
 
 import os
 import re
+import shutil
+import time
 from pathlib import Path
 
 from workspace import cargo_mutants, mutants, packages, pins, process
@@ -40,6 +42,7 @@ def _of_file(settings, program, crate, file, log):
     out = DIRECTORY / name
     tests = sorted([*crate.glob(f"tests/{name}.rs"),
                     *crate.glob(f"tests/{name}/**/*.rs")])
+    timeout = TIMEOUT * settings.timeout_factor
     key = digest(pins.CARGO_MUTANTS_VERSION, crate / file,
                  crate / "Cargo.toml", *tests)
     done = out / "done"
@@ -49,20 +52,51 @@ def _of_file(settings, program, crate, file, log):
         status = process.run(
             [program, "mutants", "--no-shuffle", "--colors", "never",
              "--jobs", max(settings.jobs // 2, 1),
-             "--timeout", f"{TIMEOUT * settings.timeout_factor:.0f}",
+             "--timeout", f"{timeout:.0f}",
              "--output", out, "--file", file, "--", "--test", name],
             log, f"mutants of {file}", check=False, cwd=crate,
             env={**os.environ, "CARGO_NET_OFFLINE": "true"})
         if status not in STATUS:
             raise Failure(f"cargo-mutants failed with status {status}:\n"
                           f"{process.last_lines(log)}\nThe whole log: {log}")
+        require_time(_read(out)["timeout"], timeout, file,
+                     lambda: _seconds(crate, name, log))
         done.write_text(key)
-    found = {what: (out / f"mutants.out/{what}.txt").read_text(
-        encoding="utf-8").splitlines()
-        for what in ("caught", "timeout", "missed", "unviable")}
+    found = _read(out)
     say("mutants", f"{file}: " + ", ".join(
         f"{len(lines)} {what}" for what, lines in found.items()))
     return found["missed"]
+
+
+def _read(out):
+    """The mutants by what has become of them."""
+    return {what: (out / f"mutants.out/{what}.txt").read_text(
+        encoding="utf-8").splitlines()
+        for what in ("caught", "timeout", "missed", "unviable")}
+
+
+def _seconds(crate, name, log):
+    """How long a test program takes now without a mutant; building it aside."""
+    command = [shutil.which("cargo"), "test", "--offline", "--target-dir",
+               DIRECTORY / "control", "--test", name]
+    process.run([*command, "--no-run"], log, f"{name}: cargo test --no-run",
+                cwd=crate)
+    start = time.monotonic()
+    process.run(command, log, f"{name}: cargo test", cwd=crate)
+    return time.monotonic() - start
+
+
+def require_time(timed_out, timeout, file, control):
+    """Fail if the tests of a file run out of time without a mutant, too.
+
+    A mutant that makes them run for ever is noticed; but on a busy machine, all
+    of them take long.
+    """
+    if timed_out and control() > timeout:
+        raise Failure(f"The tests of {file} take longer than {timeout:.0f} s "
+                      "without a mutant.",
+                      "Run them again on a machine that is less busy, or with "
+                      "TIMEOUT_FACTOR=.")
 
 
 def judge(missed, excused):

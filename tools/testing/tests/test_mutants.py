@@ -198,6 +198,15 @@ class TestLogic:
         assert logic_mutants.judge(missed, self.EXCUSED)
         assert said in capsys.readouterr().out
 
+    @pytest.mark.parametrize("timed_out, seconds", ((["x"], 9.0), ([], 11.0)),
+                             ids=("in time", "nothing timed out"))
+    def test_a_time_out_is_believed(self, timed_out, seconds):
+        logic_mutants.require_time(timed_out, 10.0, "a.rs", lambda: seconds)
+
+    def test_a_time_out_is_not_believed_on_a_busy_machine(self):
+        with pytest.raises(Failure, match="tests of a.rs take longer than 10"):
+            logic_mutants.require_time(["x"], 10.0, "a.rs", lambda: 11.0)
+
     def test_the_copy_has_all_modules(self, tmp_path):
         files = cargo_mutants.lay_out(tmp_path / "crate")
         assert "src/abi/insn.rs" in files
