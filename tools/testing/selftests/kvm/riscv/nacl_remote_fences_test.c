@@ -150,7 +150,7 @@ TEST_F(nacl, fence_of_vcpu_that_runs)
 	struct vcpu_thread thread;
 	struct kvm_vcpu *other;
 	u64 hart = add_vcpu(self, &other, guest_obliging);
-	u64 i, round, n;
+	u64 i, round, n, repeated = 0;
 
 	guest_has_company = true;
 	sync_global_to_guest(self->vm, guest_has_company);
@@ -168,8 +168,17 @@ TEST_F(nacl, fence_of_vcpu_that_runs)
 			order_fence(self->vm, wanted_fences[i], 1);
 			run_on(self->vcpu, 0);
 			n = expect_fences(self->vcpu, hart, n, NACL_ANY, wanted_fences[i]);
+			/*
+			 * On a busy host, it may be outside of the guest when it is asked,
+			 * and enter right then. To be sure, it is asked once more.
+			 */
+			if (n == nacl_fences(hart))
+				continue;
+			n = expect_fences(self->vcpu, hart, n, NACL_ANY, wanted_fences[i]);
 			TEST_ASSERT_EQ(nacl_fences(hart), n);
+			repeated++;
 		}
+	TEST_ASSERT(repeated < ROUNDS, "%lu fences were done twice", repeated);
 	stop_guest(self->vm);
 	vcpu_thread_join(&thread);
 }
