@@ -11,7 +11,7 @@ HARNESS := $(PYTHON) -m harness
 .NOTPARALLEL:
 
 WORKSPACE_TARGETS := tree rust-analyzer stats lint disassemble docs series \
-		     clean distclean
+		     module deb clean distclean
 HARNESS_TARGETS := run shell test logic mutants
 .PHONY: help bench budget $(WORKSPACE_TARGETS) $(HARNESS_TARGETS)
 
@@ -44,6 +44,8 @@ help:
 	@echo '  lint           imports, unsafe code and width of lines; formatting; clippy'
 	@echo '  disassemble    the world switch as the hart executes it'
 	@echo '  docs           the pages as HTML, and rustdoc of the abstractions: build/docs'
+	@echo '  module         kvm.ko for a kernel of a distribution: build/kvm.ko'
+	@echo '  deb            packages of it for Debian, for DKMS and for one kernel: build/packages'
 	@echo '  series         the project as patches against the kernel: build/series'
 	@echo '  tree           the kernel source with the project laid over it: build/tree'
 	@echo '  rust-analyzer  the project file for editors, at the top of that tree'
@@ -61,6 +63,9 @@ help:
 	@echo '                     sync_hfence, sync_sret and autoswap_csr, joined by +'
 	@echo '  GUEST_QEMU=        the QEMU of the guests: 10.0 (default) or 11.1; the series'
 	@echo '                     are those of tools/workspace/pins.py'
+	@echo '  KERNEL=            the series of the kernel: 7.3 (default) or 7.2; run, module: stock'
+	@echo "                     (Debian's newest), the version of one of its kernels, installed"
+	@echo '                     (the running one), or a directory of headers'
 	@echo '  KERNEL_SRC=        a kernel tree to copy, instead of the Debian package'
 	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'

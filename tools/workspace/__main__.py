@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the targets of the Makefile do that need no host."""
 
-from . import (build, command, disassembly, docs, lint, pins, rules, series,
-               stats)
+import shutil
+
+from . import (build, command, deb, disassembly, docs, lint, module, pins,
+               rules, series, stats)
 from .settings import BUILD
 from .steps import lock, remove
 from .workspace import Workspace
 
 
 # What the cache holds.
-BUILT = ("linux", "image", "run")
-DOWNLOADED = ("apt", "bindgen", "cargo-mutants", "downloads")
+BUILT = ("linux", "module", "image", "run")
+DOWNLOADED = ("apt", "bindgen", "cargo-mutants", "distribution", "downloads",
+              "gcc")
 
 
 def tree(settings):
@@ -60,6 +63,23 @@ def series_(settings):
         series.make(workspace)
 
 
+def module_(settings):
+    workspace = Workspace(settings, pins.MODULE_PACKAGES)
+    with workspace.locked():
+        target, built = module.make(workspace)
+        BUILD.mkdir(exist_ok=True)
+        copy = shutil.copy(built, BUILD / "kvm.ko")
+    print(f"module: {copy}, for Linux {target.release}")
+
+
+def deb_(settings):
+    workspace = Workspace(settings,
+                          (*pins.MODULE_PACKAGES, *pins.DEB_PACKAGES))
+    with workspace.locked():
+        for package in deb.make(*module.make(workspace)):
+            print(f"deb: {package}")
+
+
 def clean(settings):
     """Remove what can be made again from what was downloaded."""
     with lock(settings.cache / "lock"):
@@ -81,7 +101,7 @@ def distclean(settings):
 VERBS = {
     "tree": tree, "rust-analyzer": rust_analyzer, "stats": stats_,
     "lint": lint_, "disassemble": disassemble, "docs": docs_,
-    "series": series_,
+    "series": series_, "module": module_, "deb": deb_,
     "clean": clean, "distclean": distclean,
 }
 

@@ -72,6 +72,11 @@ def release(sources=None):
     return named.group(1).strip('"') if named else "sid"
 
 
+def architecture():
+    """What dpkg calls the machine's own architecture."""
+    return process.output(["dpkg", "--print-architecture"]).strip()
+
+
 def mirror(sources=None):
     """The source that other suites of the same archive are derived from."""
     def rank(source):

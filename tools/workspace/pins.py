@@ -52,6 +52,9 @@ DOCS_PACKAGES = ("graphviz", "python3-sphinx", "python3-yaml")
 # For the module: where its compiler has to be unpacked.
 MODULE_PACKAGES = ("cpio", "patchelf", "xz-utils")
 
+# For the packages of the module.
+DEB_PACKAGES = ("debhelper", "dh-dkms", "dpkg-dev", "git", "lintian")
+
 # For the series of patches.
 SERIES_PACKAGES = ("git",)
 
