@@ -21,6 +21,7 @@ MOUNT_POINTS = ("dev", "etc", "payload", "proc", "run", "sys", "tmp")
 HOST_SCRIPTS = {"host-init": "init", "agent": "agent",
                 "guest": "usr/bin/guest", "guest-qemu": "usr/bin/guest-qemu",
                 "guest-start": "usr/bin/guest-start"}
+EARLY_INIT = SCRIPTS / "early-init"
 GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib",
@@ -65,6 +66,11 @@ def drive(directory, image, log, slack_kib=2048):
                  "-O", "^has_journal", "-E", "root_owner=0:0",
                  "-d", directory, image, f"{kib}k"],
                 log, f"image {image.name}")
+
+
+def busybox(cache: Path, series: str) -> Path:
+    """Return the busybox of the host's disk, which needs no library."""
+    return Path(cache) / "image" / root_name(series) / "usr/bin/busybox"
 
 
 def root_name(series: str) -> str:

@@ -9,8 +9,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import (build, firmware, image, packages, selftests, stats, toolchain,
-               tree)
+from . import (build, distribution, firmware, image, module, packages, pins,
+               selftests, stats, toolchain, tree)
+from .errors import Failure
 from .settings import BUILD, LOGS
 from .steps import lock, remove, say
 
@@ -22,6 +23,8 @@ class Built:
     kernel: Path
     module: Path
     sources: dict
+    # What mounts the disk, for a kernel that cannot do that by itself.
+    initrd: Path | None = None
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Artifacts:
     backends: dict = field(default_factory=dict)
     # By purpose; see build.WATCHED.
     watched: dict = field(default_factory=dict)
+    # By backend, for the kernel that Debian has built.
+    stock: dict = field(default_factory=dict)
     # That with SBI nested acceleration; QEMU has its own.
     firmware: Path | None = None
     firmware_judge: Path | None = None
@@ -134,6 +139,41 @@ def prepared(settings, backends, programs=None, watched=(),
         except BaseException:
             remove(directory)
             raise
+    try:
+        yield artifacts
+    finally:
+        remove(directory)
+
+
+@contextlib.contextmanager
+def prepared_stock(settings, extra_packages=()):
+    """As prepared(), for a kernel that Debian has built: the module, and the
+    kernel's own kvm.ko beside it.
+    """
+    workspace = Workspace(settings, (*pins.MODULE_PACKAGES, *extra_packages))
+    with workspace.locked():
+        runs = settings.cache / "run"
+        _remove_dead(runs)
+        disk = workspace.disk()
+        target, built = module.make(workspace)
+        kernel = target.debian
+        if not kernel:
+            raise Failure(
+                f"The kernel of {target.headers} cannot be booted here: there "
+                "are only its headers.",
+                f"Use KERNEL={module.STOCK}, or the version of a kernel of "
+                "Debian's.")
+        initrd = distribution.initramfs(
+            kernel, image.busybox(settings.cache, settings.guest_qemu),
+            image.EARLY_INIT, LOGS / "module.log")
+        runs.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
+        artifacts = Artifacts(disk.image, disk.initramfs)
+        for backend, file in (("rust", built),
+                              ("c", kernel.root / "modules/kvm.ko")):
+            own = directory / f"{backend}.ko"
+            shutil.copy(file, own)
+            artifacts.backends[backend] = Built(kernel.image, own, {}, initrd)
     try:
         yield artifacts
     finally:

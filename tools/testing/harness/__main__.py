@@ -3,13 +3,19 @@
 
 from workspace import command
 from workspace.steps import say
-from workspace.workspace import prepared
+from workspace.workspace import prepared, prepared_stock
 
 from . import mutants, tests
 
 
+def _prepared(settings):
+    if settings.for_module:
+        return prepared_stock(settings)
+    return prepared(settings, [settings.backend])
+
+
 def run(settings):
-    with prepared(settings, [settings.backend]) as artifacts:
+    with _prepared(settings) as artifacts:
         # As in _host().
         from . import guest
 
@@ -27,7 +33,7 @@ def run(settings):
 
 
 def shell(settings):
-    with prepared(settings, [settings.backend]) as artifacts:
+    with _prepared(settings) as artifacts:
         host = _host("shell", settings, artifacts)
         say("shell", f"the host's kernel log is {host.kernel_log}")
         host.shell()

@@ -47,13 +47,15 @@ class Files:
     guest_kernel: Path | None = None
     # That which has SBI nested acceleration.
     firmware: Path | None = None
+    # What mounts the disk, for a kernel that cannot do that by itself.
+    initrd: Path | None = None
 
     @classmethod
     def of(cls, artifacts, built, guest_kernel=None):
         """One of the builds, with everything that goes with each."""
         return cls(built.kernel, built.module, artifacts.disk,
                    artifacts.initramfs, tuple(artifacts.programs.values()),
-                   guest_kernel, artifacts.firmware)
+                   guest_kernel, artifacts.firmware, built.initrd)
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,7 @@ class Host(Agent):
             "-chardev", f"file,id=log,path={self.kernel_log}",
             "-serial", "chardev:log",
             *self._firmware_options(),
+            *self._initrd_options(),
             *self._scratch_options(),
             *port.options(self._work, machine.ports),
             *machine.options,
@@ -286,6 +289,9 @@ class Host(Agent):
 
     def _firmware_options(self):
         return ("-bios", str(self.files.firmware)) if self.machine.nacl else ()
+
+    def _initrd_options(self):
+        return ("-initrd", str(self.files.initrd)) if self.files.initrd else ()
 
     def _scratch_options(self):
         if not self.machine.scratch:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """All tests: logic on this machine, then everything that needs a host."""
 
+import contextlib
 import re
 import shutil
 import time
@@ -10,7 +11,7 @@ from workspace import build, packages, process
 from workspace.errors import Failure
 from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
 from workspace.steps import lock, say
-from workspace.workspace import prepared
+from workspace.workspace import prepared, prepared_stock
 
 from . import selftest_runs
 
@@ -50,12 +51,25 @@ def run(settings):
     with prepared(settings, settings.tested_backends,
                   programs=selftest_runs.read().programs,
                   watched=_watched_hosts(settings),
-                  with_firmware=True) as artifacts:
+                  with_firmware=True) as artifacts, \
+            _stock(settings) as artifacts.stock:
         if not settings.tests:
             logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")
     return tally.status
+
+
+@contextlib.contextmanager
+def _stock(settings):
+    """{backend: its files} for Debian's own kernel, if it is to be tested."""
+    if "rust" not in settings.tested_backends or \
+            settings.tests and not re.search(r"(?<!not )\b\w*stock",
+                                             settings.tests):
+        yield {}
+        return
+    with prepared_stock(settings) as artifacts:
+        yield artifacts.backends
 
 
 def _watched_hosts(settings):
