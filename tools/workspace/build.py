@@ -13,6 +13,8 @@ from .settings import REPOSITORY
 from .steps import digest, say, whole, write_if_changed
 
 CONFIGS = REPOSITORY / "tools/testing/configs"
+# Modules by which tests disturb the host.
+MODULES = REPOSITORY / "tools/testing/modules"
 HOST = (CONFIGS / "host.config",)
 # The hosts whose kernels watch themselves. A later line on a symbol replaces an
 # earlier one.
@@ -36,6 +38,11 @@ class Kernel:
     @property
     def module(self):
         return self.objects / "arch/riscv/kvm/kvm.ko"
+
+    @property
+    def test_modules(self):
+        """Where those of MODULES are made."""
+        return self.objects / "test-modules"
 
 
 class Builder:
@@ -69,6 +76,13 @@ class Builder:
         self.make("kernel and kvm.ko", "Image", "modules")
         compiler_warnings.refuse(self.log, self.tree)
         return kernel
+
+    def test_modules(self, kernel):
+        """Build the modules for tests, for a kernel that is built; return them."""
+        self.make("modules for tests", f"M={MODULES}",
+                  f"MO={kernel.test_modules}", "modules")
+        return tuple(kernel.test_modules / source.with_suffix(".ko").name
+                     for source in sorted(MODULES.glob("*.c")))
 
     def check(self, targets):
         """Compile some targets under clippy."""

@@ -25,6 +25,8 @@ class Built:
     sources: dict
     # What mounts the disk, for a kernel that cannot do that by itself.
     initrd: Path | None = None
+    # Those of build.MODULES, if programs were built, too.
+    test_modules: tuple = ()
 
 
 @dataclass
@@ -123,6 +125,9 @@ def prepared(settings, backends, programs=None, watched=(),
         disk = workspace.disk()
         built = {backend: workspace.builder(backend).kernel()
                  for backend in backends}
+        modules = {} if programs is None else {
+            backend: workspace.builder(backend).test_modules(kernel)
+            for backend, kernel in built.items()}
         built |= {purpose: workspace.watched_builder(purpose).kernel()
                   for purpose in watched}
         built_programs = {} if programs is None \
@@ -132,7 +137,8 @@ def prepared(settings, backends, programs=None, watched=(),
         runs.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
         try:
-            artifacts = _take(directory, disk, built, built_programs, bios)
+            artifacts = _take(directory, disk, built, modules, built_programs,
+                              bios)
             if built_programs:
                 artifacts.upstream_programs = \
                     selftests.listed(workspace.tree())
@@ -180,7 +186,7 @@ def prepared_stock(settings, extra_packages=()):
         remove(directory)
 
 
-def _take(directory, disk, built, programs, bios):
+def _take(directory, disk, built, modules, programs, bios):
     artifacts = Artifacts(directory / "host.ext4", directory / "initramfs")
     os.link(disk.image, artifacts.disk)
     os.link(disk.initramfs, artifacts.initramfs)
@@ -189,8 +195,12 @@ def _take(directory, disk, built, programs, bios):
         target.mkdir()
         shutil.copyfile(kernel.image, target / "Image")
         shutil.copyfile(kernel.module, target / "kvm.ko")
+        for module in modules.get(purpose, ()):
+            shutil.copy(module, target)
         files = Built(target / "Image", target / "kvm.ko",
-                      stats.linked_sources(kernel.objects))
+                      stats.linked_sources(kernel.objects),
+                      tuple(target / module.name
+                            for module in modules.get(purpose, ())))
         if purpose in build.WATCHED:
             artifacts.watched[purpose] = files
         else:

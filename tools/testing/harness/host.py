@@ -54,7 +54,8 @@ class Files:
     def of(cls, artifacts, built, guest_kernel=None):
         """One of the builds, with everything that goes with each."""
         return cls(built.kernel, built.module, artifacts.disk,
-                   artifacts.initramfs, tuple(artifacts.programs.values()),
+                   artifacts.initramfs,
+                   (*artifacts.programs.values(), *built.test_modules),
                    guest_kernel, artifacts.firmware, built.initrd)
 
 

@@ -20,7 +20,7 @@ from workspace.errors import Failure
 from workspace.mutants import Mutant
 from workspace.settings import BUILD, LOGS, REPOSITORY
 from workspace.steps import digest, lock, say, write_if_changed
-from workspace.workspace import Built, Workspace, prepared
+from workspace.workspace import Workspace, prepared
 
 from . import killers, selftest_runs, splats, verdicts
 from .agent import TimedOut
@@ -151,8 +151,8 @@ class _Runner:
         # Of a program that fails anyway, nothing follows.
         times = {killer: self._control(mutant, killer)
                  for killer in mutant.killed_by}
-        result = self._judge(mutant, Built(self._plain.kernel, module,
-                                           self._plain.sources), times)
+        result = self._judge(mutant, dataclasses.replace(
+            self._plain, module=module), times)
         result = confirmed(result, lambda: self._judge(
             without_mutant(mutant, result.by), self._plain, times))
         result = dataclasses.replace(result,

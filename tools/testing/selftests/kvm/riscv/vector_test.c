@@ -20,6 +20,10 @@
  *	A value of user space that makes the hart trap in the host's kernel.
  *  refused
  *	Identifiers and sizes that are wrong, and a vCPU that has lost V.
+ *  interrupted
+ *	The kernel takes the vector unit in an interrupt, and does not save the
+ *	guest's registers first. It needs a kernel that does, which is for
+ *	whoever runs the program to provide.
  */
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -108,6 +112,33 @@ asm(".pushsection .text\n"
 long vector_ecall(const struct vectors *load, struct vectors *saved, long nr,
 		  long arg0, long arg1);
 void vector_look(struct vectors *saved);
+
+/*
+ * Loads all vector registers, keeps them for some time, and stores them again,
+ * without an exit of its own.
+ */
+asm(".pushsection .text\n"
+	".balign 4\n"
+	".option push\n"
+	".option arch, +v\n"
+	"vector_hold:\n"
+	"	ld	t0, 8(a0)\n"
+	"	ld	t1, 16(a0)\n"
+	"	vsetvl	x0, t0, t1\n"
+	"	csrr	t1, vlenb\n"
+	"	slli	t1, t1, 3\n"
+	"	addi	t0, a0, 32\n"
+	".irp n,0,8,16,24\n"
+	"	vl8re8.v v\\n, (t0)\n"
+	"	add	t0, t0, t1\n"
+	".endr\n"
+	"1:	addi	a2, a2, -1\n"
+	"	bnez	a2, 1b\n"
+	"	mv	a0, a1\n"
+	"	j	vector_look\n"
+	".option pop\n"
+	".popsection\n");
+void vector_hold(const struct vectors *load, struct vectors *saved, u64 turns);
 
 /* Known to the guest, too. */
 static u64 vlenb;
@@ -476,6 +507,32 @@ TEST_F(vector, refused)
 	TEST_ASSERT_EQ(get_errno(vcpu, register_id(0)), ENOENT);
 	vcpu_set_reg(vcpu, isa_v, 1);
 	TEST_ASSERT_EQ(get_errno(vcpu, register_id(0)), 0);
+}
+
+/* Longer than the time between two interrupts that use vectors. */
+#define HOLD	300000
+
+static void guest_holds(int me, u64 seed, int rounds)
+{
+	struct vectors *load = &guest_load[0], *saved = &guest_saved[0];
+	int i, at;
+
+	csr_set(CSR_SSTATUS, SR_VS_INITIAL);
+	for (i = 0; i < rounds; i++) {
+		fill(load, seed + i, vcsr_of(0));
+		vector_hold(load, saved, HOLD);
+		at = difference(load, saved);
+		__GUEST_ASSERT(at == -1, "round %d: guest's vectors differ at %d: 0x%lx, not 0x%lx",
+			       i, at, at < 0 ? 0 : *(u64 *)&saved->v[at & ~7],
+			       at < 0 ? 0 : *(u64 *)&load->v[at & ~7]);
+	}
+	GUEST_DONE();
+}
+
+TEST_F(vector, interrupted)
+{
+	vcpu_args_set(self->vcpu[0], 3, 0, 0, ROUNDS / 4);
+	run_guest(self->vcpu[0], guest_holds);
 }
 
 TEST_HARNESS_MAIN
