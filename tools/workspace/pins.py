@@ -37,8 +37,8 @@ MINIMUM = {
 }
 
 COMMON_PACKAGES = (
-    "bc", "bison", "ca-certificates", "cpio", "e2fsprogs", "flex", "gcc",
-    "gcc-riscv64-linux-gnu", "kmod", "libc6-dev", "libc6-dev-riscv64-cross",
+    "bc", "bison", "ca-certificates", "cpio", "device-tree-compiler",
+    "e2fsprogs", "flex", "gcc", "gcc-riscv64-linux-gnu", "kmod", "libc6-dev", "libc6-dev-riscv64-cross",
     "libelf-dev", "libssl-dev", "make", "perl", "python3-pexpect",
     "python3-pytest", "rsync", "xz-utils",
 )

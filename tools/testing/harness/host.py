@@ -18,7 +18,7 @@ from workspace.errors import Failure
 from workspace.process import last_lines
 from workspace.settings import LOGS
 
-from . import backend, port, splats
+from . import backend, device_tree, port, splats
 from .agent import COMMAND_TIMEOUT, READY, Agent, TimedOut
 
 QEMU = "qemu-system-riscv64"
@@ -76,6 +76,8 @@ class Machine:
     ports: tuple = ()
     # The size of an empty disk, which is /dev/vdc.
     scratch: int = 0
+    # The name of what its device tree has in addition; see device_tree.py.
+    device_tree: str = ""
 
     def cpu_option(self):
         """The CPU for QEMU."""
@@ -263,6 +265,9 @@ class Host(Agent):
     def _start(self):
         self._make_payload()
         argv = self.argv("agent")
+        if self.machine.device_tree:
+            argv += device_tree.options(argv, self.machine.device_tree,
+                                        self._work)
         self._transcript.write(f"$ {' '.join(argv)}\n")
         try:
             self._process = pexpect.spawn(

@@ -12,6 +12,8 @@ from workspace.settings import REPOSITORY
 TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
 # The project's own that need a kernel with debug.config.
 DEBUG_ONLY = ("riscv/fault_injection_test",)
+# That which needs a host whose harts sleep deeply.
+HOST_SLEEP = "riscv/host_sleep_test"
 # What needs a host below which there is nacl-sbi: tests, and what asks that
 # firmware for its numbers.
 NACL_COUNTS = "riscv/nacl_counts_test"
@@ -89,7 +91,8 @@ def of_all(programs):
     """The runs of all programs; those that need a host of their own last."""
     upstream = read()
     ours = (Run(name) for name in programs
-            if name not in (*upstream.programs, *DEBUG_ONLY, *NACL_ONLY))
+            if name not in (*upstream.programs, *DEBUG_ONLY, HOST_SLEEP,
+                            *NACL_ONLY))
     return sorted((*upstream.runs, *ours), key=lambda run: bool(run.memory))
 
 

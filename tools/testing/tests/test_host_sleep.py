@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Hosts whose harts sleep: idle without retention, and suspend of the system.
+
+OpenSBI and QEMU keep all registers of the hypervisor, so a sleep alone would
+show little: the module hart_forgets overwrites them as the hart wakes up. The
+kernel's way through both sleeps, and that of the firmware, are the real ones.
+"""
+
+import contextlib
+from dataclasses import dataclass
+
+import pytest
+
+from harness import guest, selftest, selftest_runs
+from harness.exceptions import SKIPS, Skip
+from harness.host import Files, Host, Machine
+
+HARTS = 2
+CPU = "rv64"
+DEVICE_TREE = "sleep"
+FORGETS, WAKES = "hart_forgets", "clock_wakes"
+FORGOTTEN = f"/sys/module/{FORGETS}/parameters/times"
+# The state besides WFI is for long sleeps, unless there is no other.
+WFI = "/sys/devices/system/cpu/cpu*/cpuidle/state0/disable"
+SUSPENDED = "/sys/power/suspend_stats/success"
+NO_SUSPEND = Skip(selftest_runs.HOST_SLEEP,
+                  "nacl-sbi does not suspend the system",
+                  ("host_sleep.suspend",))
+# How often a hart sleeps at least, in what takes a second or more.
+NAPS = 50
+# The exits of a guest that has not booted yet, but has begun to.
+WELL_ON_ITS_WAY = 2000
+
+
+def pytest_generate_tests(metafunc):
+    if "sleeper" in metafunc.fixturenames:
+        metafunc.parametrize("sleeper",
+                             sorted(metafunc.config.report.artifacts.backends),
+                             indirect=True, scope="module")
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """A host whose harts sleep, and forget."""
+
+    host: Host
+    backend: str
+    nacl: str
+
+    def forgotten(self):
+        """How often a hart has lost its state."""
+        return int(self.host.check(f"cat {FORGOTTEN}"))
+
+    def run_selftest(self, report):
+        """All registers of a guest are looked at after its hart has slept."""
+        run = selftest_runs.Run(selftest_runs.HOST_SLEEP)
+        skips = (*SKIPS, NO_SUSPEND) if self.nacl else SKIPS
+        before = self.forgotten()
+        place = selftest.Place(self.host.name, self.backend, CPU)
+        selftest.require(self.host, run, *selftest.run_in(
+            self.host, place, report, run, skips=skips))
+        assert self.forgotten() - before >= NAPS
+
+
+@contextlib.contextmanager
+def booted(report, backend, nacl):
+    settings, artifacts = report.settings, report.artifacts
+    host = Host("-".join(filter(None, ("sleeps", backend, nacl))),
+                Files.of(artifacts, artifacts.backends[backend]),
+                Machine(settings.machine, CPU, HARTS, nacl=nacl,
+                        device_tree=DEVICE_TREE),
+                settings.timeout_factor)
+    with host:
+        host.load_kvm()
+        guest.require_backend(host, backend)
+        host.check(f"insmod /payload/{WAKES}.ko")
+        # The C backend does not clear HIE when a hart wakes up (differences.rst).
+        host.check(f"insmod /payload/{FORGETS}.ko "
+                   f"interrupts={int(backend != 'c')}")
+        yield Sleeper(host, backend, nacl)
+        host.check(f"rmmod {FORGETS} {WAKES}")
+        host.unload_kvm()
+
+
+@pytest.fixture(scope="module")
+def sleeper(request, report):
+    with booted(report, request.param, report.settings.nacl) as sleeping:
+        yield sleeping
+
+
+def test_sleep_selftest(sleeper, report):
+    sleeper.run_selftest(report)
+
+
+def test_sleep_guest(sleeper, report):
+    """A Linux guest boots, on harts that sleep whenever they can, and is in the
+    middle of that when the system is suspended."""
+    host = sleeper.host
+    suspend = report.artifacts.command(selftest_runs.HOST_SLEEP, "-t suspend")
+    host.check(f"echo 1 | tee {WFI}")
+    before = sleeper.forgotten()
+    suspended = int(host.check(f"cat {SUSPENDED}"))
+    host.check(f"( until test \"$(cat {guest.EXITS})\" -gt {WELL_ON_ITS_WAY}; "
+               f"do sleep 0.1; done; {suspend} ) >/tmp/suspend 2>&1 &")
+    guest.boot(host, HARTS)
+    assert sleeper.forgotten() - before >= NAPS
+    if not sleeper.nacl:
+        host.check("grep '^ok 1 ' /tmp/suspend")
+        assert int(host.check(f"cat {SUSPENDED}")) == suspended + 1
+    host.check(f"echo 0 | tee {WFI}")
