@@ -21,8 +21,9 @@ NACL_FENCES = "riscv/nacl_fences_test"
 NACL_MISUSE = "riscv/nacl_misuse_test"
 NACL_REMOTE = "riscv/nacl_remote_fences_test"
 NACL_VMIDS = "riscv/nacl_vmids_test"
+NACL_CONTROL = "nacl_sbi_ctl"
 NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, NACL_REMOTE, NACL_VMIDS,
-             "nacl_sbi_ctl")
+             NACL_CONTROL)
 
 
 @dataclass(frozen=True)

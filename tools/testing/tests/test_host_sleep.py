@@ -30,6 +30,9 @@ NO_SUSPEND = Skip(selftest_runs.HOST_SLEEP,
 NAPS = 50
 # The exits of a guest that has not booted yet, but has begun to.
 WELL_ON_ITS_WAY = 2000
+# Of the numbers that nacl-sbi knows.
+MISUSE_FORGET_SHMEM = 12
+FOR_EVER = 1 << 32
 
 
 def pytest_generate_tests(metafunc):
@@ -108,3 +111,20 @@ def test_sleep_guest(sleeper, report):
         host.check("grep '^ok 1 ' /tmp/suspend")
         assert int(host.check(f"cat {SUSPENDED}")) == suspended + 1
     host.check(f"echo 0 | tee {WFI}")
+
+
+def test_sleep_without_shared_memory(report):
+    """A firmware that no longer knows a hart's shared memory is given it again."""
+    if "rust" not in report.artifacts.backends:
+        pytest.skip("the C backend does not set the shared memory again")
+    if report.settings.nacl:
+        pytest.skip("NACL= has chosen one platform for all other tests")
+    with booted(report, "rust", "all") as sleeping:
+        def forget_shmem(times):
+            return int(sleeping.host.check(report.artifacts.command(
+                selftest_runs.NACL_CONTROL,
+                f"misuse {MISUSE_FORGET_SHMEM} {times}")), 16)
+
+        forget_shmem(FOR_EVER)
+        sleeping.run_selftest(report)
+        assert FOR_EVER - forget_shmem(0) >= NAPS

@@ -48,7 +48,7 @@ CORE = (
     "arch_timer",
     "kvm_page_table_test",
 )
-CONTROL = "nacl_sbi_ctl"
+CONTROL = selftest_runs.NACL_CONTROL
 # Of the numbers that nacl-sbi knows.
 EVENT_STOPPED_WITH_SHMEM = 10
 EVENT_SHMEM_NOT_CLEAN = 11

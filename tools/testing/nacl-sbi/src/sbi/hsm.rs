@@ -7,6 +7,10 @@ use crate::{
     harts::{start, state},
     host,
     machine::{frame::Frame, platform},
+    testing::{
+        counters,
+        misuse::{self, Misuse},
+    },
 };
 use rustsbi::{Hsm, SbiRet};
 use sbi_spec::hsm::suspend_type;
@@ -50,6 +54,10 @@ impl Hsm for Call<'_> {
                 let hart = &mut self.hart.borrow_mut();
                 let id = hart.id as u64;
                 host::reset::stop_translation();
+                if misuse::takes_place(Misuse::ForgetShmem) {
+                    hart.shmem = None;
+                    counters::note_shmem(hart.id, 0);
+                }
                 **self.frame.borrow_mut() = Frame::starting(resume_addr as u64, id, opaque as u64);
                 self.goes_elsewhere();
                 SbiRet::success(0)

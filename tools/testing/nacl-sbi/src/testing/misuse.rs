@@ -26,7 +26,9 @@ pub enum Misuse {
     SpvStands = 10,
     /// A trap to HS-mode leaves zero in `htinst`, as on harts that never tell the instruction.
     NoHtinst = 11,
-    Count = 12,
+    /// A hart that is suspended without retention loses its shared memory.
+    ForgetShmem = 12,
+    Count = 13,
 }
 
 /// The number of times that each fault still happens.
