@@ -38,9 +38,9 @@ MINIMUM = {
 
 COMMON_PACKAGES = (
     "bc", "bison", "ca-certificates", "cpio", "device-tree-compiler",
-    "e2fsprogs", "flex", "gcc", "gcc-riscv64-linux-gnu", "kmod", "libc6-dev", "libc6-dev-riscv64-cross",
-    "libelf-dev", "libssl-dev", "make", "perl", "python3-pexpect",
-    "python3-pytest", "rsync", "xz-utils",
+    "e2fsprogs", "flex", "gcc", "gcc-riscv64-linux-gnu", "kmod", "libc6-dev",
+    "libc6-dev-riscv64-cross", "libelf-dev", "libssl-dev", "make", "perl",
+    "python3-pexpect", "python3-pytest", "rsync", "xz-utils",
 )
 
 # For the drawing that a benchmark ends with, and nothing else.
