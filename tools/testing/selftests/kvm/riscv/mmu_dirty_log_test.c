@@ -305,6 +305,7 @@ static u32 harvest(struct ring *ring)
 
 	for (count = 0; ; count++) {
 		entry = &ring->entries[ring->next % RING_ENTRIES];
+		/* The kernel sets the flag when the entry is complete. */
 		if (smp_load_acquire(&entry->flags) != KVM_DIRTY_GFN_F_DIRTY)
 			return count;
 		TEST_ASSERT_EQ(entry->slot, SLOT);
@@ -315,6 +316,7 @@ static u32 harvest(struct ring *ring)
 			    entry->offset, ring->writes, ring->writes % RING_PAGES);
 		ring->writes++;
 		ring->next++;
+		/* The kernel may use the entry again from here on. */
 		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_RESET);
 	}
 }
