@@ -26,6 +26,8 @@ SUSPENDED = "/sys/power/suspend_stats/success"
 NO_SUSPEND = Skip(selftest_runs.HOST_SLEEP,
                   "nacl-sbi does not suspend the system",
                   ("host_sleep.suspend",))
+# It takes less than ten seconds.
+TIMEOUT = 45
 # How often a hart sleeps at least, in what takes a second or more.
 NAPS = 50
 # The exits of a guest that has not booted yet, but has begun to.
@@ -36,10 +38,9 @@ FOR_EVER = 1 << 32
 
 
 def pytest_generate_tests(metafunc):
-    if "sleeper" in metafunc.fixturenames:
-        metafunc.parametrize("sleeper",
-                             sorted(metafunc.config.report.artifacts.backends),
-                             indirect=True, scope="module")
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend",
+                             sorted(metafunc.config.report.artifacts.backends))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Sleeper:
         before = self.forgotten()
         place = selftest.Place(self.host.name, self.backend, CPU)
         selftest.require(self.host, run, *selftest.run_in(
-            self.host, place, report, run, skips=skips))
+            self.host, place, report, run, skips=skips, timeout=TIMEOUT))
         assert self.forgotten() - before >= NAPS
 
 
@@ -85,32 +86,27 @@ def booted(report, backend, nacl):
         host.unload_kvm()
 
 
-@pytest.fixture(scope="module")
-def sleeper(request, report):
-    with booted(report, request.param, report.settings.nacl) as sleeping:
-        yield sleeping
+def test_sleep_selftest(report, backend):
+    with booted(report, backend, report.settings.nacl) as sleeper:
+        sleeper.run_selftest(report)
 
 
-def test_sleep_selftest(sleeper, report):
-    sleeper.run_selftest(report)
-
-
-def test_sleep_guest(sleeper, report):
+def test_sleep_guest(report, backend):
     """A Linux guest boots, on harts that sleep whenever they can, and is in the
     middle of that when the system is suspended."""
-    host = sleeper.host
     suspend = report.artifacts.command(selftest_runs.HOST_SLEEP, "-t suspend")
-    host.check(f"echo 1 | tee {WFI}")
-    before = sleeper.forgotten()
-    suspended = int(host.check(f"cat {SUSPENDED}"))
-    host.check(f"( until test \"$(cat {guest.EXITS})\" -gt {WELL_ON_ITS_WAY}; "
-               f"do sleep 0.1; done; {suspend} ) >/tmp/suspend 2>&1 &")
-    guest.boot(host, HARTS)
-    assert sleeper.forgotten() - before >= NAPS
-    if not sleeper.nacl:
-        host.check("grep '^ok 1 ' /tmp/suspend")
-        assert int(host.check(f"cat {SUSPENDED}")) == suspended + 1
-    host.check(f"echo 0 | tee {WFI}")
+    with booted(report, backend, report.settings.nacl) as sleeper:
+        host = sleeper.host
+        host.check(f"echo 1 | tee {WFI}")
+        before = sleeper.forgotten()
+        host.check(
+            f"( until test \"$(cat {guest.EXITS})\" -gt {WELL_ON_ITS_WAY}; "
+            f"do sleep 0.1; done; {suspend} ) >/tmp/suspend 2>&1 &")
+        guest.boot(host, HARTS)
+        assert sleeper.forgotten() - before >= NAPS
+        if not sleeper.nacl:
+            host.check("grep '^ok 1 ' /tmp/suspend")
+            assert int(host.check(f"cat {SUSPENDED}")) == 1
 
 
 def test_sleep_without_shared_memory(report):
@@ -119,12 +115,12 @@ def test_sleep_without_shared_memory(report):
         pytest.skip("the C backend does not set the shared memory again")
     if report.settings.nacl:
         pytest.skip("NACL= has chosen one platform for all other tests")
-    with booted(report, "rust", "all") as sleeping:
+    with booted(report, "rust", "all") as sleeper:
         def forget_shmem(times):
-            return int(sleeping.host.check(report.artifacts.command(
+            return int(sleeper.host.check(report.artifacts.command(
                 selftest_runs.NACL_CONTROL,
                 f"misuse {MISUSE_FORGET_SHMEM} {times}")), 16)
 
         forget_shmem(FOR_EVER)
-        sleeping.run_selftest(report)
+        sleeper.run_selftest(report)
         assert FOR_EVER - forget_shmem(0) >= NAPS
