@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import (cross_gcc, distribution, dkms, module_checks, module_sources,
                process)
+from .build import MODULES
 from .errors import Failure
 from .module_sources import kernel_release
 from .settings import LOGS
@@ -33,13 +34,10 @@ class Target:
 
 
 def make(workspace):
-    """Build the module for the kernel that KERNEL= names; return its path."""
-    settings = workspace.settings
-    log = LOGS / "module.log"
-    process.new_log(log)
-    toolchain = workspace.toolchain()
-    target = find(settings, log)
-    return target, build(target, settings, toolchain, log)
+    """Build the module for the kernel that KERNEL= names; return what that is,
+    and the file."""
+    builder = Builder(workspace)
+    return builder.target, builder.module()
 
 
 def find(settings, log):
@@ -61,41 +59,66 @@ def find(settings, log):
     return Target(kernel.headers, given or kernel.source, kernel.suite, kernel)
 
 
-def build(target, settings, toolchain, log):
-    """Build the module, and check it; one that is up to date takes seconds."""
-    config = (target.headers / ".config").read_text(encoding="utf-8")
-    module_checks.before(target.headers, config)
-    compiler = cross_gcc.find(config, settings.cache, target.suite, log)
-    if compiler.root and target.debian:
-        _relocate_kbuild(target, compiler, log)
-    key = digest(toolchain.versions, str(target.headers), compiler.name,
-                 target.headers / "include/generated/autoconf.h")
-    base = settings.cache / "module" / f"{target.release}-{key[:8]}"
-    base.mkdir(parents=True, exist_ok=True)
-    sources = module_sources.prepare(target.headers, target.source,
-                                     base / "tree", log)
-    module = sources / "kvm.ko"
-    if not module.is_file():
-        say("module", f"building kvm.ko for {target.release}, about 4 minutes "
-                      "on 2 cores")
-    process.run(
-        ["make", "-C", target.headers, f"M={sources}", f"-j{settings.jobs}",
-         f"CC={compiler.name}", f"HOSTRUSTC={RUSTC}", f"RUSTC={RUSTC}",
-         f"CROSS_COMPILE={CROSS_COMPILE}", "ARCH=riscv",
-         f"BINDGEN={toolchain.bindgen}", "modules"],
-        log, f"module: {target.release}",
-        env={**os.environ, **toolchain.environment,
-             "PATH": f"{compiler.directory}:{os.environ['PATH']}"})
-    output = base / "kvm.ko"
-    if output.is_file() and \
-            output.stat().st_mtime >= module.stat().st_mtime:
+class Builder:
+    """Builds modules against the headers of the kernel that KERNEL= names."""
+
+    def __init__(self, workspace):
+        self.log = LOGS / "module.log"
+        process.new_log(self.log)
+        self.settings = workspace.settings
+        self.toolchain = workspace.toolchain()
+        self.target = find(self.settings, self.log)
+        headers = self.target.headers
+        config = (headers / ".config").read_text(encoding="utf-8")
+        module_checks.before(headers, config)
+        self.compiler = cross_gcc.find(config, self.settings.cache,
+                                       self.target.suite, self.log)
+        if self.compiler.root and self.target.debian:
+            _relocate_kbuild(self.target, self.compiler, self.log)
+        key = digest(self.toolchain.versions, str(headers), self.compiler.name,
+                     headers / "include/generated/autoconf.h")
+        self.base = self.settings.cache / "module" / \
+            f"{self.target.release}-{key[:8]}"
+        self.base.mkdir(parents=True, exist_ok=True)
+
+    def module(self) -> Path:
+        """Build kvm.ko, and check it; if it is up to date, that takes seconds."""
+        headers = self.target.headers
+        sources = module_sources.prepare(headers, self.target.source,
+                                         self.base / "tree", self.log)
+        module = sources / "kvm.ko"
+        if not module.is_file():
+            say("module", f"building kvm.ko for {self.target.release}, about "
+                          "4 minutes on 2 cores")
+        self._make(sources, "HOSTRUSTC=" + RUSTC, "RUSTC=" + RUSTC,
+                   f"BINDGEN={self.toolchain.bindgen}")
+        output = self.base / "kvm.ko"
+        if output.is_file() and \
+                output.stat().st_mtime >= module.stat().st_mtime:
+            return output
+        say("module", "checking tables and structures")
+        module_checks.after(headers, sources, module, self.compiler.directory)
+        process.run(
+            [self.compiler.directory / f"{CROSS_COMPILE}strip",
+             "--strip-debug", "-o", output, module],
+            self.log, "module: stripping")
         return output
-    say("module", "checking tables and structures")
-    module_checks.after(target.headers, sources, module,
-                        compiler.directory)
-    process.run([compiler.directory / f"{CROSS_COMPILE}strip", "--strip-debug",
-                 "-o", output, module], log, "module: stripping")
-    return output
+
+    def test_module(self, name: str) -> Path:
+        """Build one of the modules by which tests disturb the host."""
+        output = self.base / "test-modules"
+        self._make(MODULES, f"MO={output}", f"obj-m={name}.o")
+        return output / f"{name}.ko"
+
+    def _make(self, sources, *arguments):
+        process.run(
+            ["make", "-C", self.target.headers, f"M={sources}",
+             f"-j{self.settings.jobs}", f"CC={self.compiler.name}",
+             f"CROSS_COMPILE={CROSS_COMPILE}", "ARCH=riscv", *arguments,
+             "modules"],
+            self.log, f"module: {self.target.release}",
+            env={**os.environ, **self.toolchain.environment,
+                 "PATH": f"{self.compiler.directory}:{os.environ['PATH']}"})
 
 
 def _relocate_kbuild(target, compiler, log):

@@ -152,16 +152,18 @@ def prepared(settings, backends, programs=None, watched=(),
 
 
 @contextlib.contextmanager
-def prepared_stock(settings, extra_packages=()):
+def prepared_stock(settings, test_modules=()):
     """As prepared(), for a kernel that Debian has built: the module, and the
-    kernel's own kvm.ko beside it.
+    kernel's own kvm.ko beside it. `test_modules` are names in build.MODULES.
     """
-    workspace = Workspace(settings, (*pins.MODULE_PACKAGES, *extra_packages))
+    workspace = Workspace(settings, pins.MODULE_PACKAGES)
     with workspace.locked():
         runs = settings.cache / "run"
         _remove_dead(runs)
         disk = workspace.disk()
-        target, built = module.make(workspace)
+        builder = module.Builder(workspace)
+        target, built = builder.target, builder.module()
+        disturbing = [builder.test_module(name) for name in test_modules]
         kernel = target.debian
         if not kernel:
             raise Failure(
@@ -179,7 +181,10 @@ def prepared_stock(settings, extra_packages=()):
                               ("c", kernel.root / "modules/kvm.ko")):
             own = directory / f"{backend}.ko"
             shutil.copy(file, own)
-            artifacts.backends[backend] = Built(kernel.image, own, {}, initrd)
+            artifacts.backends[backend] = Built(
+                kernel.image, own, {}, initrd,
+                tuple(Path(shutil.copy(file, directory))
+                      for file in disturbing))
     try:
         yield artifacts
     finally:

@@ -68,7 +68,7 @@ def _stock(settings):
                                              settings.tests):
         yield {}
         return
-    with prepared_stock(settings) as artifacts:
+    with prepared_stock(settings, ("kernel_vectors",)) as artifacts:
         yield artifacts.backends
 
 

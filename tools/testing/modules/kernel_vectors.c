@@ -32,8 +32,11 @@ static enum hrtimer_restart use_vectors(struct hrtimer *self)
 	hrtimer_forward_now(self, ns_to_ktime(PERIOD_NS));
 	if (!may_use_simd())
 		return HRTIMER_RESTART;
+/* Before Linux 7.3, the kernel does not know. */
+#ifdef RISCV_V_VCPU_CTX
 	if (riscv_v_flags() & RISCV_V_VCPU_CTX)
 		atomic_inc(&met);
+#endif
 	kernel_vector_begin();
 	asm volatile(".option push\n"
 		     ".option arch, +v\n"

@@ -20,6 +20,9 @@ SAMPLE = ("riscv/sbi_*", "riscv/vector_test", "riscv/vmid_test",
 # Events that came with Linux 7.3 are most of what this is about.
 LEFT_OUT = ("riscv/trace_test",)
 RELOADS = 3
+# The program takes a second at least, and the kernel uses vectors 2000 times in
+# each on each hart.
+KERNEL_USES = 500
 FULL_RELOADS = 20
 
 
@@ -88,6 +91,18 @@ def test_stock_selftest(stock, report, run):
     place = selftest.Place("stock", "rust", "stock")
     verdict, output = selftest.run_in(stock, place, report, run)
     selftest.require(stock, run, verdict, output)
+
+
+def test_stock_kernel_vectors(stock, report):
+    """The kernel does not ask for the vector unit, so no vCPU may have it when
+    interrupts are enabled."""
+    stock.check("insmod /payload/kernel_vectors.ko")
+    run = selftest_runs.Run("riscv/vector_test")
+    place = selftest.Place("stock", "rust", "stock")
+    selftest.require(stock, run, *selftest.run_in(stock, place, report, run))
+    times = "/sys/module/kernel_vectors/parameters/times"
+    assert int(stock.check(f"cat {times}")) >= KERNEL_USES
+    stock.check("rmmod kernel_vectors")
 
 
 def test_stock_reloads(stock, report):
