@@ -36,9 +36,27 @@ def run_in(host, place, report, run, *, full=None, timeout=TIMEOUT,
     `full` is whether it is run in full length; if it is not given, FULL= says it.
     `skips` are the cases that are skipped there, each of them and no others.
     `forgive` is as in Host.judge().
+
+    Under C, what fails is run once more. Rust is compared with C, and is not to
+    fail where C fails now and then: that is said, and no more.
     """
     if full is None:
         full = report.settings.full
+    verdict, output = _run(host, report, run, full, timeout, forgive)
+    if verdict.what == verdicts.FAIL and place.backend == "c":
+        failed = verdict
+        verdict, output = _run(host, report, run, full, timeout, forgive)
+        if verdict.what != verdicts.FAIL:
+            report.note(f"{place.name}-{run.name} has failed once, and not "
+                        f"again: {failed.reason}")
+    for case, found in verdict.parts.items():
+        if found.what == verdicts.SKIP:
+            report.skip_part(f"{place.name}-{case}", found.reason)
+    return judge_skips(place, run, verdict, skips), output
+
+
+def _run(host, report, run, full, timeout, forgive):
+    """Run it once."""
     if run.before:
         host.check(run.before)
     # The project's own programs have no options.
@@ -46,16 +64,12 @@ def run_in(host, place, report, run, *, full=None, timeout=TIMEOUT,
                                                "FULL=1 " if full else ""),
                       FULL_TIMEOUT if full else timeout)
     host.judge(forgive)
-    verdict = verdicts.judge(
+    return verdicts.judge(
         result.status, result.output,
         ours=run.program in selftests.ours(), in_parts=run.parts,
         excepted=tuple(part for entry in exceptions.DIFFERS
                        if entry.program == run.program
-                       for part in entry.parts))
-    for case, found in verdict.parts.items():
-        if found.what == verdicts.SKIP:
-            report.skip_part(f"{place.name}-{case}", found.reason)
-    return judge_skips(place, run, verdict, skips), result.output
+                       for part in entry.parts)), result.output
 
 
 def judge_skips(place, run, verdict, skips):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import backend, interface, selftest_runs, splats
+from harness import backend, interface, selftest, selftest_runs, splats
 from harness import tests as harness_tests
 from harness import verdicts
 from harness.agent import TimedOut
@@ -831,3 +831,35 @@ def test_a_reason_is_short():
 ), ids=("tests", "compiler", "nothing"))
 def test_failures_of_the_logic_are_named(said, shown):
     assert harness_tests.logic_failures(said, 101) == shown
+
+
+class TestOnceMore:
+    """Under C, a failure has to come twice."""
+
+    @staticmethod
+    def verdict(backend, *outputs):
+        """(the verdict, what was noted, what was not run)"""
+        left = [SimpleNamespace(status=int(output != "good"), output=output)
+                for output in outputs]
+        notes = []
+        host = SimpleNamespace(run=lambda *_: left.pop(0),
+                               judge=lambda _: None)
+        report = SimpleNamespace(
+            settings=SimpleNamespace(full=False), note=notes.append,
+            artifacts=SimpleNamespace(command=lambda *_: ""))
+        verdict, _ = selftest.run_in(
+            host, selftest.Place("here", backend, "rv64"), report,
+            selftest_runs.Run("guest_print_test"), skips=())
+        return verdict.what, len(notes), len(left)
+
+    def test_what_passes_is_run_once(self):
+        assert self.verdict("c", "good", "-") == (verdicts.PASS, 0, 1)
+
+    def test_what_fails_once_is_noted(self):
+        assert self.verdict("c", "bad", "good") == (verdicts.PASS, 1, 0)
+
+    def test_what_fails_twice_has_failed(self):
+        assert self.verdict("c", "bad", "bad") == (verdicts.FAIL, 0, 0)
+
+    def test_rust_has_one_chance(self):
+        assert self.verdict("rust", "bad", "good") == (verdicts.FAIL, 0, 1)
