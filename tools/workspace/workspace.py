@@ -182,9 +182,9 @@ def prepared_stock(settings, test_modules=()):
             own = directory / f"{backend}.ko"
             shutil.copy(file, own)
             artifacts.backends[backend] = Built(
-                kernel.image, own, {}, initrd,
-                tuple(Path(shutil.copy(file, directory))
-                      for file in disturbing))
+                kernel.image, own, {}, initrd=initrd,
+                test_modules=tuple(Path(shutil.copy(file, directory))
+                                   for file in disturbing))
     try:
         yield artifacts
     finally:
@@ -200,12 +200,13 @@ def _take(directory, disk, built, modules, programs, bios):
         target.mkdir()
         shutil.copyfile(kernel.image, target / "Image")
         shutil.copyfile(kernel.module, target / "kvm.ko")
-        for module in modules.get(purpose, ()):
-            shutil.copy(module, target)
+        for file in modules.get(purpose, ()):
+            shutil.copy(file, target)
         files = Built(target / "Image", target / "kvm.ko",
                       stats.linked_sources(kernel.objects),
-                      tuple(target / module.name
-                            for module in modules.get(purpose, ())))
+                      test_modules=tuple(
+                          target / file.name
+                          for file in modules.get(purpose, ())))
         if purpose in build.WATCHED:
             artifacts.watched[purpose] = files
         else:
