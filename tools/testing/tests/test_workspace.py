@@ -793,9 +793,11 @@ def test_a_test_that_only_ran_out_of_time_is_known(kind, late):
     assert shown.longrepr == "It is late." and results.timed_out == late
 
 
-def test_the_tally_names_what_failed():
+def test_the_tally_names_what_failed(capsys):
     tally = harness_tests.Tally(1, 1, 0, report_of(
         {"test_good": "", "test_bad": "first\nlast"}).failures)
+    # Else it would be in the log of the tests, as if it were theirs.
+    capsys.readouterr()
     assert str(tally) == ("Failed:\n  test_bad: first\n"
                           "1 passed, 1 failed, 0 skipped")
     assert str(harness_tests.Tally(2)) == "2 passed, 0 failed, 0 skipped"
