@@ -84,6 +84,19 @@ def configuration(backend, cpu, nacl):
     return backend, cpu, nacl
 
 
+def on(report, cpus):
+    """The configurations of all backends on those CPUs."""
+    return [configuration(backend, cpu, report.settings.nacl)
+            for cpu in cpus
+            for backend in sorted(report.artifacts.backends)]
+
+
+def parametrize(metafunc, chosen):
+    """Run a test in a slot of each of these configurations."""
+    metafunc.parametrize("slot", chosen, indirect=True, scope="session",
+                         ids=ids(chosen))
+
+
 def ids(configurations):
     """How the names of tests tell them apart."""
     return ["-".join(filter(None, chosen)) for chosen in configurations]

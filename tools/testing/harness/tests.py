@@ -68,7 +68,10 @@ def _stock(settings):
                                              settings.tests):
         yield {}
         return
-    with prepared_stock(settings, ("kernel_vectors",)) as artifacts:
+    # As in _in_hosts().
+    from . import kernel_vectors
+
+    with prepared_stock(settings, (kernel_vectors.MODULE,)) as artifacts:
         yield artifacts.backends
 
 

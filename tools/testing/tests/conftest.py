@@ -13,21 +13,17 @@ def configurations(metafunc):
     report = metafunc.config.report
     marker = metafunc.definition.get_closest_marker("cpus")
     everywhere = not marker or report.settings.full
-    return [slots.configuration(backend, cpu, report.settings.nacl)
-            for cpu in (CPUS if everywhere else marker.args)
-            for backend in sorted(report.artifacts.backends)]
+    return slots.on(report, CPUS if everywhere else marker.args)
 
 
 def pytest_generate_tests(metafunc):
     report = metafunc.config.report
-    # A module that chooses its platforms parametrizes by them itself.
-    if "slot" in metafunc.fixturenames and \
-            not hasattr(metafunc.module, "configurations"):
-        chosen = configurations(metafunc)
-        metafunc.parametrize("slot", chosen, indirect=True, scope="session",
-                             ids=slots.ids(chosen))
-    if "run" in metafunc.fixturenames and \
-            not hasattr(metafunc.module, "configurations"):
+    # A module that chooses what to run, and where, parametrizes by that itself.
+    if hasattr(metafunc.module, "pytest_generate_tests"):
+        return
+    if "slot" in metafunc.fixturenames:
+        slots.parametrize(metafunc, configurations(metafunc))
+    if "run" in metafunc.fixturenames:
         metafunc.parametrize("run", [
             pytest.param(run, id=run.name,
                          marks=[pytest.mark.memory(run.memory)]

@@ -11,6 +11,7 @@ import pytest
 
 from harness import (c_backend, guest, selftest, selftest_runs, slots,
                      splats, verdicts)
+from harness.agent import TimedOut
 from harness.exceptions import Skip
 from harness.host import QEMU, Files, Host, Machine
 from harness.slots import HARTS
@@ -72,8 +73,6 @@ JUDGE_TIMEOUT = 60
 COMPLAINT = re.compile(r"NACL: .*\bfailed\b")
 # How long a guest is waited for that is not expected to come to its end.
 LOST = 20
-# How a failure begins where a command ran out of time, and nothing else happened.
-TIMED_OUT = re.compile(r"^`[^`\n]*` did not end within \d+ s\.$", re.M)
 USED = re.compile(r"using SBI nested acceleration with (.*)$", re.M)
 LOADED = re.compile(r"\bkvm\b.*: VMID \d+ bits available")
 
@@ -98,16 +97,14 @@ def pytest_generate_tests(metafunc):
     if "slot" not in metafunc.fixturenames:
         return
     chosen = configurations(metafunc)
-    names = slots.ids(chosen)
     if "run" not in metafunc.fixturenames:
-        metafunc.parametrize("slot", chosen, indirect=True, scope="session",
-                             ids=names)
+        slots.parametrize(metafunc, chosen)
         return
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
     assert {*WHOLE, *SAMPLE} <= set(nacl_combinations())
     core = selftest_runs.matching(CORE, (run.name for run in runs))
     pairs = [(where, run, f"{name}-{run.name}")
-             for where, name in zip(chosen, names) for run in runs
+             for where, name in zip(chosen, slots.ids(chosen)) for run in runs
              if run.name in core or where[-1] in WHOLE
              and not (run.memory or run.long)]
     metafunc.parametrize("slot, run", [pair[:2] for pair in pairs],
@@ -443,10 +440,9 @@ def _verdict(report, backend, built, nacl, program):
         if backend == "rust":
             host.judge()
             host.unload_kvm()
-    except Failure as failure:
-        # Nothing else than a command that ran out of time: not a QEMU that has
-        # ended, nor a host that did not boot.
-        if TIMED_OUT.search(str(failure)) and LOADED.search(host.kernel_text()):
+    except TimedOut:
+        # Nothing else has happened: QEMU has not ended, and the host has booted.
+        if LOADED.search(host.kernel_text()):
             return "hangs"
         raise
     finally:

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from harness import guest, load, selftest, selftest_runs, vm
+from harness import (guest, kernel_vectors, load, selftest, selftest_runs,
+                     vm)
 from harness.host import Files, Host, Machine
 from harness.slots import SCRATCH
 from harness.vm import Vm
@@ -15,6 +16,7 @@ from harness.vm import Vm
 CPU = "max"
 # More than in other hosts: its kernel is large, and in memory twice for a guest.
 MEMORY = "3G"
+PLACE = selftest.Place("stock", "rust", "stock")
 SAMPLE = ("riscv/sbi_*", "riscv/vector_test", "riscv/vmid_test",
           "riscv/world_switch_*")
 # Events that came with Linux 7.3 are most of what this is about.
@@ -36,11 +38,6 @@ def pytest_generate_tests(metafunc):
         names = selftest_runs.matching(SAMPLE, [run.name for run in runs])
         runs = [run for run in runs if run.name in names]
     metafunc.parametrize("run", runs, ids=[run.name for run in runs])
-
-
-def configurations(_):
-    """There is one, which is no slot."""
-    return []
 
 
 @pytest.fixture(scope="module")
@@ -88,21 +85,14 @@ def test_stock_work(stock):
 
 def test_stock_selftest(stock, report, run):
     selftest.skip_long(report, run)
-    place = selftest.Place("stock", "rust", "stock")
-    verdict, output = selftest.run_in(stock, place, report, run)
+    verdict, output = selftest.run_in(stock, PLACE, report, run)
     selftest.require(stock, run, verdict, output)
 
 
 def test_stock_kernel_vectors(stock, report):
     """The kernel does not ask for the vector unit, so no vCPU may have it when
     interrupts are enabled."""
-    stock.check("insmod /payload/kernel_vectors.ko")
-    run = selftest_runs.Run("riscv/vector_test")
-    place = selftest.Place("stock", "rust", "stock")
-    selftest.require(stock, run, *selftest.run_in(stock, place, report, run))
-    times = "/sys/module/kernel_vectors/parameters/times"
-    assert int(stock.check(f"cat {times}")) >= KERNEL_USES
-    stock.check("rmmod kernel_vectors")
+    assert kernel_vectors.run(stock, PLACE, report, "times") >= KERNEL_USES
 
 
 def test_stock_reloads(stock, report):

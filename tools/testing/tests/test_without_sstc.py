@@ -11,16 +11,8 @@ CPU = "rv64-no-sstc"
 PROGRAMS = ("riscv/sbi_*", "riscv/timer_*", "riscv/world_switch_*")
 
 
-def configurations(metafunc):
-    report = metafunc.config.report
-    return [slots.configuration(backend, CPU, report.settings.nacl)
-            for backend in sorted(report.artifacts.backends)]
-
-
 def pytest_generate_tests(metafunc):
-    chosen = configurations(metafunc)
-    metafunc.parametrize("slot", chosen, indirect=True, scope="session",
-                         ids=slots.ids(chosen))
+    slots.parametrize(metafunc, slots.on(metafunc.config.report, (CPU,)))
     if "run" in metafunc.fixturenames:
         runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
         names = selftest_runs.matching(PROGRAMS, (run.name for run in runs))
