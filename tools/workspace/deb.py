@@ -2,6 +2,7 @@
 """The packages for Debian: the module's sources for DKMS, and the module built
 for one kernel."""
 
+import functools
 import gzip
 import os
 import shutil
@@ -45,14 +46,20 @@ fi
 """
 
 
+@functools.cache
+def last_commit() -> tuple:
+    """Its time, and its name."""
+    stamp, name = process.output(
+        ["git", "-C", REPOSITORY, "log", "-1", "--format=%ct %h",
+         "--abbrev=10"]).split()
+    return time.gmtime(int(stamp)), name
+
+
 def version() -> str:
     """The version of the packages: there has been no release, so the date of
     the last commit, and its name."""
-    stamp, commit = process.output(
-        ["git", "-C", REPOSITORY, "log", "-1", "--format=%ct %h",
-         "--abbrev=10"]).split()
-    day = time.strftime("%Y%m%d", time.gmtime(int(stamp)))
-    return f"0~{day}.{commit}"
+    when, name = last_commit()
+    return f"0~{time.strftime('%Y%m%d', when)}.{name}"
 
 
 def maintainer() -> str:
@@ -64,10 +71,10 @@ def maintainer() -> str:
 
 def changelog() -> str:
     """What Debian's tools read the version from."""
-    now = time.strftime("%a, %d %b %Y %T +0000", time.gmtime())
+    when = time.strftime("%a, %d %b %Y %T +0000", last_commit()[0])
     return (f"{NAME} ({version()}) unstable; urgency=medium\n\n"
             "  * Built from the project's sources.\n\n"
-            f" -- {maintainer()}  {now}\n")
+            f" -- {maintainer()}  {when}\n")
 
 
 def make(target, module: Path) -> list:
@@ -117,7 +124,7 @@ def _binary(target, module, log):
     documents = root / f"usr/share/doc/{name}"
     documents.mkdir(parents=True)
     shutil.copy(PACKAGING / "debian/copyright", documents)
-    # Without a name and a time in it, the same sources give the same package.
+    # Without the time of now in it, the same sources give the same file.
     (documents / "changelog.gz").write_bytes(
         gzip.compress(changelog().encode(), mtime=0))
     control = root / "DEBIAN"

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """A kernel that Debian has built for riscv64: its headers, and what boots it."""
 
-import functools
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import apt, pins, process
+from . import apt, kernel, pins, process
 from .errors import Failure
 from .steps import digest, say, whole
 
 PREFIX = "linux-headers-"
 SUFFIX = f"-{pins.GUEST_ARCHITECTURE}"
+# Where the modules are that are not thrown away.
+KEPT = "modules"
 # What the first steps of a boot load before there is a disk, in this order.
 EARLY = ("virtio_mmio", "virtio_blk", "crc16", "mbcache", "jbd2", "ext4")
 
@@ -48,17 +49,20 @@ class Kernel:
     def source(self):
         return next((self.root / "source").glob("*.deb"))
 
-    def config(self):
-        return (self.headers / ".config").read_text(encoding="utf-8")
+    @property
+    def own_kvm(self):
+        """The kernel's own kvm.ko."""
+        return self.root / f"{KEPT}/kvm.ko"
 
 
 def find(cache: Path, wanted: str | None, log: Path) -> Kernel:
     """Return the kernel of that ABI, or the newest; downloaded if need be."""
     kernels = cache / "distribution"
-    for root in sorted(kernels.glob("*"), key=_age, reverse=True):
-        kernel = _unpacked(root)
-        if kernel and wanted in (None, kernel.abi):
-            return kernel
+    # Without what a run has left half made, whose name begins with a dot.
+    for root in sorted(kernels.glob("[!.]*"), key=_age, reverse=True):
+        found = _unpacked(root)
+        if wanted in (None, found.abi):
+            return found
     offers = {}
     for suite in pins.DISTRIBUTION_SUITES:
         say("distribution", f"looking for kernels of {suite}")
@@ -69,8 +73,7 @@ def find(cache: Path, wanted: str | None, log: Path) -> Kernel:
             abi = name.removeprefix(PREFIX).removesuffix(SUFFIX)
             offers.setdefault(abi, (version, suite))
     usable = {abi: offer for abi, offer in offers.items()
-              if any(re.match(re.escape(series) + r"(\D|$)", abi)
-                     for series in pins.KERNEL_SERIES)}
+              if kernel.known_series(abi)}
     if not usable or wanted and wanted not in usable:
         raise Failure(
             f"Debian's archive has no kernel {wanted or 'of a known series'} "
@@ -93,20 +96,18 @@ def numbers(abi):
 
 
 def _unpacked(root):
-    if root.name.count("_") != 2:
-        return None
+    """The kernel below a directory, whose name says which it is."""
     return Kernel(*root.name.split("_"), root)
 
 
 def _download(cache, root, log):
-    kernel = _unpacked(root)
-    abi = kernel.abi
-    say("distribution", f"downloading Debian's kernel {kernel.version}, "
+    made = _unpacked(root)
+    abi = made.abi
+    say("distribution", f"downloading Debian's kernel {made.version}, "
                         "about 300 MB")
-    series = re.match(r"\d+\.\d+", abi).group()
-    target = apt.suite_state(cache, kernel.suite, pins.GUEST_ARCHITECTURE)
-    native = apt.suite_state(cache, kernel.suite, apt.architecture())
-    native.update(log, f"distribution: lists of {kernel.suite}")
+    target = apt.suite_state(cache, made.suite, pins.GUEST_ARCHITECTURE)
+    native = apt.suite_state(cache, made.suite, apt.architecture())
+    native.update(log, f"distribution: lists of {made.suite}")
     with whole(root) as partial:
         partial.mkdir(parents=True)
         for state, package in (
@@ -116,15 +117,15 @@ def _download(cache, root, log):
                 (target, f"linux-modules-{abi}{SUFFIX}"),
                 # The scripts and programs of this machine's architecture.
                 (native, f"linux-kbuild-{abi}")):
-            file = _fetch(state, package, kernel.version, partial, log)
+            file = _fetch(state, package, made.version, partial, log)
             process.run(["dpkg-deb", "-x", file, partial], log,
                         f"distribution: unpacking {package}")
             file.unlink()
-        _fetch(target, f"linux-source-{series}", kernel.version,
+        _fetch(target, f"linux-source-{kernel.series_of(abi)}", made.version,
                partial / "source", log)
-        _keep_few_modules(partial, f"{abi}{SUFFIX}", log)
-        _move_headers(partial, root)
-    return kernel
+        _keep_few_modules(partial, made.release, log)
+        _move_headers(partial, root, made.release)
+    return made
 
 
 def _fetch(state, package, version, directory, log):
@@ -140,7 +141,7 @@ def _fetch(state, package, version, directory, log):
 def _keep_few_modules(partial, release, log):
     """Of 4000 modules, keep KVM and what a boot needs; uncompressed."""
     modules = partial / "usr/lib/modules" / release
-    kept = partial / "modules"
+    kept = partial / KEPT
     kept.mkdir()
     for name in (*EARLY, "kvm"):
         file = next(modules.rglob(f"{name}.ko*"), None)
@@ -152,27 +153,25 @@ def _keep_few_modules(partial, release, log):
     shutil.rmtree(modules / "kernel")
 
 
-def _move_headers(partial, root):
+def _move_headers(partial, root, release):
     """Write into the headers where they are: not at the top of a machine."""
-    for makefile in partial.glob("usr/src/linux-headers-*/Makefile"):
-        text = makefile.read_text(encoding="utf-8")
-        if len(text) < 1000:
-            makefile.write_text(text.replace("/usr/src/", f"{root}/usr/src/"))
+    makefile = partial / f"usr/src/linux-headers-{release}/Makefile"
+    makefile.write_text(makefile.read_text(encoding="utf-8").replace(
+        "/usr/src/", f"{root}/usr/src/"))
 
 
-@functools.cache
-def initramfs(kernel: Kernel, busybox: Path, init: Path, log: Path) -> Path:
+def initramfs(booted: Kernel, busybox: Path, init: Path, log: Path) -> Path:
     """Return what mounts the host's disk, for a kernel with all in modules."""
-    target = kernel.root / f"early-{digest(busybox, init)}.cpio"
+    target = booted.root / f"early-{digest(busybox, init)}.cpio"
     if target.is_file():
         return target
-    with whole(kernel.root / "early") as partial:
+    with whole(booted.root / "early") as partial:
         for name in ("bin", "dev", "modules", "proc", "root"):
             (partial / name).mkdir(parents=True)
         shutil.copy(busybox, partial / "bin/busybox")
         shutil.copy(init, partial / "init")
         for number, name in enumerate(EARLY):
-            file = kernel.root / f"modules/{name}.ko"
+            file = booted.root / f"{KEPT}/{name}.ko"
             if file.is_file():
                 shutil.copy(file, partial / f"modules/{number}-{name}.ko")
         with whole(target) as archive:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from . import cross_gcc, module_checks, module_sources
 from .errors import Failure
+from .kernel import series_of
+from .module_sources import kernel_config
+from .toolchain import RUSTC
 
 SETTINGS = Path("/etc/default/kvm-riscv-rust")
 # Where Debian's linux-source packages put what they have.
 SOURCES = Path("/usr/src")
-# Of Debian: a rustup toolchain that stands first has no source of `core`.
-RUSTC = "/usr/bin/rustc"
 
 
 def source(release: str) -> Path:
@@ -31,7 +32,7 @@ def source(release: str) -> Path:
                           SETTINGS.read_text(encoding="utf-8"), re.M)
         if named:
             return Path(named.group(1))
-    series = re.match(r"\d+\.\d+", release).group()
+    series = series_of(release)
     tarball = SOURCES / f"linux-source-{series}.tar.xz"
     if not tarball.is_file():
         raise Failure(
@@ -43,7 +44,7 @@ def source(release: str) -> Path:
 
 def prepare(headers: Path, directory: Path) -> None:
     """Make the module's sources."""
-    module_checks.before(headers, _config(headers))
+    module_checks.before(headers, kernel_config(headers))
     module_sources.prepare(
         headers, source(module_sources.kernel_release(headers)), directory,
         directory.with_name("prepare.log"))
@@ -51,7 +52,7 @@ def prepare(headers: Path, directory: Path) -> None:
 
 def build(headers: Path, directory: Path) -> None:
     """Build the module and check it."""
-    compiler = cross_gcc.find(_config(headers), Path(), None, Path())
+    compiler = cross_gcc.find(kernel_config(headers), Path(), None, Path())
     subprocess.run(
         ["make", "-C", headers, f"M={directory}", f"-j{os.cpu_count()}",
          f"CC={compiler.name}", f"RUSTC={RUSTC}", f"HOSTRUSTC={RUSTC}",
@@ -70,10 +71,6 @@ def main() -> None:
         sys.exit(str(failure))
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
-
-
-def _config(headers):
-    return (headers / ".config").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

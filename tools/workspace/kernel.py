@@ -24,18 +24,26 @@ class Source:
 
     def unpack(self, directory, log):
         """Unpack a package or a tarball into `directory`."""
-        say("kernel", f"unpacking {self.path.name}")
-        if self.path.suffix == ".deb":
-            # The package holds nothing else of use than the tarball.
-            unpack = ('dpkg-deb --fsys-tarfile "$1" | '
-                      "tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | "
-                      'tar -xJ --strip-components=1 -C "$2"')
-        else:
-            unpack = 'tar -xf "$1" --strip-components=1 -C "$2"'
-        process.run(["bash", "-o", "pipefail", "-c", unpack, "unpack",
-                     self.path, directory],
-                    log, "kernel: unpacking",
-                    f"If {self.path} is damaged, get it again.")
+        unpack(self.path, directory, log)
+
+
+def unpack(source, directory, log, parts=()):
+    """Unpack a package or a tarball of the kernel's source: all, or some paths
+    of the tree."""
+    say("kernel", f"unpacking {'parts of ' if parts else ''}{source.name}")
+    options = ('--strip-components=1 -C "$2" --anchored --wildcards '
+               '--no-wildcards-match-slash "${@:3}"')
+    if source.suffix == ".deb":
+        # The package holds nothing else of use than the tarball.
+        command = ('dpkg-deb --fsys-tarfile "$1" | '
+                   "tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | "
+                   f"tar -xJ {options}")
+    else:
+        command = f'tar -xf "$1" {options}'
+    process.run(["bash", "-o", "pipefail", "-c", command, "unpack", source,
+                 directory, *(f"*/{part}" for part in parts)],
+                log, "kernel: unpacking",
+                f"If {source} is damaged, get it again.")
 
 
 def find(settings, log):
@@ -52,11 +60,17 @@ def find(settings, log):
     return Source(version, package)
 
 
+def known_series(version):
+    """The series that a version is of, if the backend is for it."""
+    return next((series for series in pins.KERNEL_SERIES
+                 if re.match(re.escape(series) + r"(\D|$)", version)), None)
+
+
 def series_of(version):
     """The series that a version is of; fail if the backend is not for it."""
-    for series in pins.KERNEL_SERIES:
-        if re.match(re.escape(series) + r"(\D|$)", version):
-            return series
+    series = known_series(version)
+    if series:
+        return series
     known = " and ".join(pins.KERNEL_SERIES)
     raise Failure(
         f"The kernel is {version}, and the backend is for {known}.",

@@ -9,7 +9,7 @@ from . import (cross_gcc, distribution, dkms, module_checks, module_sources,
                process)
 from .build import MODULES
 from .errors import Failure
-from .module_sources import kernel_release
+from .module_sources import kernel_config, kernel_release
 from .settings import LOGS
 from .steps import digest, say
 from .toolchain import CROSS_COMPILE, RUSTC
@@ -69,7 +69,7 @@ class Builder:
         self.toolchain = workspace.toolchain()
         self.target = find(self.settings, self.log)
         headers = self.target.headers
-        config = (headers / ".config").read_text(encoding="utf-8")
+        config = kernel_config(headers)
         module_checks.before(headers, config)
         self.compiler = cross_gcc.find(config, self.settings.cache,
                                        self.target.suite, self.log)
@@ -90,7 +90,7 @@ class Builder:
         if not module.is_file():
             say("module", f"building kvm.ko for {self.target.release}, about "
                           "4 minutes on 2 cores")
-        self._make(sources, "HOSTRUSTC=" + RUSTC, "RUSTC=" + RUSTC,
+        self._make(sources, f"HOSTRUSTC={RUSTC}", f"RUSTC={RUSTC}",
                    f"BINDGEN={self.toolchain.bindgen}")
         output = self.base / "kvm.ko"
         if output.is_file() and \

@@ -145,7 +145,7 @@ def _refuse_other_structures(tools, headers, module):
 
 
 def _layout(pahole, form, file, name):
-    """{member: its offset and size} of a structure; empty if unknown."""
+    """The members of a structure, as members() has them; empty if unknown."""
     return members(process.run_quietly(
         [pahole, "-F", form, "-C", name, file]))
 

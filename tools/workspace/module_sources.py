@@ -68,24 +68,18 @@ def _take(source, directory, log):
                     log, "module: copying parts of the kernel's source",
                     f"{source} must be the top of a whole kernel tree.")
         return
-    say("module", f"unpacking parts of {source.name}")
-    tarball = '"$1"'
-    if source.suffix == ".deb":
-        tarball = ("<(dpkg-deb --fsys-tarfile \"$1\" | tar -xO --wildcards "
-                   "'./usr/src/linux-source-*.tar.xz' | xz -dc)")
-    process.run(
-        ["bash", "-o", "pipefail", "-c",
-         f'tar -xf {tarball} -C "$2" --strip-components=1 --anchored '
-         '--wildcards --no-wildcards-match-slash "${@:3}"',
-         "unpack", source, directory, *(f"*/{part}" for part in PARTS)],
-        log, "module: unpacking parts of the kernel's source",
-        f"If {source} is damaged, get it again.")
+    kernel.unpack(source, directory, log, PARTS)
 
 
 def kernel_release(headers: Path) -> str:
     """What `uname -r` says where the kernel of the headers runs."""
     return (headers / "include/config/kernel.release").read_text(
         encoding="utf-8").strip()
+
+
+def kernel_config(headers: Path) -> str:
+    """The configuration of the kernel of the headers."""
+    return (headers / ".config").read_text(encoding="utf-8")
 
 
 def refuse_other_version(headers: Path, version: str) -> None:

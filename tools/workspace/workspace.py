@@ -108,40 +108,19 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def prepared(settings, backends, programs=None, watched=(),
-             with_firmware=False, extra_packages=()):
-    """Everything that is needed to run the given backends, up to date.
+def _own(settings, workspace, make):
+    """What `make` makes under the lock, in a directory of this run's own.
 
-    `programs` are the kernel's own selftests to build; with them come the
-    project's. `watched` are keys of build.WATCHED.
-    The lock is held while it is made; what is run is then a copy (of links,
-    where the files are never changed in place), so that a run that lasts does
-    not stop others from building.
+    What is run is a copy (of links, where the files are never changed in
+    place), so that a run that lasts does not stop others from building.
     """
-    workspace = Workspace(settings, extra_packages)
+    runs = settings.cache / "run"
     with workspace.locked():
-        runs = settings.cache / "run"
         _remove_dead(runs)
-        disk = workspace.disk()
-        built = {backend: workspace.builder(backend).kernel()
-                 for backend in backends}
-        modules = {} if programs is None else {
-            backend: workspace.builder(backend).test_modules(kernel)
-            for backend, kernel in built.items()}
-        built |= {purpose: workspace.watched_builder(purpose).kernel()
-                  for purpose in watched}
-        built_programs = {} if programs is None \
-            else workspace.programs(programs)
-        with_firmware = with_firmware or settings.nacl
-        bios = workspace.firmware() if with_firmware else None
         runs.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
         try:
-            artifacts = _take(directory, disk, built, modules, built_programs,
-                              bios)
-            if built_programs:
-                artifacts.upstream_programs = \
-                    selftests.listed(workspace.tree())
+            artifacts = make(directory)
         except BaseException:
             remove(directory)
             raise
@@ -151,50 +130,85 @@ def prepared(settings, backends, programs=None, watched=(),
         remove(directory)
 
 
-@contextlib.contextmanager
+def prepared(settings, backends, programs=None, watched=(),
+             with_firmware=False, extra_packages=()):
+    """Everything that is needed to run the given backends, up to date.
+
+    `programs` are the kernel's own selftests to build; with them come the
+    project's. `watched` are keys of build.WATCHED.
+    """
+    workspace = Workspace(settings, extra_packages)
+
+    def make(directory):
+        disk = workspace.disk()
+        built = {backend: workspace.builder(backend).kernel()
+                 for backend in backends}
+        modules = {} if programs is None else {
+            backend: workspace.builder(backend).test_modules(kernel)
+            for backend, kernel in built.items()}
+        built.update((purpose, workspace.watched_builder(purpose).kernel())
+                     for purpose in watched)
+        built_programs = {} if programs is None \
+            else workspace.programs(programs)
+        bios = workspace.firmware() if with_firmware or settings.nacl \
+            else None
+        artifacts = _take(directory, disk, built, modules, built_programs,
+                          bios)
+        if built_programs:
+            artifacts.upstream_programs = selftests.listed(workspace.tree())
+        return artifacts
+
+    return _own(settings, workspace, make)
+
+
 def prepared_stock(settings, test_modules=()):
     """As prepared(), for a kernel that Debian has built: the module, and the
     kernel's own kvm.ko beside it. `test_modules` are names in build.MODULES.
     """
     workspace = Workspace(settings, pins.MODULE_PACKAGES)
-    with workspace.locked():
-        runs = settings.cache / "run"
-        _remove_dead(runs)
+
+    def make(directory):
         disk = workspace.disk()
         builder = module.Builder(workspace)
-        target, built = builder.target, builder.module()
-        disturbing = [builder.test_module(name) for name in test_modules]
-        kernel = target.debian
+        kernel = builder.target.debian
         if not kernel:
             raise Failure(
-                f"The kernel of {target.headers} cannot be booted here: there "
-                "are only its headers.",
+                f"The kernel of {builder.target.headers} cannot be booted "
+                "here: there are only its headers.",
                 f"Use KERNEL={module.STOCK}, or the version of a kernel of "
                 "Debian's.")
-        initrd = distribution.initramfs(
+        files = {"rust": builder.module(), "c": kernel.own_kvm}
+        disturbing = tuple(
+            Path(shutil.copy(builder.test_module(name), directory))
+            for name in test_modules)
+        initrd = _link(distribution.initramfs(
             kernel, image.busybox(settings.cache, settings.guest_qemu),
-            image.EARLY_INIT, LOGS / "module.log")
-        runs.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
-        artifacts = Artifacts(disk.image, disk.initramfs)
-        for backend, file in (("rust", built),
-                              ("c", kernel.root / "modules/kvm.ko")):
-            own = directory / f"{backend}.ko"
-            shutil.copy(file, own)
+            image.EARLY_INIT, LOGS / "module.log"), directory)
+        booted = _link(kernel.image, directory)
+        artifacts = _with_disk(directory, disk)
+        for backend, file in files.items():
+            own = shutil.copy(file, directory / f"{backend}.ko")
             artifacts.backends[backend] = Built(
-                kernel.image, own, {}, initrd=initrd,
-                test_modules=tuple(Path(shutil.copy(file, directory))
-                                   for file in disturbing))
-    try:
-        yield artifacts
-    finally:
-        remove(directory)
+                booted, own, {}, initrd=initrd, test_modules=disturbing)
+        return artifacts
+
+    return _own(settings, workspace, make)
+
+
+def _link(file, directory):
+    """A file of the cache's that is never changed in place."""
+    target = directory / file.name
+    os.link(file, target)
+    return target
+
+
+def _with_disk(directory, disk):
+    return Artifacts(_link(disk.image, directory),
+                     _link(disk.initramfs, directory))
 
 
 def _take(directory, disk, built, modules, programs, bios):
-    artifacts = Artifacts(directory / "host.ext4", directory / "initramfs")
-    os.link(disk.image, artifacts.disk)
-    os.link(disk.initramfs, artifacts.initramfs)
+    artifacts = _with_disk(directory, disk)
     for purpose, kernel in built.items():
         target = directory / purpose
         target.mkdir()
