@@ -4,7 +4,6 @@
  */
 
 #include <linux/sched.h>
-#include <asm/kvm_vcpu_vector.h>
 #include <asm/ptrace.h>
 #include <asm/vector.h>
 
@@ -14,6 +13,8 @@ __rust_helper unsigned long rust_helper_kvm_riscv_vector_size(void)
 }
 
 #ifdef CONFIG_RISCV_ISA_V
+
+#include "kvm_riscv_vctx.h"
 
 /*
  * Takes the vector unit from this thread's user space for its vCPU. What user
@@ -26,26 +27,18 @@ __rust_helper void rust_helper_kvm_riscv_claim_vector(void)
 
 	riscv_v_vstate_save(&current->thread.vstate, regs);
 	riscv_v_vstate_set_restore(current, regs);
-	riscv_v_flags_set(riscv_v_flags() | RISCV_V_VCPU_CTX);
+	kvm_riscv_vctx_taken();
 }
 
 /* The registers hold nothing of the vCPU any more. Interrupts are disabled. */
 __rust_helper void rust_helper_kvm_riscv_release_vector(void)
 {
-	riscv_v_flags_set(riscv_v_flags() & ~RISCV_V_VCPU_CTX);
+	kvm_riscv_vctx_returned();
 }
 
-/*
- * Sets what is called when the kernel wants the vector unit that a vCPU has.
- * Returns whether this kernel calls it.
- */
 __rust_helper bool rust_helper_kvm_riscv_set_vector_callback(void (*callback)(void))
 {
-	if (callback)
-		kvm_riscv_register_vctx_callback(callback);
-	else
-		kvm_riscv_unregister_vctx_callback();
-	return true;
+	return kvm_riscv_vctx_set_callback(callback);
 }
 
 #else /* No host has vectors, and only the last of these is called. */

@@ -18,6 +18,23 @@ use kernel::{
     prelude::*,
 };
 
+/// Whether one of some trace points is enabled.
+macro_rules! any_is_on {
+    ($($key:ident),*) => {{
+        #[cfg(CONFIG_TRACEPOINTS)]
+        {
+            use kernel::{
+                bindings,
+                jump_label::static_branch_unlikely, //
+            };
+            // SAFETY: The key of a trace point may always be looked at.
+            unsafe { $(static_branch_unlikely!(bindings::$key, bindings::tracepoint, key))||* }
+        }
+        #[cfg(not(CONFIG_TRACEPOINTS))]
+        false
+    }};
+}
+
 mod raw;
 
 pub(crate) use raw::is_on;

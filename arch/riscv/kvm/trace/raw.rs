@@ -6,7 +6,6 @@
 
 use kernel::{
     bindings,
-    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -35,19 +34,10 @@ kernel::declare_trace! {
 /// Returns whether a trace event of exits is enabled. Then no exit is handled early.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
-    #[cfg(CONFIG_TRACEPOINTS)]
-    {
-        macro_rules! is_on {
-            ($key:ident) => {
-                // SAFETY: The key of a trace point may always be looked at.
-                unsafe { static_branch_unlikely!(bindings::$key, bindings::tracepoint, key) }
-            };
-        }
-        is_on!(__tracepoint_kvm_entry)
-            || is_on!(__tracepoint_kvm_exit)
-            || is_on!(__tracepoint_kvm_vcpu_exit)
-            || is_on!(__tracepoint_kvm_vcpu_irq)
-    }
-    #[cfg(not(CONFIG_TRACEPOINTS))]
-    false
+    any_is_on!(
+        __tracepoint_kvm_entry,
+        __tracepoint_kvm_exit,
+        __tracepoint_kvm_vcpu_exit,
+        __tracepoint_kvm_vcpu_irq
+    )
 }

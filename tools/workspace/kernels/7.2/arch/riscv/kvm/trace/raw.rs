@@ -6,7 +6,6 @@
 
 use kernel::{
     bindings,
-    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -40,16 +39,5 @@ pub(super) unsafe fn kvm_vcpu_irq(_: c_ulong, _: c_uint, _: c_int) {}
 /// Returns whether a trace event of exits is enabled. Then no exit is handled early.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
-    #[cfg(CONFIG_TRACEPOINTS)]
-    {
-        macro_rules! is_on {
-            ($key:ident) => {
-                // SAFETY: The key of a trace point may always be looked at.
-                unsafe { static_branch_unlikely!(bindings::$key, bindings::tracepoint, key) }
-            };
-        }
-        is_on!(__tracepoint_kvm_entry) || is_on!(__tracepoint_kvm_exit)
-    }
-    #[cfg(not(CONFIG_TRACEPOINTS))]
-    false
+    any_is_on!(__tracepoint_kvm_entry, __tracepoint_kvm_exit)
 }
