@@ -48,6 +48,19 @@ struct vectors {
 	u8 v[NR_V * MAX_VLENB];
 };
 
+/* Loads vl, vtype and all vector registers from a struct vectors. */
+#define LOAD_FROM_A0						\
+	"	ld	t0, 8(a0)\n"				\
+	"	ld	t1, 16(a0)\n"				\
+	"	vsetvl	x0, t0, t1\n"				\
+	"	csrr	t1, vlenb\n"				\
+	"	slli	t1, t1, 3\n"				\
+	"	addi	t0, a0, 32\n"				\
+	".irp n,0,8,16,24\n"					\
+	"	vl8re8.v v\\n, (t0)\n"				\
+	"	add	t0, t0, t1\n"				\
+	".endr\n"
+
 /*
  * Loads all vector registers, does an ECALL, and stores them again. In the host
  * that is a system call, in the guest an SBI call.
@@ -65,16 +78,7 @@ asm(".pushsection .text\n"
 	"	addi	sp, sp, -16\n"
 	"	sd	s1, 0(sp)\n"
 	"	mv	s1, a1\n"
-	"	ld	t0, 8(a0)\n"
-	"	ld	t1, 16(a0)\n"
-	"	vsetvl	x0, t0, t1\n"
-	"	csrr	t1, vlenb\n"
-	"	slli	t1, t1, 3\n"
-	"	addi	t0, a0, 32\n"
-	".irp n,0,8,16,24\n"
-	"	vl8re8.v v\\n, (t0)\n"
-	"	add	t0, t0, t1\n"
-	".endr\n"
+	LOAD_FROM_A0
 	"	mv	a7, a2\n"
 	"	li	a6, 0\n"
 	"	mv	a0, a3\n"
@@ -122,16 +126,7 @@ asm(".pushsection .text\n"
 	".option push\n"
 	".option arch, +v\n"
 	"vector_hold:\n"
-	"	ld	t0, 8(a0)\n"
-	"	ld	t1, 16(a0)\n"
-	"	vsetvl	x0, t0, t1\n"
-	"	csrr	t1, vlenb\n"
-	"	slli	t1, t1, 3\n"
-	"	addi	t0, a0, 32\n"
-	".irp n,0,8,16,24\n"
-	"	vl8re8.v v\\n, (t0)\n"
-	"	add	t0, t0, t1\n"
-	".endr\n"
+	LOAD_FROM_A0
 	"1:	addi	a2, a2, -1\n"
 	"	bnez	a2, 1b\n"
 	"	mv	a0, a1\n"
