@@ -10,6 +10,12 @@ from .host import Files, Host, Machine
 HARTS = 2
 # A disk for guests, and for what the host swaps out.
 SCRATCH = 512 << 20
+# In place of a CPU: a host with the kernel that Debian has built, which is large,
+# and in memory twice. Before Linux 7.3, a kernel shares vectors with vCPUs in
+# another way, so its CPU has some.
+STOCK = "stock"
+STOCK_CPU = "max"
+STOCK_MEMORY = "3G"
 
 
 @dataclass
@@ -18,6 +24,7 @@ class Slot:
 
     report: object
     backend: str
+    # The name of one, or STOCK.
     cpu: str
     # The features of SBI nested acceleration; see `Machine`.
     nacl: str = ""
@@ -28,7 +35,12 @@ class Slot:
     def name(self):
         return "-".join(filter(None, (self.backend, self.cpu, self.nacl)))
 
-    def booted(self, memory=Machine.memory, append=Machine.append):
+    @property
+    def is_stock(self):
+        return self.cpu == STOCK
+
+    def booted(self, memory="", append=Machine.append):
+        memory = memory or (STOCK_MEMORY if self.is_stock else Machine.memory)
         if self.host and (self.host.machine.memory,
                           self.host.machine.append) != (memory, append):
             self.drop()
@@ -57,16 +69,14 @@ class Slot:
             host.abandon()
 
     def _boot(self, memory, append):
-        artifacts = self.report.artifacts
         settings = self.report.settings
-        built = artifacts.backends[self.backend]
         self.boots += 1
         again = f"-{self.boots}" if self.boots > 1 else ""
         host = Host(
-            f"test-{self.name}{again}",
-            Files.of(artifacts, built),
-            Machine(settings.machine, self.cpu, HARTS, memory, append,
-                    nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
+            f"test-{self.name}{again}", self._files(),
+            Machine(settings.machine,
+                    STOCK_CPU if self.is_stock else self.cpu, HARTS, memory,
+                    append, nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
             settings.timeout_factor)
         host.start()
         try:
@@ -76,6 +86,14 @@ class Slot:
             host.abandon()
             raise
         return host
+
+    def _files(self):
+        artifacts = self.report.artifacts
+        if not self.is_stock:
+            return Files.of(artifacts, artifacts.backends[self.backend])
+        # Its guests have the kernel of this project's other hosts.
+        return Files.of(artifacts, artifacts.stock[self.backend],
+                        artifacts.backends["rust"].kernel)
 
 
 @functools.cache
@@ -89,6 +107,11 @@ def on(report, cpus):
     return [configuration(backend, cpu, report.settings.nacl)
             for cpu in cpus
             for backend in sorted(report.artifacts.backends)]
+
+
+def on_stock(backends=("rust",)):
+    """The configurations of Debian's own kernel, with each of these modules."""
+    return [configuration(backend, STOCK, "") for backend in backends]
 
 
 def parametrize(metafunc, chosen):

@@ -13,7 +13,11 @@ def configurations(metafunc):
     report = metafunc.config.report
     marker = metafunc.definition.get_closest_marker("cpus")
     everywhere = not marker or report.settings.full
-    return slots.on(report, CPUS if everywhere else marker.args)
+    chosen = slots.on(report, CPUS if everywhere else marker.args)
+    if metafunc.definition.get_closest_marker("stock") and \
+            report.artifacts.stock:
+        chosen += slots.on_stock()
+    return chosen
 
 
 def pytest_generate_tests(metafunc):

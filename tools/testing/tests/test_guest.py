@@ -15,6 +15,7 @@ OPTIONS = ("-kernel /tmp/stuck -machine memory-backend=ram -object "
            f"memory-backend-file,id=ram,size=256M,mem-path={RAM},share=on")
 
 
+@pytest.mark.stock
 @pytest.mark.parametrize("vcpus", (1, 2, 4))
 def test_guest_boots(host, vcpus):
     started = guest.boot(host, vcpus)

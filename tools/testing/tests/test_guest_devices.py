@@ -6,7 +6,7 @@ import pytest
 from harness import load
 from harness.vm import Vm
 
-pytestmark = pytest.mark.cpus("rv64")
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.stock]
 
 DISK = ("-drive file=/dev/vdc,format=raw,if=none,id=disk "
         "-device virtio-blk-device,drive=disk")

@@ -9,6 +9,7 @@ from harness.vm import Vm
 pytestmark = pytest.mark.cpus("rv64")
 
 
+@pytest.mark.stock
 def test_reboot(host, report):
     """A guest that reboots is a new one, in the same QEMU."""
     with Vm(host) as vm:

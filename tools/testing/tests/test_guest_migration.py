@@ -71,6 +71,7 @@ def test_save(host, vcpus):
 
 
 @pytest.mark.cpus("rv64", "max")
+@pytest.mark.stock
 @pytest.mark.parametrize("accel", LOGS.values(), ids=LOGS)
 def test_live(host, report, vcpus, accel):
     """A guest that goes on working while its memory moves to another QEMU."""
