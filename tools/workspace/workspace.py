@@ -161,11 +161,11 @@ def prepared(settings, backends, programs=None, watched=(),
     return _own(settings, workspace, make)
 
 
-def prepared_stock(settings, test_modules=()):
+def prepared_stock(settings, test_modules=(), extra_packages=()):
     """As prepared(), for a kernel that Debian has built: the module, and the
     kernel's own kvm.ko beside it. `test_modules` are names in build.MODULES.
     """
-    workspace = Workspace(settings, pins.MODULE_PACKAGES)
+    workspace = Workspace(settings, (*pins.MODULE_PACKAGES, *extra_packages))
 
     def make(directory):
         disk = workspace.disk()

@@ -19,22 +19,19 @@ def draw(comparison, path):
     matplotlib.rcParams["svg.hashsalt"] = "exit-cost"
     pairs = len(comparison.cases)
     sets = len({row.nacl for row in comparison.traps})
+    # What there is to draw of each, and how.
+    parts = [(height, draw_part) for height, draw_part in (
+        (pairs, lambda axis: _exits(axis, comparison)),
+        (len(comparison.guests), lambda axis: _guests(axis, comparison)),
+        (1, lambda axis: _text(axis, comparison)),
+        (sets, lambda axis: _traps(axis, comparison.traps))) if height]
+    heights = [height for height, _ in parts]
     figure, axes = pyplot.subplots(
-        3 + bool(sets), 1,
-        figsize=(10, (pairs + sets + len(comparison.guests) + 4)
-                 * INCHES_OF_A_PAIR),
-        layout="constrained",
-        height_ratios=[pairs, len(comparison.guests), 1,
-                       sets][:3 + bool(sets)])
-    _bars(axes[0], comparison.cases, 1)
-    axes[0].set_title(
-        f"Host instructions for one exit (-cpu {comparison.cpu})")
-    _bars(axes[1], comparison.guests, 1e6)
-    axes[1].set_title("Million instructions")
-    _bars(axes[2], [comparison.text], 1024)
-    axes[2].set_title("KiB")
-    if sets:
-        _traps(axes[3], comparison.traps)
+        len(parts), 1,
+        figsize=(10, (sum(heights) + len(parts)) * INCHES_OF_A_PAIR),
+        layout="constrained", height_ratios=heights)
+    for axis, (_, draw_part) in zip(axes, parts):
+        draw_part(axis)
     axes[0].legend(handles=[
         pyplot.Rectangle((0, 0), 1, 1, color=C_COLOUR, label="C"),
         pyplot.Rectangle((0, 0), 1, 1, color=RUST_COLOUR, label="Rust"),
@@ -44,6 +41,23 @@ def draw(comparison, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
+
+
+def _exits(axis, comparison):
+    _bars(axis, comparison.cases, 1)
+    kernel = f", KERNEL={comparison.stock}" if comparison.stock else ""
+    axis.set_title(
+        f"Host instructions for one exit (-cpu {comparison.cpu}{kernel})")
+
+
+def _guests(axis, comparison):
+    _bars(axis, comparison.guests, 1e6)
+    axis.set_title("Million instructions")
+
+
+def _text(axis, comparison):
+    _bars(axis, [comparison.text], 1024)
+    axis.set_title("KiB")
 
 
 def _bars(axis, pairs, unit):

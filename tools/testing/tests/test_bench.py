@@ -37,6 +37,13 @@ def test_limit(ticks, too_dear, monkeypatch):
     assert [pair.name for pair in pairs] == too_dear
 
 
+@pytest.mark.parametrize("name, stock, limit", (
+    ("sbi_call", "", report.FAST), ("sbi_call", "stock", report.FAST_ON_STOCK),
+    ("other_ipi", "stock", report.TO_OTHERS), ("boot", "", report.LIMIT)))
+def test_limit_of_a_kernel(name, stock, limit):
+    assert report.limit_of(name, stock) == limit
+
+
 def test_what_is_not_measured_is_named(tmp_path):
     shown = comparison(5000)
     assert "Not measured: No exit (the CPU has none)" in shown.table()
