@@ -85,7 +85,8 @@ def make(target, module: Path) -> list:
     OUTPUT.mkdir(parents=True)
     files = [_for_dkms(log)]
     if target.debian:
-        files.append(_binary(target, module, log))
+        say("deb", binary_name(target.debian))
+        files.append(binary(target.debian, module, OUTPUT, log))
     _lint(files, log)
     return files
 
@@ -113,11 +114,15 @@ def _for_dkms(log):
     return next(OUTPUT.glob("*-dkms_*.deb"))
 
 
-def _binary(target, module, log):
-    kernel = target.debian
-    name = f"{NAME}-{kernel.release}"
-    say("deb", name)
-    root = OUTPUT / "root"
+def binary_name(kernel) -> str:
+    """The name of the package with the module for one kernel."""
+    return f"{NAME}-{kernel.release}"
+
+
+def binary(kernel, module: Path, directory: Path, log: Path) -> Path:
+    """Make the package with the module for one kernel."""
+    name = binary_name(kernel)
+    root = directory / "root"
     place = root / f"usr/lib/modules/{kernel.release}/updates/kvm.ko"
     place.parent.mkdir(parents=True)
     shutil.copy(module, place)
@@ -137,7 +142,7 @@ def _binary(target, module, log):
         path = control / script
         path.write_text(DEPMOD.format(release=kernel.release))
         path.chmod(0o755)
-    file = OUTPUT / f"{name}_{version()}_riscv64.deb"
+    file = directory / f"{name}_{version()}_riscv64.deb"
     process.run(["dpkg-deb", "--root-owner-group", "--build", root, file], log,
                 f"deb: {name}")
     remove(root)

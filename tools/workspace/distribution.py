@@ -50,6 +50,11 @@ class Kernel:
         return next((self.root / "source").glob("*.deb"))
 
     @property
+    def status(self):
+        """What dpkg knows of the package of modules, where it is installed."""
+        return self.root / f"{KEPT}/status"
+
+    @property
     def own_kvm(self):
         """The kernel's own kvm.ko."""
         return self.root / f"{KEPT}/kvm.ko"
@@ -57,7 +62,7 @@ class Kernel:
 
 def find(cache: Path, wanted: str | None, log: Path) -> Kernel:
     """Return the kernel of that ABI, or the newest; downloaded if need be."""
-    kernels = cache / "distribution"
+    kernels = cache / "debian-kernels"
     # Without what a run has left half made, whose name begins with a dot.
     for root in sorted(kernels.glob("[!.]*"), key=_age, reverse=True):
         found = _unpacked(root)
@@ -120,10 +125,14 @@ def _download(cache, root, log):
             file = _fetch(state, package, made.version, partial, log)
             process.run(["dpkg-deb", "-x", file, partial], log,
                         f"distribution: unpacking {package}")
+            if package.startswith("linux-modules-"):
+                fields = process.output(["dpkg-deb", "-f", file])
             file.unlink()
         _fetch(target, f"linux-source-{kernel.series_of(abi)}", made.version,
                partial / "source", log)
         _keep_few_modules(partial, made.release, log)
+        (partial / KEPT / "status").write_text(
+            f"{fields}Status: install ok installed\n", encoding="utf-8")
         _move_headers(partial, root, made.release)
     return made
 

@@ -2,7 +2,7 @@
 """The disk of the emulated host, and the initramfs of the guest inside it.
 
 The host's user space is Debian's riscv64 QEMU, firmware and BusyBox, unpacked and not
-installed. What changes from build to build (kernel, kvm.ko, test programs)
+installed, and the programs by which packages and modules are. What changes from build to build (kernel, kvm.ko, test programs)
 is on a second, small drive, made anew for every run.
 """
 
@@ -16,7 +16,8 @@ from .settings import REPOSITORY
 from .steps import digest, remove, say, whole
 
 SCRIPTS = REPOSITORY / "tools/testing/guest"
-MOUNT_POINTS = ("dev", "etc", "payload", "proc", "run", "sys", "tmp")
+MOUNT_POINTS = ("dev", "etc", "payload", "proc", "run", "sys", "tmp", "var",
+                "usr/lib/modules", "usr/share/doc")
 # Scripts by where they go: in the host, and in the guest's initramfs.
 HOST_SCRIPTS = {"host-init": "init", "agent": "agent",
                 "guest": "usr/bin/guest", "guest-qemu": "usr/bin/guest-qemu",
@@ -25,7 +26,8 @@ EARLY_INIT = SCRIPTS / "early-init"
 GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib",
-        "usr/share/qemu-efi-riscv64")
+        "usr/share/qemu-efi-riscv64", "usr/bin/dpkg", "usr/bin/dpkg-deb",
+        "usr/bin/dpkg-split", "usr/bin/kmod", "usr/bin/tar")
 
 WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
 

@@ -24,7 +24,7 @@ HOST_QEMU = "10.0"
 GUEST_QEMU = {"10.0": "trixie", "11.1": "forky"}
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static", "u-boot-qemu",
-                  "qemu-efi-riscv64")
+                  "qemu-efi-riscv64", "dpkg", "kmod")
 
 BINDGEN_VERSION = "0.72.1"
 CARGO_MUTANTS_VERSION = "27.1.0"

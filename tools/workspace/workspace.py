@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import (build, distribution, firmware, image, module, packages, pins,
-               selftests, stats, toolchain, tree)
+from . import (build, deb, distribution, firmware, image, module, packages,
+               pins, selftests, stats, toolchain, tree)
 from .errors import Failure
 from .settings import BUILD, LOGS
 from .steps import lock, remove, say
@@ -29,6 +29,18 @@ class Built:
     test_modules: tuple = ()
 
 
+@dataclass(frozen=True)
+class Package:
+    """A package of the module, and what a machine has where it is installed."""
+
+    file: Path
+    # Of the kernel, and the name of the package.
+    release: str
+    name: str
+    # What dpkg and depmod know of the kernel's own modules.
+    installed: tuple
+
+
 @dataclass
 class Artifacts:
     """Files to run: a run's own, which no other run changes or removes."""
@@ -38,8 +50,10 @@ class Artifacts:
     backends: dict = field(default_factory=dict)
     # By purpose; see build.WATCHED.
     watched: dict = field(default_factory=dict)
-    # By backend, for the kernel that Debian has built.
-    stock: dict = field(default_factory=dict)
+    # For the kernel that Debian has built.
+    stock: "Artifacts | None" = None
+    # The package of the module for that kernel, and what it is installed on.
+    package: Package | None = None
     # That with SBI nested acceleration; QEMU has its own.
     firmware: Path | None = None
     firmware_judge: Path | None = None
@@ -161,7 +175,8 @@ def prepared(settings, backends, programs=None, watched=(),
     return _own(settings, workspace, make)
 
 
-def prepared_stock(settings, test_modules=(), extra_packages=()):
+def prepared_stock(settings, test_modules=(), extra_packages=(),
+                   with_package=False):
     """As prepared(), for a kernel that Debian has built: the module, and the
     kernel's own kvm.ko beside it. `test_modules` are names in build.MODULES.
     """
@@ -186,6 +201,8 @@ def prepared_stock(settings, test_modules=(), extra_packages=()):
             image.EARLY_INIT, LOGS / "module.log"), directory)
         booted = _link(kernel.image, directory)
         artifacts = _with_disk(directory, disk)
+        if with_package:
+            artifacts.package = _package(kernel, files["rust"], directory)
         for backend, file in files.items():
             own = shutil.copy(file, directory / f"{backend}.ko")
             artifacts.backends[backend] = Built(
@@ -193,6 +210,15 @@ def prepared_stock(settings, test_modules=(), extra_packages=()):
         return artifacts
 
     return _own(settings, workspace, make)
+
+
+def _package(kernel, built, directory):
+    """The package of a module, with what the kernel's own packages have."""
+    installed = tuple(
+        Path(shutil.copy(file, directory))
+        for file in (kernel.status, *kernel.modules.glob("modules.*")))
+    return Package(deb.binary(kernel, built, directory, LOGS / "module.log"),
+                   kernel.release, deb.binary_name(kernel), installed)
 
 
 def _link(file, directory):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Hosts that tests share: one boot for each backend, CPU and firmware."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -92,8 +93,12 @@ class Slot:
         if not self.is_stock:
             return Files.of(artifacts, artifacts.backends[self.backend])
         # Its guests have the kernel of this project's other hosts.
-        return Files.of(artifacts, artifacts.stock[self.backend],
-                        artifacts.backends["rust"].kernel)
+        files = Files.of(artifacts, artifacts.stock.backends[self.backend],
+                         artifacts.backends["rust"].kernel)
+        package = artifacts.stock.package
+        return dataclasses.replace(files, programs=(
+            *files.programs, artifacts.stock.backends["c"].module,
+            package.file, *package.installed))
 
 
 @functools.cache

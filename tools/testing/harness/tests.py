@@ -62,17 +62,18 @@ def run(settings):
 
 @contextlib.contextmanager
 def _stock(settings):
-    """{backend: its files} for Debian's own kernel, if it is to be tested."""
+    """The files for Debian's own kernel, if it is to be tested."""
     if "rust" not in settings.tested_backends or \
             settings.tests and not re.search(r"(?<!not )\b\w*stock",
                                              settings.tests):
-        yield {}
+        yield None
         return
     # As in _in_hosts().
     from . import kernel_vectors
 
-    with prepared_stock(settings, (kernel_vectors.MODULE,)) as artifacts:
-        yield artifacts.backends
+    with prepared_stock(settings, (kernel_vectors.MODULE,),
+                        with_package=True) as artifacts:
+        yield artifacts
 
 
 def _watched_hosts(settings):

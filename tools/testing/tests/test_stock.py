@@ -25,6 +25,14 @@ RELOADS = 3
 # each on each hart.
 KERNEL_USES = 500
 FULL_RELOADS = 20
+# Where a package is installed, in memory here; and programs for that, under the
+# names by which they are called.
+MODULES = "/usr/lib/modules"
+INSTALLED = ("/var", MODULES, "/usr/share/doc")
+PROGRAMS = "/run/programs"
+WITH_PROGRAMS = f"PATH={PROGRAMS}:/usr/bin:/run/bin"
+# The directory of the kernel's own module.
+OWN = "kernel/arch/riscv/kvm"
 
 
 def pytest_generate_tests(metafunc):
@@ -89,7 +97,7 @@ def test_stock_verdicts(report, stock_verdicts):
     """What passes under the kernel's own module passes under Rust."""
     if not report.settings.full:
         pytest.skip("the kernel's own module runs selftests only with FULL=1")
-    backends = sorted(report.artifacts.stock)
+    backends = sorted(report.artifacts.stock.backends)
     print(f"\n{stock_verdicts.table(backends, DIFFERS, SKIPS)}")
     worse = [row for row in
              stock_verdicts.different(backends, DIFFERS, SKIPS)
@@ -112,6 +120,76 @@ def test_stock_reloads(host, report):
         host.check("test ! -e /dev/kvm")
         host.load_kvm()
     guest.boot(host, 1)
+
+
+@pytest.fixture
+def packaged(host, report):
+    """A host with the kernel's own modules as a machine has them, known to
+    dpkg; none is loaded.
+    """
+    package = report.artifacts.stock.package
+    modules = f"{MODULES}/{package.release}"
+    host.unload_kvm()
+    host.check(f"mkdir {PROGRAMS} && cd {PROGRAMS} && "
+               "ln -s /usr/bin/kmod depmod && ln -s /usr/bin/kmod modprobe && "
+               # Of what is installed, nothing is a library.
+               "ln -s /run/bin/true ldconfig")
+    for place in INSTALLED:
+        host.check(f"mount -t tmpfs tmpfs {place}")
+    host.check("cd /var && mkdir -p lib/dpkg/info lib/dpkg/updates && "
+               "cp /payload/status lib/dpkg/status")
+    host.check(f"mkdir -p {modules}/{OWN} && cp /payload/modules.* {modules} && "
+               f"cp /payload/c.ko {modules}/{OWN}/kvm.ko && "
+               f"{WITH_PROGRAMS} depmod")
+    yield package
+    host.check(f"umount {' '.join(INSTALLED)} && rm -r {PROGRAMS}")
+    host.load_kvm()
+
+
+def loaded(host):
+    """The backend that modprobe loads, and unloads again."""
+    host.check(f"{WITH_PROGRAMS} modprobe kvm")
+    backend = host.backend()
+    host.check("test -e /dev/kvm")
+    host.check(f"{WITH_PROGRAMS} modprobe -r kvm")
+    host.check("test ! -e /dev/kvm")
+    return backend
+
+
+def contents(host):
+    """Of all files that a package may bring, the names and the checksums."""
+    return host.check("find /usr/lib/modules /usr/share/doc -type f "
+                      "-exec md5sum {} + | sort -k 2")
+
+
+def test_stock_package(host, packaged):
+    """The package takes the place of the kernel's own module, for that kernel
+    alone, and leaves nothing when it is removed."""
+    # Of another kernel.
+    other = f"{packaged.release}-other"
+    host.check(f"cd {MODULES} && cp -r {packaged.release} {other} && "
+               f"{WITH_PROGRAMS} depmod {other}")
+    before = contents(host)
+    assert loaded(host) == "c"
+    host.check(f"{WITH_PROGRAMS} dpkg -i /payload/{packaged.file.name}")
+    assert loaded(host) == "rust"
+    chosen = host.check(f"{WITH_PROGRAMS} modprobe -S {other} "
+                        "--show-depends kvm")
+    assert chosen.split() == ["insmod", f"{MODULES}/{other}/{OWN}/kvm.ko"]
+    # A new version of the package, or the same again.
+    host.check(f"{WITH_PROGRAMS} dpkg -i /payload/{packaged.file.name}")
+    assert loaded(host) == "rust"
+    host.check(f"{WITH_PROGRAMS} dpkg -P {packaged.name}")
+    assert contents(host) == before
+    assert loaded(host) == "c"
+
+
+def test_stock_package_needs_its_kernel(host, packaged):
+    """It is for one version of the kernel's package."""
+    host.check("sed -i 's/^Version: .*/Version: 7.0.0-1/' /var/lib/dpkg/status")
+    refused = host.run(f"{WITH_PROGRAMS} dpkg -i /payload/{packaged.file.name}")
+    assert refused.status != 0
+    assert "dependency problems" in refused.output
 
 
 def test_stock_module_of_another_build_is_refused(host):
