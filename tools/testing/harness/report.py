@@ -12,6 +12,8 @@ from workspace.process import clock
 
 from .agent import TimedOut
 
+# A property of a test whose result was found by an earlier run.
+EARLIER = "earlier"
 # Of the reason for a failure, where it has a line to itself.
 WIDTH = 160
 
@@ -59,7 +61,9 @@ class Report:
             self._fail(f"{name}{where}", report.longrepr,
                        f"  {report.duration:.1f} s")
         elif report.when == "call":
-            self._count("passed", f"pass  {name}  {report.duration:.1f} s")
+            when = "in an earlier run" if (EARLIER, True) in \
+                report.user_properties else f"{report.duration:.1f} s"
+            self._count("passed", f"pass  {name}  {when}")
 
     @pytest.hookimpl
     def pytest_collectreport(self, report):

@@ -49,10 +49,15 @@ def run_in(host, place, report, run, *, full=None, timeout=TIMEOUT,
         if verdict.what != verdicts.FAIL:
             report.note(f"{place.name}-{run.name} has failed once, and not "
                         f"again: {failed.reason}")
+    count_skips(place, report, verdict)
+    return judge_skips(place, run, verdict, skips), output
+
+
+def count_skips(place, report, verdict):
+    """Count each case that was skipped."""
     for case, found in verdict.parts.items():
         if found.what == verdicts.SKIP:
             report.skip_part(f"{place.name}-{case}", found.reason)
-    return judge_skips(place, run, verdict, skips), output
 
 
 def _run(host, report, run, full, timeout, forgive):

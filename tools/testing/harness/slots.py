@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from . import guest, vm
 from .host import Files, Host, Machine
+from .kept_verdicts import KeptVerdicts
 
 HARTS = 2
 # A disk for guests, and for what the host swaps out.
@@ -35,6 +36,11 @@ class Slot:
     @property
     def name(self):
         return "-".join(filter(None, (self.backend, self.cpu, self.nacl)))
+
+    @functools.cached_property
+    def kept(self):
+        """Verdicts of an earlier run."""
+        return KeptVerdicts(self.report, self.backend, self.cpu, self.nacl)
 
     @property
     def is_stock(self):

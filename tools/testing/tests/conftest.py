@@ -87,4 +87,4 @@ def pytest_collection_modifyitems(items):
         return places.setdefault(chosen, len(places)) if chosen else -1
 
     items.sort(key=lambda item: (bool(item.get_closest_marker("judges")),
-                                 "host" in item.fixturenames, place(item)))
+                                 "slot" in item.fixturenames, place(item)))

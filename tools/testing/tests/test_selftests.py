@@ -6,6 +6,7 @@ import pytest
 from harness import selftest, selftest_runs
 from harness import verdicts as judges
 from harness.exceptions import DIFFERS, SKIPS
+from harness.report import EARLIER
 
 
 def test_exceptions(report):
@@ -40,9 +41,20 @@ def test_gigantic_page(host, slot, report, case):
     selftest.require(host, run, verdict, output)
 
 
-def test_selftest(host, slot, report, verdicts, run):
+def test_selftest(request, slot, report, verdicts, run):
     selftest.skip_long(report, run)
+    verdict = slot.kept.get(run)
+    if verdict:
+        request.node.user_properties.append((EARLIER, True))
+        verdicts.keep(slot.cpu, run, slot.backend, verdict)
+        selftest.count_skips(slot, report, verdict)
+        if verdict.what == judges.SKIP:
+            pytest.skip(verdict.reason)
+        return
+    # A host is not booted for what is known.
+    host = request.getfixturevalue("host")
     verdicts.keep(slot.cpu, run, slot.backend, judges.Verdict(judges.FAIL))
     verdict, output = selftest.run_in(host, slot, report, run)
     verdicts.keep(slot.cpu, run, slot.backend, verdict)
+    slot.kept.keep(run, verdict)
     selftest.require(host, run, verdict, output)

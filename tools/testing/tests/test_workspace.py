@@ -767,6 +767,7 @@ def report_of(tests):
     results = Report(settings=None, artifacts=None)
     for name, said in tests.items():
         results.pytest_runtest_logreport(SimpleNamespace(
+            user_properties=[],
             nodeid=f"test_x.py::{name}", when="call", skipped=False,
             failed=bool(said), duration=1.5, longrepr=said))
     return results
