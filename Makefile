@@ -63,8 +63,8 @@ help:
 	@echo '                     sync_hfence, sync_sret and autoswap_csr, joined by +'
 	@echo '  GUEST_QEMU=        the QEMU of the guests: 10.0 (default) or 11.1; the series'
 	@echo '                     are those of tools/workspace/pins.py'
-	@echo '  KERNEL=            the series of the kernel: 7.3 (default) or 7.2; run, shell, bench,'
-	@echo "                     module: stock (Debian's newest), the version of one of its"
+	@echo '  KERNEL=            the series of the kernel: 7.3 (default) or 7.2; run, shell, test,'
+	@echo "                     bench, module: stock (Debian's newest), the version of one of its"
 	@echo '                     kernels, installed (the running one), or a directory of headers'
 	@echo '  KERNEL_SRC=        a kernel tree to copy, instead of the Debian package'
 	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'

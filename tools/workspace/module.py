@@ -42,7 +42,7 @@ def make(workspace):
 
 def find(settings, log):
     """Return what KERNEL= names."""
-    wanted = settings.kernel or STOCK
+    wanted = settings.kernel if settings.for_module else STOCK
     given = settings.kernel_src or settings.kernel_tarball
     headers = Path(wanted).expanduser()
     if wanted == INSTALLED:

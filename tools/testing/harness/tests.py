@@ -2,6 +2,7 @@
 """All tests: logic on this machine, then everything that needs a host."""
 
 import contextlib
+import dataclasses
 import re
 import shutil
 import time
@@ -48,16 +49,27 @@ class Tally:
 def run(settings):
     """Run all tests; the tally comes last. Return the exit status."""
     tally = Tally()
-    with prepared(settings, settings.tested_backends,
+    ours, others = _kernels(settings)
+    with prepared(ours, settings.tested_backends,
                   programs=selftest_runs.read().programs,
                   watched=_watched_hosts(settings),
                   with_firmware=True) as artifacts, \
-            _stock(settings) as artifacts.stock:
+            _stock(others) as artifacts.stock:
         if not settings.tests:
             logic(tally)
         _in_hosts(settings, artifacts, tally)
     print(f"\n{tally}")
     return tally.status
+
+
+def _kernels(settings):
+    """The settings for kernels of our own, and those for a distribution's.
+
+    KERNEL= and the source given with it are about one of these.
+    """
+    default = dataclasses.replace(settings, kernel="", kernel_src=None,
+                                  kernel_tarball=None)
+    return (default, settings) if settings.for_module else (settings, default)
 
 
 @contextlib.contextmanager
