@@ -26,6 +26,10 @@ GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static", "u-boot-qemu",
                   "qemu-efi-riscv64", "dpkg", "kmod")
 
+# What manages guests in a host, besides QEMU itself.
+LIBVIRT_PACKAGES = ("libvirt-clients", "libvirt-daemon",
+                    "libvirt-daemon-driver-qemu", "qemu-system-riscv")
+
 BINDGEN_VERSION = "0.72.1"
 CARGO_MUTANTS_VERSION = "27.1.0"
 

@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import (build, deb, distribution, firmware, image, module, packages,
-               pins, selftests, stats, toolchain, tree)
+from . import (build, deb, debian_root, distribution, firmware, image, module,
+               packages, pins, selftests, stats, toolchain, tree)
 from .errors import Failure
 from .settings import BUILD, LOGS
 from .steps import lock, remove, say
@@ -54,6 +54,8 @@ class Artifacts:
     stock: "Artifacts | None" = None
     # The package of the module for that kernel, and what it is installed on.
     package: Package | None = None
+    # A disk with libvirt.
+    libvirt: Path | None = None
     # That with SBI nested acceleration; QEMU has its own.
     firmware: Path | None = None
     firmware_judge: Path | None = None
@@ -176,7 +178,7 @@ def prepared(settings, backends, programs=None, watched=(),
 
 
 def prepared_stock(settings, test_modules=(), extra_packages=(),
-                   with_package=False):
+                   with_package=False, with_libvirt=False):
     """As prepared(), for a kernel that Debian has built: the module, and the
     kernel's own kvm.ko beside it. `test_modules` are names in build.MODULES.
     """
@@ -203,6 +205,10 @@ def prepared_stock(settings, test_modules=(), extra_packages=(),
         artifacts = _with_disk(directory, disk)
         if with_package:
             artifacts.package = _package(kernel, files["rust"], directory)
+        if with_libvirt:
+            artifacts.libvirt = _link(debian_root.prepare(
+                settings.cache, settings.guest_qemu, pins.LIBVIRT_PACKAGES,
+                LOGS / "libvirt.log"), directory)
         for backend, file in files.items():
             own = shutil.copy(file, directory / f"{backend}.ko")
             artifacts.backends[backend] = Built(

@@ -98,13 +98,19 @@ class Slot:
         artifacts = self.report.artifacts
         if not self.is_stock:
             return Files.of(artifacts, artifacts.backends[self.backend])
-        # Its guests have the kernel of this project's other hosts.
-        files = Files.of(artifacts, artifacts.stock.backends[self.backend],
-                         artifacts.backends["rust"].kernel)
-        package = artifacts.stock.package
-        return dataclasses.replace(files, programs=(
-            *files.programs, artifacts.stock.backends["c"].module,
-            package.file, *package.installed))
+        return stock_files(artifacts, self.backend)
+
+
+def stock_files(artifacts, backend):
+    """Debian's kernel, and one of its two modules; the package of the other one,
+    and what it is installed on. Guests have the kernel of our own hosts.
+    """
+    stock = artifacts.stock
+    files = Files.of(artifacts, stock.backends[backend],
+                     artifacts.backends["rust"].kernel)
+    return dataclasses.replace(files, programs=(
+        *files.programs, stock.backends["c"].module, stock.package.file,
+        *stock.package.installed))
 
 
 @functools.cache

@@ -84,7 +84,8 @@ def _stock(settings):
     from . import kernel_vectors
 
     with prepared_stock(settings, (kernel_vectors.MODULE,),
-                        with_package=True) as artifacts:
+                        with_package=True,
+                        with_libvirt=settings.full) as artifacts:
         yield artifacts
 
 

@@ -9,9 +9,11 @@ import re
 
 import pytest
 
-from harness import guest, kernel_vectors, selftest, selftest_runs, slots
+from harness import (guest, kernel_vectors, libvirt, selftest,
+                     selftest_runs, slots)
 from harness import verdicts as judges
 from harness.exceptions import DIFFERS, SKIPS
+from harness.host import Host, Machine
 from harness.verdicts import Verdicts
 from workspace import selftests
 from workspace.errors import Failure
@@ -190,6 +192,29 @@ def test_stock_package_needs_its_kernel(host, packaged):
     refused = host.run(f"{WITH_PROGRAMS} dpkg -i /payload/{packaged.file.name}")
     assert refused.status != 0
     assert "dependency problems" in refused.output
+
+
+def test_stock_libvirt(report):
+    """Debian's libvirt starts a guest, saves it, goes on with it, and ends it."""
+    if not report.settings.full:
+        pytest.skip("only with FULL=1")
+    disk = report.artifacts.stock.libvirt
+    with Host("test-libvirt", slots.stock_files(report.artifacts, "rust"),
+              Machine(report.settings.machine, slots.STOCK_CPU,
+                      memory=slots.STOCK_MEMORY, scratch=slots.SCRATCH,
+                      options=libvirt.options(disk)),
+              report.settings.timeout_factor) as host:
+        host.load_kvm()
+        guest.require_backend(host, "rust")
+        with libvirt.running(host):
+            libvirt.virsh(host, f"start {libvirt.NAME}")
+            libvirt.says(host, "^guest: up")
+            libvirt.computes(host, 6)
+            libvirt.virsh(host, f"save {libvirt.NAME} /tmp/saved")
+            libvirt.virsh(host, "restore /tmp/saved")
+            libvirt.computes(host, 7)
+            libvirt.virsh(host, f"destroy {libvirt.NAME}")
+        host.unload_kvm()
 
 
 def test_stock_module_of_another_build_is_refused(host):
