@@ -548,6 +548,39 @@ TEST_F(mmio, refused)
 		expect_store_fault(self, "cbo.zero", 0x0040200f | 11 << 15, 4, gva, gva);
 }
 
+/*
+ * A table of the guest's own page tables is where no memory is. The walk faults
+ * there, and not the access, so that the device must not see an access, and the
+ * guest gets the access fault of the access that it has made.
+ */
+TEST_F(mmio, page_table_in_a_device)
+{
+	struct kvm_vm *vm = self->vm;
+	unsigned int shift = PGTBL_PAGE_SIZE_SHIFT + 9 * (vm->mmu.pgtable_levels - 1);
+	u64 *root = addr_gpa2hva(vm, vm->mmu.pgd);
+	/* The middle of the lower half, which nothing else is in. */
+	u64 gva = 128UL << shift;
+	u64 handler;
+
+	if (!is_rust_backend())
+		SKIP(return, "the C backend emulates the access where the walk has faulted");
+
+	TEST_ASSERT(!root[128], "there is a table already");
+	root[128] = MMIO_GPA >> PGTBL_PAGE_SIZE_SHIFT << PGTBL_PTE_ADDR_SHIFT |
+		    PGTBL_PTE_VALID_MASK;
+
+	expect_load_fault(self, "lw", encode_load(2, 10, 11, 0), 4, gva, gva);
+	expect_load_fault(self, "ld", encode_load(3, 10, 11, 8), 4, gva, gva + 8);
+	expect_load_fault(self, "c.lw", encode_c_reg(2, 10, 11, 0, 4), 2, gva + 4, gva + 4);
+	expect_store_fault(self, "sb", encode_store(0, 10, 11, 1), 4, gva, gva + 1);
+	expect_store_fault(self, "sd", encode_store(3, 10, 11, 0), 4, gva + 16, gva + 16);
+	expect_store_fault(self, "c.sd", encode_c_reg(7, 10, 11, 0, 8), 2, gva, gva);
+
+	/* What is fetched is not there either. x11 has the address of a device. */
+	handler = append_handler(self);
+	expect_fault_at(self, "a fetch", handler, gva, MMIO_GVA, EXC_INST_ACCESS, gva);
+}
+
 #define EDGE_GVA	0x60000000UL
 #define READONLY_GPA	0x90000000UL
 #define READONLY_SLOT	10
