@@ -4,6 +4,7 @@
  * KVM_SET_GUEST_DEBUG.
  */
 #include "hostile.h"
+#include "reset_state.h"
 
 TEST_F(hostile, mp_state)
 {
@@ -139,18 +140,16 @@ TEST_F(hostile, mp_state_reset)
 
 	vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	check_alive(self);
-	for (n = 1; n < 32; n++)
-		vcpu_set_reg(vcpu, core_reg(n), 0x1234);
+	spoil_state(vcpu);
 	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sip), IE_SIE | IE_EIE);
 	vcpu_set_reg(vcpu, RISCV_TIMER_REG(compare), 0x1234);
 	interrupt(vcpu, KVM_INTERRUPT_SET);
 	vcpu_mp_state_set(vcpu, &reset);
 	for (n = 0; n < 32; n++)
 		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, core_reg(n)), 0);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(satp)), 0);
+	check_reset_state(vcpu);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sip)), 0);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_TIMER_REG(compare)), -1UL);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
 }
 
 /* The next KVM_RUN does not complete what the vCPU was about before the reset. */

@@ -4,6 +4,7 @@
  */
 #include <asm/barrier.h>
 
+#include "reset_state.h"
 #include "sbi_guest.h"
 
 #define HSM_STARTED		0
@@ -20,39 +21,129 @@
 struct start_state {
 	u64 x[32];
 	u64 started;		/* set last */
-	u64 satp, sstatus, sie, sip;
+	u64 satp, sstatus, sie, sip, stvec, sscratch, sepc, scause, stval, scounteren, senvcfg;
+	u64 trap;		/* the SCAUSE of a trap, which there must not be */
 	u64 stop;
+	u64 fcsr;
+	u64 f[32];
+	u64 vstart, vl, vcsr;
+	u64 v[32];		/* the first 64 bits of each */
+	u64 units;		/* which of the hart's units there are to look at */
 };
+
+#define FLOATS		1
+#define VECTORS		2
+
+#define START_STARTED	256
+#define START_CSRS	264
+#define START_TRAP	352
+#define START_STOP	360
+#define START_FCSR	368
+#define START_F		376
+#define START_VCSRS	632
+#define START_V		656
+#define START_UNITS	912
+
+#define IF_UNIT(unit, label)						\
+	"	ld	t0, " __stringify(START_UNITS) "(a1)\n"		\
+	"	andi	t0, t0, " __stringify(unit) "\n"		\
+	"	beqz	t0, " label "\n"
+
+/* One behind the other, from `place` on. */
+#define STORE_CSRS(names)						\
+	".irp	csr, " names "\n"					\
+	"	store_csr \\csr, %place\n"				\
+	".set	place, place + 8\n"					\
+	".endr\n"
+
+/* Each with number `n`. */
+#define ALL_32(what)							\
+	".set	n, 0\n"							\
+	".rept	32\n"							\
+	"	" what "	%n\n"					\
+	".set	n, n + 1\n"						\
+	".endr\n"
 
 asm(".pushsection .rodata\n"
 	".option push\n"
 	".option norvc\n"
+	".option arch, +v\n"
+	".balign 4\n"
 	"hsm_entry:\n"
 	".altmacro\n"
 	".macro	store n\n"
 	"	sd	x\\n, 8 * \\n(a1)\n"
 	".endm\n"
+	".macro	store_csr csr, place\n"
+	"	csrr	t0, \\csr\n"
+	"	sd	t0, \\place(a1)\n"
+	".endm\n"
+	".macro	store_float n\n"
+	"	fsd	f\\n, " __stringify(START_F) " + 8 * \\n(a1)\n"
+	".endm\n"
+	".macro	store_vector n\n"
+	"	vmv.x.s	t0, v\\n\n"
+	"	sd	t0, " __stringify(START_V) " + 8 * \\n(a1)\n"
+	".endm\n"
 	".macro	spoil n\n"
 	"	li	x\\n, 0x1000 + \\n\n"
+	".endm\n"
+	".macro	spoil_float n\n"
+	"	fmv.d.x	f\\n, t0\n"
+	".endm\n"
+	".macro	spoil_vector n\n"
+	"	vmv.v.x	v\\n, t0\n"
 	".endm\n"
 	".set	n, 1\n"
 	".rept	31\n"
 	"	store	%n\n"
 	".set	n, n + 1\n"
 	".endr\n"
-	"	csrr	t0, satp\n"
-	"	sd	t0, 264(a1)\n"
-	"	csrr	t0, sstatus\n"
-	"	sd	t0, 272(a1)\n"
-	"	csrr	t0, sie\n"
-	"	sd	t0, 280(a1)\n"
-	"	csrr	t0, sip\n"
-	"	sd	t0, 288(a1)\n"
+	".set	place, " __stringify(START_CSRS) "\n"
+	STORE_CSRS("satp, sstatus, sie, sip, stvec, sscratch")
+	STORE_CSRS("sepc, scause, stval, scounteren, senvcfg")
+	/* A trap ends here, where t0 points. */
+	"	jal	t0, 1f\n"
+	"	csrr	t0, scause\n"
+	"	sd	t0, " __stringify(START_TRAP) "(a1)\n"
 	"	fence	rw, rw\n"
 	"	li	t0, 1\n"
-	"	sd	t0, 256(a1)\n"
-	"1:	ld	t0, 296(a1)\n"
+	"	sd	t0, " __stringify(START_STARTED) "(a1)\n"
+	"	j	.\n"
+	"1:	csrw	stvec, t0\n"
+	IF_UNIT(FLOATS, "1f")
+	"	li	t0, " __stringify(SR_FS_INITIAL) "\n"
+	"	csrs	sstatus, t0\n"
+	"	store_csr fcsr, " __stringify(START_FCSR) "\n"
+	ALL_32("store_float")
+	"1:\n"
+	IF_UNIT(VECTORS, "1f")
+	"	li	t0, " __stringify(SR_VS_INITIAL) "\n"
+	"	csrs	sstatus, t0\n"
+	".set	place, " __stringify(START_VCSRS) "\n"
+	STORE_CSRS("vstart, vl, vcsr")
+	"	vsetivli x0, 1, e64, m1, ta, ma\n"
+	ALL_32("store_vector")
+	"1:\n"
+	"	fence	rw, rw\n"
+	"	li	t0, 1\n"
+	"	sd	t0, " __stringify(START_STARTED) "(a1)\n"
+	"1:	ld	t0, " __stringify(START_STOP) "(a1)\n"
 	"	beqz	t0, 1b\n"
+	/*
+	 * FCSR and VCSR come first, because QEMU (10.0) takes a write of them for a
+	 * change of VSSTATUS alone.
+	 */
+	IF_UNIT(FLOATS, "1f")
+	"	li	t0, 0x1f\n"
+	"	fscsr	t0\n"
+	ALL_32("spoil_float")
+	"1:\n"
+	IF_UNIT(VECTORS, "1f")
+	"	csrwi	vcsr, 7\n"
+	"	vsetvli	t0, x0, e64, m1, ta, ma\n"
+	ALL_32("spoil_vector")
+	"1:\n"
 	/* The timer has expired, an IPI is pending, and both are enabled. */
 	"	li	a7, 0x54494d45\n"
 	"	li	a6, 0\n"
@@ -62,14 +153,26 @@ asm(".pushsection .rodata\n"
 	"	li	t0, 0x22\n"
 	"	csrs	sie, t0\n"
 	"	li	t0, 0x1000\n"
-	"	csrw	sscratch, t0\n"
+	".irp	csr, stvec, sscratch, sepc, stval\n"
+	"	csrw	\\csr, t0\n"
+	".endr\n"
+	"	csrwi	scause, 5\n"
+	"	csrwi	scounteren, 7\n"
+	"	csrwi	senvcfg, 1\n"
+	"	li	t0, " __stringify(SR_SPIE | SR_SPP | SR_SUM) "\n"
+	"	csrs	sstatus, t0\n"
 	".set	n, 1\n"
 	".rept	31\n"
 	"	spoil	%n\n"
 	".set	n, n + 1\n"
 	".endr\n"
 	".purgem	store\n"
+	".purgem	store_csr\n"
+	".purgem	store_float\n"
+	".purgem	store_vector\n"
 	".purgem	spoil\n"
+	".purgem	spoil_float\n"
+	".purgem	spoil_vector\n"
 	".noaltmacro\n"
 	"	li	a7, 0x48534d\n"
 	"	li	a6, 1\n"
@@ -79,10 +182,21 @@ asm(".pushsection .rodata\n"
 	".option pop\n"
 	".popsection\n");
 extern char hsm_entry[], hsm_entry_end[];
-static_assert(offsetof(struct start_state, started) == 256 &&
-	      offsetof(struct start_state, satp) == 264 &&
-	      offsetof(struct start_state, sip) == 288 &&
-	      offsetof(struct start_state, stop) == 296);
+static_assert(offsetof(struct start_state, started) == START_STARTED &&
+	      offsetof(struct start_state, satp) == START_CSRS &&
+	      offsetof(struct start_state, trap) == START_TRAP &&
+	      offsetof(struct start_state, stop) == START_STOP &&
+	      offsetof(struct start_state, fcsr) == START_FCSR &&
+	      offsetof(struct start_state, f) == START_F &&
+	      offsetof(struct start_state, vstart) == START_VCSRS &&
+	      offsetof(struct start_state, v) == START_V &&
+	      offsetof(struct start_state, units) == START_UNITS);
+
+/* Before a start: all but which units there are. */
+static void clear_start_state(struct start_state *s)
+{
+	memset(s, 0, offsetof(struct start_state, units));
+}
 
 static struct start_state *guest_start_state;
 static u64 start_state_gpa, start_pc_gpa;
@@ -94,11 +208,40 @@ static long guest_hart_status(u64 hart)
 	return ret.error ? ret.error : ret.value;
 }
 
+/* A hart finds no more than its number and the argument of the call that has started it. */
+static void guest_check_start(const struct start_state *s)
+{
+	int n;
+
+	GUEST_ASSERT_EQ(s->trap, 0);
+	for (n = 1; n < 32; n++)
+		GUEST_ASSERT_EQ(s->x[n], n == 10 ? 1 : n == 11 ? start_state_gpa : 0);
+	GUEST_ASSERT_EQ(s->satp, 0);
+	GUEST_ASSERT_EQ(s->sstatus & (SR_SIE | SPOILT_SSTATUS), 0);
+	GUEST_ASSERT_EQ(s->sie, 0);
+	GUEST_ASSERT_EQ(s->sip, 0);
+	GUEST_ASSERT_EQ(s->stvec, 0);
+	GUEST_ASSERT_EQ(s->sscratch, 0);
+	GUEST_ASSERT_EQ(s->sepc, 0);
+	GUEST_ASSERT_EQ(s->scause, 0);
+	GUEST_ASSERT_EQ(s->stval, 0);
+	GUEST_ASSERT_EQ(s->scounteren, 0);
+	GUEST_ASSERT_EQ(s->senvcfg, 0);
+	GUEST_ASSERT_EQ(s->fcsr, 0);
+	GUEST_ASSERT_EQ(s->vstart, 0);
+	GUEST_ASSERT_EQ(s->vl, 0);
+	GUEST_ASSERT_EQ(s->vcsr, 0);
+	for (n = 0; n < 32; n++) {
+		GUEST_ASSERT_EQ(s->f[n], 0);
+		GUEST_ASSERT_EQ(s->v[n], 0);
+	}
+}
+
 static void guest_hsm(void)
 {
 	struct start_state *s = guest_start_state;
 	long status, error;
-	int round, n;
+	int round;
 
 	/*
 	 * No hart has an id above 32 bits, but the C backend looks at the low 32
@@ -122,7 +265,7 @@ static void guest_hsm(void)
 
 	for (round = 0; round < 5; round++) {
 		GUEST_ASSERT_EQ(guest_hart_status(1), HSM_STOPPED);
-		memset(s, 0, sizeof(*s));
+		clear_start_state(s);
 		/* The hart that is started finds it cleared. */
 		smp_mb();
 		GUEST_ASSERT_ERROR(0, CALL(EXT_HSM, HSM_START, 1, start_pc_gpa,
@@ -133,12 +276,7 @@ static void guest_hsm(void)
 			cpu_relax();
 		/* Pairs with the fence of hsm_entry. */
 		smp_mb();
-		for (n = 1; n < 32; n++)
-			GUEST_ASSERT_EQ(s->x[n], n == 10 ? 1 : n == 11 ? start_state_gpa : 0);
-		GUEST_ASSERT_EQ(s->satp, 0);
-		GUEST_ASSERT_EQ(s->sstatus & SR_SIE, 0);
-		GUEST_ASSERT_EQ(s->sie, 0);
-		GUEST_ASSERT_EQ(s->sip, 0);
+		guest_check_start(s);
 		GUEST_ASSERT_EQ(guest_hart_status(1), HSM_STARTED);
 		WRITE_ONCE(s->stop, 1);
 		while (guest_hart_status(1) != HSM_STOPPED)
@@ -163,19 +301,25 @@ static void guest_hsm(void)
 }
 
 /* Gives the guest the code above, and room for one `start_state`, which is returned. */
-static struct start_state *prepare_start(struct kvm_vm *vm)
+static struct start_state *prepare_start(FIXTURE_DATA(sbi) *self)
 {
+	struct kvm_vm *vm = self->vm;
 	gva_t code = vm_alloc_page(vm);
 	gva_t state = vm_alloc_page(vm);
+	struct start_state *s = addr_gva2hva(vm, state);
 
 	memcpy(addr_gva2hva(vm, code), hsm_entry, hsm_entry_end - hsm_entry);
+	if (__vcpu_has_isa_ext(self->vcpu[1], KVM_RISCV_ISA_EXT_D))
+		s->units |= FLOATS;
+	if (__vcpu_has_isa_ext(self->vcpu[1], KVM_RISCV_ISA_EXT_V))
+		s->units |= VECTORS;
 	start_pc_gpa = addr_gva2gpa(vm, code);
 	start_state_gpa = addr_gva2gpa(vm, state);
 	guest_start_state = (void *)state;
 	sync_global_to_guest(vm, start_pc_gpa);
 	sync_global_to_guest(vm, start_state_gpa);
 	sync_global_to_guest(vm, guest_start_state);
-	return addr_gva2hva(vm, state);
+	return s;
 }
 
 TEST_F(sbi, hsm)
@@ -183,7 +327,7 @@ TEST_F(sbi, hsm)
 	struct vcpu_thread other;
 
 	tell_guest_backend(self->vm);
-	prepare_start(self->vm);
+	prepare_start(self);
 	set_mp_state(self->vcpu[1], KVM_MP_STATE_STOPPED);
 	TEST_ASSERT_EQ(mp_state_of(self->vcpu[1]), KVM_MP_STATE_STOPPED);
 	vcpu_thread_start(&other, self->vcpu[1]);
@@ -249,17 +393,15 @@ static void run_started(struct kvm_vcpu *vcpu, struct start_state *s)
 		usleep(1000);
 	vcpu_thread_stop(&thread);
 	TEST_ASSERT(READ_ONCE(s->started), "the hart did not get to its entry point");
+	TEST_ASSERT(!s->trap, "the hart has trapped, with scause %lu", s->trap);
 }
 
 /* A vCPU that is stopped, with something in all of its registers. */
 static void stop_spoilt(struct kvm_vcpu *vcpu)
 {
-	int n;
-
 	set_mp_state(vcpu, KVM_MP_STATE_STOPPED);
-	for (n = 0; n < 32; n++)
-		vcpu_set_reg(vcpu, core_reg(n), 0x2000 + n);
-	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sscratch), 0x2000);
+	vcpu_set_reg(vcpu, RISCV_CORE_REG(regs.pc), 0x2000);
+	spoil_state(vcpu);
 }
 
 /*
@@ -269,7 +411,7 @@ static void stop_spoilt(struct kvm_vcpu *vcpu)
 TEST_F(sbi, registers_of_started_hart)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[1];
-	struct start_state *s = prepare_start(self->vm);
+	struct start_state *s = prepare_start(self);
 	int n;
 
 	if (!is_rust_backend())
@@ -281,9 +423,7 @@ TEST_F(sbi, registers_of_started_hart)
 	for (n = 1; n < 32; n++)
 		TEST_ASSERT_EQ(vcpu_get_reg(vcpu, core_reg(n)),
 			       n == 10 ? 1 : n == 11 ? start_state_gpa : 0);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CORE_REG(mode)), KVM_RISCV_MODE_S);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(satp)), 0);
-	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_GENERAL_CSR_REG(sscratch)), 0);
+	check_reset_state(vcpu);
 	run_started(vcpu, s);
 	TEST_ASSERT_EQ(s->x[10], 1);
 	TEST_ASSERT_EQ(s->x[11], start_state_gpa);
@@ -293,7 +433,7 @@ TEST_F(sbi, registers_of_started_hart)
 TEST_F(sbi, registers_set_after_start)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[1];
-	struct start_state *s = prepare_start(self->vm);
+	struct start_state *s = prepare_start(self);
 
 	if (!is_rust_backend())
 		SKIP(return, "the C backend overwrites what was set after the start");
@@ -309,7 +449,7 @@ TEST_F(sbi, registers_set_after_start)
 /* A started hart that is saved before it has run begins where it is restored. */
 TEST_F(sbi, move_started_hart)
 {
-	struct start_state *s = prepare_start(self->vm);
+	struct start_state *s = prepare_start(self);
 	struct kvm_reg_list *list;
 	u64 i;
 
@@ -355,7 +495,7 @@ static void set_external_interrupt(struct kvm_vcpu *vcpu, u32 level)
 TEST_F(sbi, interrupts_of_started_hart)
 {
 	struct kvm_vcpu *vcpu = self->vcpu[1];
-	struct start_state *s = prepare_start(self->vm);
+	struct start_state *s = prepare_start(self);
 	int round;
 
 	if (!is_rust_backend())
@@ -363,7 +503,7 @@ TEST_F(sbi, interrupts_of_started_hart)
 	for (round = 0; round < 4; round++) {
 		bool look = round & 1, external = round & 2;
 
-		memset(s, 0, sizeof(*s));
+		clear_start_state(s);
 		stop_spoilt(vcpu);
 		vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sip), IE_SIE | IE_EIE);
 		set_external_interrupt(vcpu, KVM_INTERRUPT_SET);
