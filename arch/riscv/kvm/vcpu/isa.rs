@@ -223,7 +223,11 @@ pub(crate) fn may_enable(ext: IsaExtId) -> bool {
     }
 }
 
-/// Returns whether user space may switch an extension off: there is a bit that makes its use trap.
+/// Returns whether user space may switch an extension off. The answers are those of the C backend.
+///
+/// A bit then makes the use of the extension trap, but for two cases. D has no bit of its own: a
+/// guest that still has F can execute the instructions of D, although only 32 bits of each register
+/// are kept for it. Zclsd and Zilsd belong to RV32, so that no host has them.
 pub(crate) fn may_disable(ext: IsaExtId) -> bool {
     match ext {
         IsaExtId::D
