@@ -11,6 +11,8 @@
  *	HENVCFG.PBMTE that does not follow Svpbmt.
  *  which
  *	An extension that is switched off although nothing makes its use trap.
+ *  double_off
+ *	F that goes with D.
  *  several
  *	Registers of several extensions: a member that cannot be changed must
  *	stay, and must not keep the others from being changed.
@@ -195,19 +197,24 @@ TEST_F(isa, memory_types)
 	TEST_ASSERT_EQ(cause_of_access(STORE, ISA(SVPBMT)), EXC_STORE_PAGE_FAULT);
 }
 
-static bool can_be_disabled(int ext)
+/* But for D, and for those of RV32, a bit makes the use of each trap then. */
+static bool can_be_disabled(struct kvm_vcpu *vcpu, int ext)
 {
 	switch (ext) {
+	/* Not where the hart can do no otherwise. */
+	case KVM_RISCV_ISA_EXT_SVADE:
+		return __vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_SVADU);
 	case KVM_RISCV_ISA_EXT_D:
 	case KVM_RISCV_ISA_EXT_F:
 	case KVM_RISCV_ISA_EXT_H:
 	case KVM_RISCV_ISA_EXT_SMSTATEEN:
-	case KVM_RISCV_ISA_EXT_SVADE:
 	case KVM_RISCV_ISA_EXT_SVADU:
 	case KVM_RISCV_ISA_EXT_SVPBMT:
 	case KVM_RISCV_ISA_EXT_V:
+	case KVM_RISCV_ISA_EXT_ZCLSD:
 	case KVM_RISCV_ISA_EXT_ZICBOM:
 	case KVM_RISCV_ISA_EXT_ZICBOZ:
+	case KVM_RISCV_ISA_EXT_ZILSD:
 		return true;
 	default:
 		return false;
@@ -217,6 +224,7 @@ static bool can_be_disabled(int ext)
 TEST_F(isa, which)
 {
 	int ext, error, known = 0;
+	bool disable;
 	u64 on;
 
 	if (!is_rust_backend())
@@ -231,10 +239,10 @@ TEST_F(isa, which)
 		if (!on)
 			continue;
 		known++;
+		disable = can_be_disabled(self->vcpu, ext);
 		error = __vcpu_set_reg(self->vcpu, reg, 0) ? errno : 0;
-		TEST_ASSERT(error == (can_be_disabled(ext) ? 0 : EINVAL),
-			    "extension %d: errno %d", ext, error);
-		TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu, reg), !can_be_disabled(ext));
+		TEST_ASSERT(error == (disable ? 0 : EINVAL), "extension %d: errno %d", ext, error);
+		TEST_ASSERT_EQ(vcpu_get_reg(self->vcpu, reg), !disable);
 		TEST_ASSERT(__vcpu_set_reg(self->vcpu, reg, 2) && errno == EINVAL,
 			    "extension %d was set to 2", ext);
 		vcpu_set_reg(self->vcpu, reg, 1);
@@ -318,6 +326,31 @@ TEST_F(isa, several_sbi)
 	vcpu_set_reg(vcpu, dis, 0);
 	vcpu_set_reg(vcpu, en, 0);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, dis), ~((all | dbcn) & ~time));
+}
+
+#define LETTER(c)	(1UL << ((c) - 'A'))
+
+/* A guest without D still has F, whose bit lets the instructions of D pass, too. */
+TEST_F(isa, double_off)
+{
+	struct kvm_vcpu *vcpu = self->vcpu;
+	u64 letters = vcpu_get_reg(vcpu, RISCV_CONFIG_REG(isa));
+
+	if (!__vcpu_has_ext(vcpu, ISA(D)))
+		SKIP(return, "the hart has no D");
+	TEST_ASSERT_EQ(letters & (LETTER('D') | LETTER('F')), LETTER('D') | LETTER('F'));
+	/* fmv.w.x f0, x0; fmv.d.x f0, x0 */
+	TEST_ASSERT_EQ(cause_of(0xf0000053, ISA(D)), 0);
+	TEST_ASSERT_EQ(cause_of(0xf2000053, ISA(D)), 0);
+
+	vcpu_set_reg(vcpu, ISA(D), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, ISA(F)), 1);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, RISCV_CONFIG_REG(isa)), letters & ~LETTER('D'));
+	vcpu_set_reg(vcpu, RISCV_CONFIG_REG(isa), letters);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, ISA(D)), 1);
+	vcpu_set_reg(vcpu, RISCV_CONFIG_REG(isa), letters & ~LETTER('D'));
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, ISA(D)), 0);
+	TEST_ASSERT_EQ(vcpu_get_reg(vcpu, ISA(F)), 1);
 }
 
 #define FLOAT_ROUNDS	50
