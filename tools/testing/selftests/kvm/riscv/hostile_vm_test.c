@@ -3,6 +3,7 @@
  * The ioctls of a VM: capabilities, memory regions, the dirty log, and those that
  * RISC-V has no use for.
  */
+#include <limits.h>
 #include <sys/mman.h>
 
 #include "hostile.h"
@@ -52,6 +53,10 @@ TEST_F(hostile, check_extension)
 	for (cap = 0; cap < ARRAY_SIZE(there); cap++)
 		TEST_ASSERT(vm_check_cap(self->vm, there[cap]) == 1, "capability %u: %d",
 			    there[cap], vm_check_cap(self->vm, there[cap]));
+
+	TEST_ASSERT_EQ(vm_check_cap(self->vm, KVM_CAP_NR_VCPUS), sysconf(_SC_NPROCESSORS_ONLN));
+	TEST_ASSERT_EQ(vm_check_cap(self->vm, KVM_CAP_MAX_VCPUS), 1024);
+	TEST_ASSERT_EQ(vm_check_cap(self->vm, KVM_CAP_NR_MEMSLOTS), SHRT_MAX);
 
 	for (cap = 0; cap < 1000; cap++) {
 		TEST_ASSERT(ioctl(self->vm->kvm_fd, KVM_CHECK_EXTENSION, (void *)cap) >= 0,
