@@ -348,11 +348,14 @@ TEST_F(mmu, address_bits)
 	} modes[] = { { 8, 41 }, { 9, 50 }, { 10, 59 } };
 	u64 satp = vcpu_get_reg(self->vcpu, RISCV_CONFIG_REG(satp_mode));
 	u64 bits = vm_check_cap(self->vm, KVM_CAP_VM_GPA_BITS);
-	int i;
+	int i, known = 0;
 
 	for (i = 0; i < ARRAY_SIZE(modes); i++)
-		if (modes[i].satp == satp)
+		if (modes[i].satp == satp) {
 			TEST_ASSERT_EQ(bits, modes[i].bits);
+			known++;
+		}
+	TEST_ASSERT(known, "satp has the mode %lu, which the test does not know", satp);
 }
 
 TEST_HARNESS_MAIN
