@@ -295,6 +295,71 @@ TEST_F(mmu, memory_of_a_device)
 		    "the mapping is gone: errno %d", errno);
 }
 
+static u64 magic_seen;
+
+static void guest_read_magic_on(void)
+{
+	for (;;) {
+		GUEST_ASSERT_EQ(READ_ONCE(*(u32 *)BASE), VIRTIO_MAGIC);
+		WRITE_ONCE(magic_seen, magic_seen + 1);
+	}
+}
+
+/* Runs a vCPU that never leaves by itself. Returns the error that ends it. */
+static void *run_until_error(void *vcpu)
+{
+	int ret = __vcpu_run(vcpu), error = errno;
+
+	/* It has left by a ucall: this says which. */
+	if (!ret)
+		guest_is_done(vcpu);
+	return (void *)(long)(ret ? error : 0);
+}
+
+/* The mapping goes while a vCPU reads there: no access is made to what comes after. */
+TEST_F(mmu, memory_of_a_device_goes)
+{
+	u64 *seen = addr_gva2hva(self->vm, (gva_t)&magic_seen);
+	u32 *device = map_device(VIRTIO_MMIO);
+	int round;
+
+	if (device == MAP_FAILED)
+		SKIP(return, "/dev/mem: %s", strerror(errno));
+	if (READ_ONCE(*device) != VIRTIO_MAGIC)
+		SKIP(return, "the host is not QEMU's machine virt");
+
+	virt_pg_map(self->vm, BASE, BASE);
+	vcpu_arch_set_entry_point(self->vcpu, guest_read_magic_on);
+	for (round = 0; round < 5; round++) {
+		pthread_t thread;
+		void *error;
+		u64 before;
+		int tries;
+
+		if (round)
+			device = map_device(VIRTIO_MMIO);
+		TEST_ASSERT(device != MAP_FAILED, "/dev/mem: %s", strerror(errno));
+		vm_set_user_memory_region(self->vm, SLOT, 0, BASE, PAGE, device);
+		before = READ_ONCE(*seen);
+		thread = thread_start(run_until_error, self->vcpu);
+		for (tries = 0; tries < 10000 && READ_ONCE(*seen) < before + 100; tries++)
+			usleep(1000);
+		TEST_ASSERT(READ_ONCE(*seen) >= before + 100, "the guest does not read");
+		munmap(device, PAGE);
+		pthread_join(thread, &error);
+		TEST_ASSERT((long)error == EFAULT, "round %d: errno %ld", round, (long)error);
+		vm_set_user_memory_region(self->vm, SLOT, 0, BASE, 0, NULL);
+	}
+
+	/* At last, the slot outlives its mapping, until the VM is closed. */
+	device = map_device(VIRTIO_MMIO);
+	TEST_ASSERT(device != MAP_FAILED, "/dev/mem: %s", strerror(errno));
+	vm_set_user_memory_region(self->vm, SLOT, 0, BASE, PAGE, device);
+	munmap(device, PAGE);
+	TEST_ASSERT(__vcpu_run(self->vcpu) == -1 && errno == EFAULT,
+		    "the mapping is gone: errno %d", errno);
+}
+
 /* Between the timers and the interrupt controllers of QEMU's machine virt. */
 #define NOTHING_THERE		0x08000000UL
 
