@@ -8,10 +8,8 @@ use super::{
         LinkedBackend,
         VcpuOps, //
     },
-    context::{
-        with_irqs_saved,
-        PreemptOff, //
-    },
+    context::PreemptOff,
+    hot,
     memslot::SrcuGuard,
     request::Request,
     run::RunArea,
@@ -447,18 +445,23 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     ///
     /// A thread that makes a request and waits for it, for example because it takes memory from the
     /// guest, waits until `f` has returned. `f` sees the requests that were made before.
+    ///
+    /// Panics if interrupts are disabled already, as they are in guest mode, which would end here.
     #[inline]
     pub fn while_reading<R>(&self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
-        with_irqs_saved(|irq| {
-            self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
-            // Orders the mode ahead of the reads of the requests in `f`.
-            smp_mb();
-            let r = f(irq);
-            // Orders the reads of `f` before the mode.
-            smp_mb();
-            self.set_mode(bindings::OUTSIDE_GUEST_MODE);
-            r
-        })
+        let flags = hot::local_irq_save();
+        assert!(flags.were_enabled());
+        self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
+        // Orders the mode ahead of the reads of the requests in `f`.
+        smp_mb();
+        // SAFETY: Interrupts are disabled until `f` has returned, and its result is no token.
+        let r = f(unsafe { LocalInterruptDisabled::assume_disabled() });
+        // Orders the reads of `f` before the mode.
+        smp_mb();
+        self.set_mode(bindings::OUTSIDE_GUEST_MODE);
+        // SAFETY: `flags` is what the counterpart returned.
+        unsafe { hot::local_irq_restore(flags) };
+        r
     }
 
     /// Returns whether the dirty ring is full. Then the run area has that exit reason.
