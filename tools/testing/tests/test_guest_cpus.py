@@ -32,18 +32,21 @@ def test_pinned(host, report):
         load.finish(vm)
 
 
-def test_restless(host, report):
-    """vCPUs that are moved all the time, faster than they finish anything."""
-    moves = 300 if report.settings.full else 100
-    with Vm(host) as vm:
+@pytest.mark.parametrize("vcpus", (2, 4))
+def test_restless(host, report, vcpus):
+    """vCPUs that are moved all the time, faster than they finish anything, and
+    that are as many as the host has CPUs, or more."""
+    moves = 300 if report.settings.full else 200 // vcpus
+    with Vm(host, vcpus=vcpus) as vm:
         load.start(vm)
-        one, other = vm.threads()
-        host.check(
-            f"for move in $(seq {moves}); do "
-            f"taskset -p 1 {one}; taskset -p 2 {other}; usleep 1000; "
-            f"taskset -p 2 {one}; taskset -p 1 {other}; usleep 1000; "
-            "done >/dev/null", timeout=moves)
-        load.advance(vm)
+        there, back = (
+            "; ".join(f"taskset -p {1 << (number + first) % 2:x} {thread}"
+                      for number, thread in enumerate(vm.threads()))
+            for first in (0, 1))
+        host.check(f"for move in $(seq {moves}); do "
+                   f"{there}; usleep 1000; {back}; usleep 1000; "
+                   "done >/dev/null", timeout=moves * vcpus // 2)
+        load.advance(vm, timeout=load.TIMEOUT * vcpus // 2)
         load.finish(vm)
 
 
