@@ -305,6 +305,11 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
 
 /// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot
 /// keep a guest from reading what another has left in them.
+///
+/// Zero in `hvictl` leaves a guest without the AIA its interrupts: VTI is clear, so that `vstopi`
+/// follows `vsip` and `vsie`, and IID could do no more than to give a priority to the external
+/// interrupt (AIA, "Virtual supervisor top interrupt CSR"). Only while VTI is set would IID have to
+/// be 9 for "no interrupt".
 fn clear_aia(preempt: &PreemptOff) {
     guest_csr::write::<{ csr::HVIEN }>(preempt, 0);
     guest_csr::write::<{ csr::HVICTL }>(preempt, 0);
