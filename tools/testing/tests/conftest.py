@@ -86,5 +86,11 @@ def pytest_collection_modifyitems(items):
             item.callspec.params.get("slot")
         return places.setdefault(chosen, len(places)) if chosen else -1
 
+    def memory(item):
+        """A slot boots once for each memory, first of all for the usual one."""
+        marker = item.get_closest_marker("memory")
+        return marker.args if marker else ()
+
     items.sort(key=lambda item: (bool(item.get_closest_marker("judges")),
-                                 "slot" in item.fixturenames, place(item)))
+                                 "slot" in item.fixturenames, place(item),
+                                 memory(item)))
