@@ -35,6 +35,7 @@ class Run:
     short: str = ""
     full: str = ""
     memory: str = ""
+    cpus: tuple = ()
     before: str = ""
     parts: bool = False
     long: bool = False
@@ -42,6 +43,10 @@ class Run:
     @property
     def name(self):
         return f"{self.program} {self.options}".strip()
+
+    def is_for(self, cpu, full):
+        """Whether it is run on hosts of that CPU."""
+        return full or not self.cpus or cpu in self.cpus
 
     def arguments(self, full):
         return f"{self.options} {self.full if full else self.short}".strip()

@@ -5,6 +5,8 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
+import pytest
+
 from . import guest, vm
 from .host import Files, Host, Machine
 from .kept_verdicts import KeptVerdicts
@@ -135,6 +137,17 @@ def parametrize(metafunc, chosen):
     """Run a test in a slot of each of these configurations."""
     metafunc.parametrize("slot", chosen, indirect=True, scope="session",
                          ids=ids(chosen))
+
+
+def parametrize_runs(metafunc, pairs):
+    """Run a test for each pair of a configuration and a selftest's run."""
+    metafunc.parametrize("slot, run", [
+        pytest.param(chosen, run, id=f"{name}-{run.name}",
+                     marks=[pytest.mark.memory(run.memory)]
+                     if run.memory else [])
+        for (chosen, run), name in
+        zip(pairs, ids(chosen for chosen, _ in pairs))],
+        indirect=["slot"], scope="session")
 
 
 def ids(configurations):

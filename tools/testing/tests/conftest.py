@@ -25,14 +25,13 @@ def pytest_generate_tests(metafunc):
     # A module that chooses what to run, and where, parametrizes by that itself.
     if hasattr(metafunc.module, "pytest_generate_tests"):
         return
-    if "slot" in metafunc.fixturenames:
-        slots.parametrize(metafunc, configurations(metafunc))
     if "run" in metafunc.fixturenames:
-        metafunc.parametrize("run", [
-            pytest.param(run, id=run.name,
-                         marks=[pytest.mark.memory(run.memory)]
-                         if run.memory else [])
-            for run in selftest_runs.of_all(report.artifacts.programs)])
+        slots.parametrize_runs(metafunc, [
+            (chosen, run) for chosen in configurations(metafunc)
+            for run in selftest_runs.of_all(report.artifacts.programs)
+            if run.is_for(chosen[1], report.settings.full)])
+    elif "slot" in metafunc.fixturenames:
+        slots.parametrize(metafunc, configurations(metafunc))
 
 
 @pytest.fixture(scope="session")

@@ -103,13 +103,10 @@ def pytest_generate_tests(metafunc):
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
     assert {*WHOLE, *SAMPLE} <= set(nacl_combinations())
     core = selftest_runs.matching(CORE, (run.name for run in runs))
-    pairs = [(where, run, f"{name}-{run.name}")
-             for where, name in zip(chosen, slots.ids(chosen)) for run in runs
-             if run.name in core or where[-1] in WHOLE
-             and not (run.memory or run.long)]
-    metafunc.parametrize("slot, run", [pair[:2] for pair in pairs],
-                         indirect=["slot"], scope="session",
-                         ids=[pair[2] for pair in pairs])
+    slots.parametrize_runs(metafunc, [
+        (where, run) for where in chosen for run in runs
+        if run.name in core or where[-1] in WHOLE
+        and not (run.memory or run.long)])
 
 
 @pytest.fixture(autouse=True)

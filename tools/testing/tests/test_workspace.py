@@ -519,6 +519,14 @@ class TestSelftestRuns:
         assert found.programs == ("a",)
         assert found.known == {"a", "b"}
 
+    def test_cpus_that_are_enough(self, tmp_path):
+        some, every = self.read(tmp_path, (
+            '[[run]]\nprogram = "a"\ncpus = ["rv64"]\n'
+            '[[run]]\nprogram = "b"\n')).runs
+        assert [some.is_for(cpu, False) for cpu in ("rv64", "max")] == \
+            [True, False]
+        assert some.is_for("max", True) and every.is_for("max", False)
+
     @pytest.mark.parametrize("text, complaint", (
         ('[[run]]\nprogram = "a"\nlonger = "-b 1"', "run 1: unknown longer"),
         ('[[run]]\nshort = "-b 1"', "run 1: .*program"),
