@@ -243,10 +243,14 @@ def test_nacl_misuse(host, slot, report):
 
 @pytest.mark.rust_alone
 def test_nacl_guest_while_spv_stands(host, report):
-    """An interrupt of the host does not clear SPV: the host survives."""
-    control(host, report, "misuse", MISUSE_SPV_STANDS, 1 << 40)
+    """No interrupt of the host finds an SPV that it has to clear.
+
+    The firmware would leave it set. The host would then enter the guest in place
+    of returning from the interrupt, and be lost.
+    """
+    control(host, report, "misuse", MISUSE_SPV_STANDS, FOR_EVER)
     guest.boot(host, 4)
-    control(host, report, "misuse", MISUSE_SPV_STANDS, 0)
+    assert control(host, report, "misuse", MISUSE_SPV_STANDS, 0) == FOR_EVER
 
 
 @pytest.mark.rust_alone
