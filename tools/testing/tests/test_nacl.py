@@ -6,6 +6,7 @@ What an entry costs is counted by that firmware, and judged by the nacl_*_test.
 
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -71,8 +72,20 @@ JUDGED = re.compile(r"^chapter15: features (\w+), \d+ checked, 0 wrong\r?$",
 JUDGE_TIMEOUT = 60
 # What the kernel says of firmware that does not do as it should.
 COMPLAINT = re.compile(r"NACL: .*\bfailed\b")
-# How long a guest is waited for that is not expected to come to its end.
+# What C fails, on which set, each with the case that notices it.
+FAILS_UNDER_C = (
+    # CSRs that are written to shared memory do not get to the hart.
+    ("sync_csr", "riscv/world_switch_exits_test -t sbi_forward"),
+    ("sync_csr+sync_hfence", "riscv/world_switch_exits_test -t sbi_forward"),
+    # Fences are queued, and nobody has them done.
+    ("sync_hfence", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
+    # Fences are queued where there is no queue.
+    ("none", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
+)
+# For how long, at least, a guest is waited for that is not expected to come to its
+# end, and how many times as long as the same takes where it does.
 LOST = 20
+PATIENCE = 6
 USED = re.compile(r"using SBI nested acceleration with (.*)$", re.M)
 LOADED = re.compile(r"\bkvm\b.*: VMID \d+ bits available")
 
@@ -96,6 +109,9 @@ def configurations(metafunc):
 def pytest_generate_tests(metafunc):
     if "slot" not in metafunc.fixturenames:
         return
+    if metafunc.function is test_what_the_c_backend_fails:
+        _parametrize_failures(metafunc)
+        return
     chosen = configurations(metafunc)
     if "vcpus" in metafunc.fixturenames:
         _parametrize_guests(metafunc, chosen)
@@ -103,6 +119,17 @@ def pytest_generate_tests(metafunc):
         _parametrize_runs(metafunc, chosen)
     else:
         slots.parametrize(metafunc, chosen)
+
+
+def _parametrize_failures(metafunc):
+    """They run under Rust as well, on hosts that other tests use."""
+    both = len(metafunc.config.report.artifacts.backends) == 2
+    chosen = [(slots.configuration("rust", CPU, nacl), program)
+              for nacl, program in FAILS_UNDER_C if both]
+    metafunc.parametrize("slot, program", chosen, indirect=["slot"],
+                         scope="session",
+                         ids=[f"{nacl}-{program}"
+                              for (_, _, nacl), program in chosen])
 
 
 def _parametrize_guests(metafunc, chosen):
@@ -434,52 +461,38 @@ def test_failed_entry_is_found(report):
         host.abandon()
 
 
-# Each with what the test of the program says that notices.
-@pytest.mark.parametrize("nacl, program", (
-    # CSRs that are written to shared memory do not get to the hart.
-    ("sync_csr", "riscv/world_switch_exits_test -t sbi_forward"),
-    ("sync_csr+sync_hfence", "riscv/world_switch_exits_test -t sbi_forward"),
-    # Fences are queued, and nobody has them done.
-    ("sync_hfence", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
-    # Fences are queued where there is no queue.
-    ("none", f"{selftest_runs.NACL_COUNTS} -t fences_are_done"),
-))
-def test_what_the_c_backend_fails(report, nacl, program):
-    """On a host of its own, which may be left in any state."""
-    artifacts = report.artifacts
-    if len(artifacts.backends) < 2:
-        pytest.skip("it takes both backends")
-    verdict = {backend: _verdict(report, backend, built, nacl, program)
-               for backend, built in sorted(artifacts.backends.items())}
-    assert verdict["rust"] == verdicts.PASS
-    assert verdict["c"] in (verdicts.FAIL, "hangs")
-
-
-def _verdict(report, backend, built, nacl, program):
-    artifacts = report.artifacts
+def test_what_the_c_backend_fails(host, slot, report, program):
+    """The host for C is one of its own, which may be left in any state."""
     name, _, arguments = program.partition(" ")
-    host = Host(f"nacl-{backend}-{nacl}", Files.of(artifacts, built),
+    run = selftest_runs.Run(name, arguments)
+    began = time.monotonic()
+    selftest.require(host, run, *selftest.run_in(host, slot, report, run,
+                                                 skips=()))
+    took = time.monotonic() - began
+    assert _under_c(report, slot.nacl, run, max(LOST, took * PATIENCE)) in \
+        (verdicts.FAIL, "hangs")
+
+
+def _under_c(report, nacl, run, seconds):
+    """What becomes of a program under C in so many seconds."""
+    artifacts = report.artifacts
+    host = Host(f"nacl-c-{nacl}", Files.of(artifacts, artifacts.backends["c"]),
                 Machine(report.settings.machine, CPU, HARTS, nacl=nacl),
                 report.settings.timeout_factor)
     host.start()
     try:
         host.load_kvm()
-        guest.require_backend(host, backend)
-        result = host.run(artifacts.command(name, arguments),
-                          LOST if backend == "c" else selftest.TIMEOUT)
-        if backend == "rust":
-            host.judge()
-            host.unload_kvm()
+        guest.require_backend(host, "c")
+        result = host.run(artifacts.command(run.program, run.arguments(False)),
+                          seconds)
     except TimedOut:
         # Nothing else has happened: QEMU has not ended, and the host has booted.
         if LOADED.search(host.kernel_text()):
             return "hangs"
         raise
     finally:
-        # The C backend may have brought the host into any state.
         host.abandon()
     found = verdicts.judge(result.status, result.output, ours=True)
     if found.what == verdicts.SKIP:
-        raise Failure(f"{program} under {backend}, NACL {nacl}:\n"
-                      f"{result.output}")
+        raise Failure(f"{run.name} under c, NACL {nacl}:\n{result.output}")
     return found.what
