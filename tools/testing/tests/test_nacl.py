@@ -21,10 +21,22 @@ from workspace.settings import (NACL_FEATURES, nacl_combinations,
                                 nacl_features)
 
 CPU = "rv64"
-# On these, everything is run that is run without NACL, but for what needs a larger
-# host or cannot be made short. Never upstream's own arguments: what they make
-# longer is the same on each platform.
+# On these, everything is run that is run without NACL, but for RARE and for what
+# needs a larger host or cannot be made short. Never upstream's own arguments: what
+# they make longer is the same on each platform.
 WHOLE = ("all", "none")
+# These have no exits of another kind than the programs that are left, so they are
+# for FULL=1.
+RARE = (
+    "*_perf_test*",
+    "*stress*",
+    "demand_paging_test",
+    "demand_paging_test *shmem",
+    "get-reg-list",
+    "guest_print_test",
+    "kvm_create_max_vcpus",
+    "riscv/interface_test",
+)
 # These have each pair of features in all four ways. FULL=1 takes all sets where
 # these are enough otherwise.
 SAMPLE = (
@@ -156,11 +168,15 @@ def guests(backend, _cpu, nacl, full):
 def _parametrize_runs(metafunc, chosen):
     runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
     assert {*WHOLE, *SAMPLE} <= set(nacl_combinations())
-    core = selftest_runs.matching(CORE, (run.name for run in runs))
+    names = [run.name for run in runs]
+    core = selftest_runs.matching(CORE, names)
+    rare = selftest_runs.matching(RARE, names)
+    full = metafunc.config.report.settings.full
     slots.parametrize_runs(metafunc, [
         (where, run) for where in chosen for run in runs
         if run.name in core or where[-1] in WHOLE
-        and not (run.memory or run.long)])
+        and not (run.memory or run.long)
+        and (full or run.name not in rare)])
 
 
 @pytest.fixture(autouse=True)
