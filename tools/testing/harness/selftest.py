@@ -60,6 +60,14 @@ def count_skips(place, report, verdict):
             report.skip_part(f"{place.name}-{case}", found.reason)
 
 
+def run_recorded(table, host, place, report, run):
+    """As run_in(), with the verdict in a table; a failure if there is none."""
+    table.keep(place.cpu, run, place.backend, Verdict(verdicts.FAIL))
+    verdict, output = run_in(host, place, report, run)
+    table.keep(place.cpu, run, place.backend, verdict)
+    return verdict, output
+
+
 def _run(host, report, run, full, timeout, forgive):
     """Run it once."""
     if run.before:

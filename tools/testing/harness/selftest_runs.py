@@ -12,6 +12,10 @@ from workspace.settings import REPOSITORY
 TABLE = REPOSITORY / "tools/testing/tests/upstream.toml"
 # The project's own that need a kernel with debug.config.
 DEBUG_ONLY = ("riscv/fault_injection_test",)
+# What tests of tools and interfaces run on each slot, in place of test_selftest.
+STATISTICS = "kvm_binary_stats_test"
+INTERFACE = "riscv/interface_test"
+OBSERVED = (STATISTICS, INTERFACE)
 # That which needs a host whose harts sleep deeply.
 HOST_SLEEP = "riscv/host_sleep_test"
 # What needs a host below which there is nacl-sbi: tests, and what asks that

@@ -29,7 +29,8 @@ def pytest_generate_tests(metafunc):
         slots.parametrize_runs(metafunc, [
             (chosen, run) for chosen in configurations(metafunc)
             for run in selftest_runs.of_all(report.artifacts.programs)
-            if run.is_for(chosen[1], report.settings.full)])
+            if run.is_for(chosen[1], report.settings.full)
+            and run.name not in selftest_runs.OBSERVED])
     elif "slot" in metafunc.fixturenames:
         slots.parametrize(metafunc, configurations(metafunc))
 

@@ -68,19 +68,20 @@ def test_early_exits_are_traced(tracing, slot, report, case, count):
                            f"{count} at least")
 
 
-def test_statistics(host, slot, report, interfaces):
+def test_statistics(host, slot, report, interfaces, verdicts):
     """The names of all statistics, in the order that tools show them."""
-    run = selftest_runs.Run("kvm_binary_stats_test")
-    selftest.require(host, run, *selftest.run_in(host, slot, report, run))
+    run = selftest_runs.Run(selftest_runs.STATISTICS)
+    selftest.require(host, run, *selftest.run_recorded(verdicts, host, slot, report,
+                                                   run))
     names = host.check(f"ls {KVM}")
     kept = interfaces.setdefault(f"statistics on {slot.cpu}", {})
     kept[slot.backend] = names
 
 
-def test_answers(host, slot, report, answers):
+def test_answers(host, slot, report, answers, verdicts):
     """What user space is told of capabilities, devices and registers."""
-    run = selftest_runs.Run("riscv/interface_test")
-    verdict, output = selftest.run_in(host, slot, report, run)
+    run = selftest_runs.Run(selftest_runs.INTERFACE)
+    verdict, output = selftest.run_recorded(verdicts, host, slot, report, run)
     selftest.require(host, run, verdict, output)
     answers.setdefault(slot.cpu, {})[slot.backend] = interface.answers(output)
 

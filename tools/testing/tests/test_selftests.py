@@ -53,8 +53,6 @@ def test_selftest(request, slot, report, verdicts, run):
         return
     # A host is not booted for what is known.
     host = request.getfixturevalue("host")
-    verdicts.keep(slot.cpu, run, slot.backend, judges.Verdict(judges.FAIL))
-    verdict, output = selftest.run_in(host, slot, report, run)
-    verdicts.keep(slot.cpu, run, slot.backend, verdict)
+    verdict, output = selftest.run_recorded(verdicts, host, slot, report, run)
     slot.kept.keep(run, verdict)
     selftest.require(host, run, verdict, output)

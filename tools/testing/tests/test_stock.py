@@ -86,10 +86,7 @@ def test_stock_selftest(host, slot, report, stock_verdicts, run):
     module: they are of a newer kernel.
     """
     selftest.skip_long(report, run)
-    stock_verdicts.keep(slot.cpu, run, slot.backend,
-                        judges.Verdict(judges.FAIL))
-    verdict, output = selftest.run_in(host, slot, report, run)
-    stock_verdicts.keep(slot.cpu, run, slot.backend, verdict)
+    verdict, output = selftest.run_recorded(stock_verdicts, host, slot, report, run)
     if slot.backend == "rust" and run.program in selftests.ours():
         selftest.require(host, run, verdict, output)
 
