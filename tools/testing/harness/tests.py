@@ -120,12 +120,7 @@ def logic(tally):
              "--target-dir", target], log, "logic: cargo test", check=False,
             cwd=LOGIC)
         text = log.read_text(encoding="utf-8", errors="replace")
-    counted = [[int(number) for number in numbers]
-               for numbers in CARGO_SUMMARY.findall(text)]
-    passed, failed, ignored = (sum(column) for column in zip(*counted)) \
-        if counted else (0, 0, 0)
-    # A crate that does not build, or a test that kills its runner, counts.
-    failed = failed or int(status != 0)
+    passed, failed, ignored = count_logic(text, status)
     say("logic", f"{passed} passed, {failed} failed, {ignored} ignored, "
                  f"{time.monotonic() - start:.1f} s")
     if ignored:
@@ -139,6 +134,17 @@ def logic(tally):
         tally.failures += logic_failures(text, status)
 
 
+def count_logic(text, status):
+    """(passed, failed, ignored) by the output of `cargo test`."""
+    counted = [[int(number) for number in numbers]
+               for numbers in CARGO_SUMMARY.findall(text)]
+    passed, failed, ignored = (sum(column) for column in zip(*counted)) \
+        if counted else (0, 0, 0)
+    # A crate that does not build counts, a test that kills its runner, and a run
+    # that tested nothing.
+    return passed, failed or int(status != 0 or not passed), ignored
+
+
 def logic_failures(text, status):
     """A line for each test that failed, by the output of `cargo test`."""
     panics = dict(CARGO_PANIC.findall(text))
@@ -147,7 +153,8 @@ def logic_failures(text, status):
     if not lines:
         error = CARGO_ERROR.search(text)
         lines = [error.group() if error
-                 else f"cargo test exited with status {status}"]
+                 else f"cargo test exited with status {status}" if status
+                 else "no test has passed"]
     return [f"logic: {line}" for line in lines]
 
 

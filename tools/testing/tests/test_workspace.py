@@ -844,6 +844,25 @@ def test_failures_of_the_logic_are_named(said, shown):
     assert harness_tests.logic_failures(said, 101) == shown
 
 
+RESULT = "test result: ok. {} passed; {} failed; {} ignored; 0 measured\n"
+
+
+@pytest.mark.parametrize("said, status, counted", (
+    (RESULT.format(3, 0, 1) + RESULT.format(4, 0, 0), 0, (7, 0, 1)),
+    (RESULT.format(3, 2, 0), 101, (3, 2, 0)),
+    (RESULT.format(3, 0, 0), 101, (3, 1, 0)),
+    (RESULT.format(0, 0, 0), 0, (0, 1, 0)),
+    (RESULT.format(0, 0, 5), 0, (0, 1, 5)),
+    ("", 0, (0, 1, 0)),
+), ids=("passed", "failed", "killed", "empty", "ignored", "nothing"))
+def test_results_of_the_logic_are_counted(said, status, counted):
+    assert harness_tests.count_logic(said, status) == counted
+
+
+def test_logic_that_tests_nothing_is_named():
+    assert harness_tests.logic_failures("", 0) == ["logic: no test has passed"]
+
+
 class TestOnceMore:
     """Under C, a failure has to come twice."""
 
