@@ -32,8 +32,11 @@ def test_guest_that_cannot_go_on(host, slot):
     with pytest.raises(Failure, match="could not be run: .*kvm run failed"):
         with Vm(host, options=OPTIONS):
             pass
+    host.judge()
     host.check(take_away)
     with pytest.raises(Failure, match="cannot go on: .*kvm run failed"):
         guest.boot(host, 1, options=OPTIONS)
-    # Both QEMUs wait for somebody who looks at their guests.
+    # Both QEMUs wait for somebody who looks at their guests, and the host's shell
+    # waits for one of them.
+    host.judge_log()
     slot.discard()
