@@ -79,7 +79,8 @@ def _run(host, report, run, full, timeout, forgive):
     host.judge(forgive)
     return verdicts.judge(
         result.status, result.output,
-        ours=run.program in selftests.ours(), in_parts=run.parts,
+        ours=run.program in selftests.ours(), in_parts=bool(run.parts),
+        required=run.parts,
         excepted=tuple(part for entry in exceptions.DIFFERS
                        if entry.program == run.program
                        for part in entry.parts)), result.output

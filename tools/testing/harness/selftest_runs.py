@@ -41,7 +41,7 @@ class Run:
     memory: str = ""
     cpus: tuple = ()
     before: str = ""
-    parts: bool = False
+    parts: tuple = ()
     long: bool = False
 
     @property

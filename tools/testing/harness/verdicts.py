@@ -41,14 +41,16 @@ UNKNOWN = Verdict(SKIP, "it was not run")
 
 
 def judge(status: int, output: str, *, ours: bool = False,
-          in_parts: bool = False, excepted: tuple = ()) -> Verdict:
+          in_parts: bool = False, required: tuple = (),
+          excepted: tuple = ()) -> Verdict:
     """The verdict of a program.
 
     `ours` is whether it is one of the project's, which all have kselftest's
-    format. Parts that are excepted do not fail all of it.
+    format. Parts that are excepted do not fail all of it; those that are required
+    do if they were skipped.
     """
     if in_parts:
-        return _judge_parts(status, output, excepted)
+        return _judge_parts(status, output, required, excepted)
     cases = [(name, _case(result, directive, reason)) for
              result, name, directive, reason in CASE.findall(output)]
     return Verdict(*_judge_whole(status, output, cases, ours), dict(cases))
@@ -95,11 +97,12 @@ def _incomplete(output, cases):
     return ""
 
 
-def _judge_parts(status, output, excepted):
+def _judge_parts(status, output, required, excepted):
     parts = dict.fromkeys(PART_PASSED.findall(output), Verdict(PASS))
     failed = PART_FAILED.findall(output)
     parts.update(dict.fromkeys(failed, Verdict(FAIL)))
     wrong = [part for part in failed if part not in excepted]
+    skipped = [part for part in required if part not in parts]
     reason = ""
     if wrong:
         reason = f"of its parts, {', '.join(wrong)} failed"
@@ -107,6 +110,8 @@ def _judge_parts(status, output, excepted):
         reason = "an assertion failed that names no part"
     elif status and not failed:
         reason = f"it exited with status {status}, and no part failed"
+    elif skipped:
+        reason = f"of its parts, {', '.join(skipped)} did not run"
     elif Verdict(PASS) not in parts.values():
         reason = "none of its parts passed"
     return Verdict(FAIL if reason else PASS, reason, parts)

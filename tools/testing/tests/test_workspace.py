@@ -550,7 +550,7 @@ class TestSelftestRuns:
 class TestVerdicts:
     ASSERTION = "==== Test Assertion Failure ====\n"
     MISSING = "  b: There are 1 missing registers; 0 registers failed get\n"
-    RUNS = (selftest_runs.Run("one"), selftest_runs.Run("two", parts=True))
+    RUNS = (selftest_runs.Run("one"), selftest_runs.Run("two", parts=("a",)))
 
     @pytest.mark.parametrize("status, output, what", (
         (0, "Random seed: 1\n", "pass"),
@@ -603,6 +603,16 @@ class TestVerdicts:
     ))
     def test_programs_in_parts(self, status, output, what):
         assert verdicts.judge(status, output, in_parts=True).what == what
+
+    @pytest.mark.parametrize("required, what, reason", (
+        (("a",), "pass", ""),
+        (("a", "b", "c"), "fail", "of its parts, b, c did not run"),
+    ))
+    def test_a_part_that_is_required_has_to_run(self, required, what, reason):
+        found = verdicts.judge(
+            0, "a: PASS\n1..0 # SKIP - b not available, skipping tests\n",
+            in_parts=True, required=required)
+        assert (found.what, found.reason) == (what, reason)
 
     def test_a_part_that_is_an_exception_fails_alone(self):
         found = verdicts.judge(1, f"a: PASS\n{self.ASSERTION}{self.MISSING}",
