@@ -39,6 +39,9 @@ PATTERNS = (
     r"'\d+-\d+' already exists in 'kvm'",
     # A process that ended in a way that no test asks for.
     r"ut of memory: Killed process",
+    r"\]: unhandled signal \d+ code ",
+    # Work of the kernel's that has kept a CPU from others.
+    r"workqueue: .* hogged CPU for",
     r"RT throttling activated",
     # Memory of a guest that is not what its kernel has written there.
     r"EXT4-fs error|I/O error|\bid \d+ is not a head!",

@@ -352,6 +352,9 @@ class TestJudges:
         "debugfs: '71-4' already exists in 'kvm'",
         "Out of memory: Killed process 71 (qemu-system-ris) total-vm:1kB",
         "Memory cgroup out of memory: Killed process 71 (sh) total-vm:1kB",
+        "sh[71]: unhandled signal 11 code 0x1 at 0x0000000000000000 in sh",
+        "workqueue: flush_to_ldisc hogged CPU for >1000000us 4 times, consider "
+        "switching to WQ_UNBOUND",
         "sched: RT throttling activated",
         "EXT4-fs error (device vda): ext4_lookup:1: inode #2",
         "Buffer I/O error on dev vda, logical block 1",
