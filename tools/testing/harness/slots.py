@@ -77,6 +77,16 @@ class Slot:
         if host:
             host.abandon()
 
+    def undo(self, command):
+        """Undo by a command what a test has set up; if that fails, the host is
+        not used again.
+        """
+        try:
+            self.host.check(command)
+        except BaseException:
+            self.discard()
+            raise
+
     def _boot(self, memory, append):
         settings = self.report.settings
         self.boots += 1

@@ -70,13 +70,20 @@ def swap_out(host, vm):
     vm.qmp.execute("cont")
 
 
-def test_swap(host, report):
-    """A guest finds all as it was that was swapped out under it."""
+@pytest.fixture
+def swappable(host, slot):
+    """A group of processes whose memory the host can swap out."""
     host.check("mkswap /dev/vdc && swapon /dev/vdc")
     host.check("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     host.check("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
     host.check(f"mkdir {CGROUP}")
-    with Vm(host, cgroup=CGROUP) as vm:
+    yield CGROUP
+    slot.undo(f"rmdir {CGROUP} && umount /sys/fs/cgroup && swapoff /dev/vdc")
+
+
+def test_swap(host, report, swappable):
+    """A guest finds all as it was that was swapped out under it."""
+    with Vm(host, cgroup=swappable) as vm:
         load.start(vm)
         load.advance(vm)
         for _ in range(10 if report.settings.full else 1):
@@ -86,7 +93,6 @@ def test_swap(host, report):
             now_out, now_back = swapped(host)
             assert now_out > out and now_back > back
         load.finish(vm)
-    host.check(f"rmdir {CGROUP} && umount /sys/fs/cgroup && swapoff /dev/vdc")
 
 
 def test_hugetlbfs(host):
