@@ -20,6 +20,9 @@ INTERVAL = 0.5
 @contextlib.contextmanager
 def transparent(host, enabled):
     """Memory that is mapped in the block is in huge pages "always" or "never".
+
+    After a failure, the setting stays: the host is not used again, and a command
+    that fails as well, in a host that hangs, would hide the reason.
     """
     host.check(f"echo {enabled} >{HUGE_PAGES}/enabled")
     yield
