@@ -22,6 +22,8 @@ def configurations(metafunc):
 
 def pytest_generate_tests(metafunc):
     report = metafunc.config.report
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", sorted(report.artifacts.backends))
     # A module that chooses what to run, and where, parametrizes by that itself.
     if hasattr(metafunc.module, "pytest_generate_tests"):
         return

@@ -37,12 +37,6 @@ MISUSE_FORGET_SHMEM = 12
 FOR_EVER = 1 << 32
 
 
-def pytest_generate_tests(metafunc):
-    if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend",
-                             sorted(metafunc.config.report.artifacts.backends))
-
-
 @dataclass(frozen=True)
 class Sleeper:
     """A host whose harts sleep, and forget."""
