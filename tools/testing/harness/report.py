@@ -14,6 +14,9 @@ from .agent import TimedOut
 
 # A property of a test whose result was found by an earlier run.
 EARLIER = "earlier"
+# Of the configuration, the Report; of a test, {phase: pytest's report of it}.
+REPORT = pytest.StashKey["Report"]()
+PHASES = pytest.StashKey[dict]()
 # Of the reason for a failure, where it has a line to itself.
 WIDTH = 160
 
@@ -30,9 +33,14 @@ class Report:
         self.timed_out = set()
         self._start = time.monotonic()
 
+    @staticmethod
+    def of(config):
+        """The one that pytest was started with."""
+        return config.stash[REPORT]
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config):
-        config.report = self
+        config.stash[REPORT] = self
         config.pluginmanager.unregister(name="terminalreporter")
 
     @pytest.hookimpl
@@ -48,7 +56,7 @@ class Report:
             report.longrepr = str(call.excinfo.value)
             if isinstance(call.excinfo.value, TimedOut):
                 self.timed_out.add(report.nodeid)
-        setattr(item, f"{call.when}_report", report)
+        item.stash.setdefault(PHASES, {})[call.when] = report
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report):

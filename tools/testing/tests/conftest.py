@@ -4,13 +4,14 @@
 import pytest
 
 from harness import selftest_runs, slots
+from harness.report import PHASES, Report
 from harness.verdicts import Verdicts
 from workspace.settings import CPUS
 
 
 def configurations(metafunc):
     """What a test is run on, unless the test itself says it."""
-    report = metafunc.config.report
+    report = Report.of(metafunc.config)
     marker = metafunc.definition.get_closest_marker("cpus")
     everywhere = not marker or report.settings.full
     chosen = slots.on(report, CPUS if everywhere else marker.args)
@@ -21,7 +22,7 @@ def configurations(metafunc):
 
 
 def pytest_generate_tests(metafunc):
-    report = metafunc.config.report
+    report = Report.of(metafunc.config)
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", sorted(report.artifacts.backends))
     # A module that chooses what to run, and where, parametrizes by that itself.
@@ -39,7 +40,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def report(request):
-    return request.config.report
+    return Report.of(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,7 @@ def host(request, slot):
     """A host with kvm.ko loaded; a failed test's host is not used again."""
     marker = request.node.get_closest_marker("memory")
     yield slot.booted(*marker.args if marker else ())
-    call = getattr(request.node, "call_report", None)
+    call = request.node.stash.get(PHASES, {}).get("call")
     if call is None or call.failed:
         slot.discard()
 

@@ -15,6 +15,7 @@ import pytest
 
 from harness import guest, selftest, selftest_runs, splats
 from harness.host import Files, Host, Machine
+from harness.report import Report
 from workspace import build, selftests
 from workspace.errors import Failure
 
@@ -43,7 +44,7 @@ UPSTREAM = (
 
 
 def pytest_generate_tests(metafunc):
-    report = metafunc.config.report
+    report = Report.of(metafunc.config)
     hosts = [name for name in build.WATCHED
              if name == "debug" or (name in report.artifacts.watched and
                                     metafunc.function is not test_debug_leaks)]

@@ -7,6 +7,7 @@ to use them. A module for tests does it in softirqs.
 """
 
 from harness import kernel_vectors, slots
+from harness.report import Report
 
 CPU = "max"
 # The program takes a second at least, and the module takes the unit 2000 times
@@ -15,7 +16,7 @@ SOME = 50
 
 
 def pytest_generate_tests(metafunc):
-    slots.parametrize(metafunc, slots.on(metafunc.config.report, (CPU,)))
+    slots.parametrize(metafunc, slots.on(Report.of(metafunc.config), (CPU,)))
 
 
 def test_kernel_vectors(host, slot, report):

@@ -15,6 +15,7 @@ from harness import (c_backend, guest, selftest, selftest_runs, slots,
 from harness.agent import TimedOut
 from harness.exceptions import Skip
 from harness.host import QEMU, Files, Host, Machine
+from harness.report import Report
 from harness.slots import HARTS
 from workspace.errors import Failure
 from workspace.settings import (NACL_FEATURES, nacl_combinations,
@@ -103,7 +104,7 @@ LOADED = re.compile(r"\bkvm\b.*: VMID \d+ bits available")
 
 
 def configurations(metafunc):
-    report = metafunc.config.report
+    report = Report.of(metafunc.config)
     rust_alone = metafunc.definition.get_closest_marker("rust_alone")
     whole_alone = metafunc.definition.get_closest_marker("whole_alone")
     sampled = metafunc.definition.get_closest_marker("sampled") and \
@@ -135,7 +136,7 @@ def pytest_generate_tests(metafunc):
 
 def _parametrize_failures(metafunc):
     """They run under Rust as well, on hosts that other tests use."""
-    both = len(metafunc.config.report.artifacts.backends) == 2
+    both = len(Report.of(metafunc.config).artifacts.backends) == 2
     chosen = [(slots.configuration("rust", CPU, nacl), program)
               for nacl, program in FAILS_UNDER_C if both]
     metafunc.parametrize("slot, program", chosen, indirect=["slot"],
@@ -145,7 +146,7 @@ def _parametrize_failures(metafunc):
 
 
 def _parametrize_guests(metafunc, chosen):
-    full = metafunc.config.report.settings.full
+    full = Report.of(metafunc.config).settings.full
     pairs = [(where, name, vcpus)
              for where, name in zip(chosen, slots.ids(chosen))
              for vcpus in guests(*where, full)]
@@ -166,12 +167,12 @@ def guests(backend, _cpu, nacl, full):
 
 
 def _parametrize_runs(metafunc, chosen):
-    runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
+    runs = selftest_runs.of_all(Report.of(metafunc.config).artifacts.programs)
     assert {*WHOLE, *SAMPLE} <= set(nacl_combinations())
     names = [run.name for run in runs]
     core = selftest_runs.matching(CORE, names)
     rare = selftest_runs.matching(RARE, names)
-    full = metafunc.config.report.settings.full
+    full = Report.of(metafunc.config).settings.full
     slots.parametrize_runs(metafunc, [
         (where, run) for where in chosen for run in runs
         if run.name in core or where[-1] in WHOLE

@@ -14,6 +14,7 @@ from harness import (guest, kernel_vectors, libvirt, selftest,
 from harness import verdicts as judges
 from harness.exceptions import DIFFERS, SKIPS
 from harness.host import Host, Machine
+from harness.report import Report
 from harness.verdicts import Verdicts
 from workspace import selftests
 from workspace.errors import Failure
@@ -38,7 +39,7 @@ OWN = "kernel/arch/riscv/kvm"
 
 
 def pytest_generate_tests(metafunc):
-    report = metafunc.config.report
+    report = Report.of(metafunc.config)
     if "run" in metafunc.fixturenames:
         _parametrize_runs(metafunc, report)
     elif "slot" in metafunc.fixturenames:

@@ -4,6 +4,7 @@
 import pytest
 
 from harness import guest, load, selftest, selftest_runs, slots
+from harness.report import Report
 from harness.vm import Vm
 
 CPU = "rv64-no-sstc"
@@ -12,9 +13,9 @@ PROGRAMS = ("riscv/sbi_*", "riscv/timer_*", "riscv/world_switch_*")
 
 
 def pytest_generate_tests(metafunc):
-    slots.parametrize(metafunc, slots.on(metafunc.config.report, (CPU,)))
+    slots.parametrize(metafunc, slots.on(Report.of(metafunc.config), (CPU,)))
     if "run" in metafunc.fixturenames:
-        runs = selftest_runs.of_all(metafunc.config.report.artifacts.programs)
+        runs = selftest_runs.of_all(Report.of(metafunc.config).artifacts.programs)
         names = selftest_runs.matching(PROGRAMS, (run.name for run in runs))
         runs = [run for run in runs if run.name in names]
         metafunc.parametrize("run", runs, ids=[run.name for run in runs])
