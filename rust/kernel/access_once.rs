@@ -46,6 +46,18 @@ pub fn smp_mb() {
     crate::sync::barrier::smp_mb(crate::sync::barrier::Full);
 }
 
+/// The barrier of `smp_load_acquire()`: all accesses that follow come after the loads before.
+#[inline(always)]
+pub fn acquire_barrier() {
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: A barrier.
+    unsafe {
+        core::arch::asm!("fence r, rw", options(nostack, preserves_flags))
+    };
+    #[cfg(not(target_arch = "riscv64"))]
+    crate::sync::barrier::smp_mb(crate::sync::barrier::Full);
+}
+
 /// The barrier of `smp_store_release()`: a store that follows becomes visible after all accesses
 /// before.
 #[inline(always)]

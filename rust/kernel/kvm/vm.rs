@@ -18,7 +18,10 @@ use super::{
     },
 };
 use crate::{
-    access_once::smp_mb,
+    access_once::{
+        acquire_barrier,
+        smp_mb, //
+    },
     bindings,
     mm::{
         Mm,
@@ -158,7 +161,11 @@ impl<B: Backend> Vm<B> {
     pub fn have_left_guest<'a>(mut vcpus: impl Iterator<Item = &'a Vcpu<B>>) -> bool {
         // Orders the requests ahead of the reads of the modes.
         smp_mb();
-        !vcpus.any(Vcpu::is_in_guest_mode)
+        let have_left = !vcpus.any(Vcpu::is_in_guest_mode);
+        // Pairs with the barrier ahead of the mode that a vCPU leaves the guest with: what the
+        // caller does next, such as to free a page, comes after the guest's accesses.
+        acquire_barrier();
+        have_left
     }
 
     #[inline(never)]
@@ -175,6 +182,9 @@ impl<B: Backend> Vm<B> {
         unsafe {
             bindings::kvm_make_vcpus_request_mask(self.as_raw(), request.raw(), mask.as_mut_ptr())
         };
+        // A compare-and-exchange that fails orders nothing, and that is how the core finds that a
+        // vCPU has left the guest. So this is as in `have_left_guest()`.
+        acquire_barrier();
     }
 
     /// Runs `f` with the address space that the VM's memory belongs to. Returns [`None`] if the
