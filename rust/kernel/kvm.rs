@@ -13,6 +13,7 @@
 //! | --- | --- | --- |
 //! | [`&Vm`](Vm), [`&Vcpu`](Vcpu) | the object is alive | atomics and locks |
 //! | [`LockedVcpu`] | `vcpu->mutex` is held, or the vCPU is not shared yet | its private state |
+//! | [`RunningVcpu`] | the same, on top of whatever the thread does | atomics |
 //! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
 //! | [`PreemptOff`] | no preemption | what must stay on one hart |
 //! | [`GuestMode`] | no interrupt; whoever wants the vCPU sends one | running the guest |
@@ -99,6 +100,7 @@ pub use self::{
         LoadedVcpu,
         LockedVcpu,
         NewVcpu,
+        RunningVcpu,
         Vcpu,
         VcpuId, //
     },

@@ -91,9 +91,8 @@ impl Backend for Riscv {
 }
 
 // SAFETY: `csrs`, `config`, `isa` and the vector registers in memory change only while the vCPU is
-// not loaded. `activation`, and whether the vector registers are on the hart, are accessed with
-// preemption disabled. `csrs_on` is for the hooks alone. `csrs_changed` is set while the vCPU is
-// not loaded, and by a hook.
+// not loaded. `activation` is accessed with preemption disabled. `csrs_on` is for the hooks alone.
+// `csrs_changed` is set while the vCPU is not loaded, and by a hook.
 #[allow(unsafe_code)]
 unsafe impl VcpuLocal for vcpu::Local {}
 

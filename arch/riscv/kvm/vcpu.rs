@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     /// Fences that this vCPU has to execute for others.
     #[pin]
     pub(crate) fences: SpinLock<FenceQueue>,
+    /// Whether the guest's vector registers are on the hart.
+    pub(crate) vector_on_hart: vector::OnHart,
     /// Whether the guest's hart is started, and where it starts.
     #[pin]
     pub(crate) power: Power,
@@ -91,6 +93,7 @@ impl Shared {
             interrupts: Interrupts::new(),
             timer: GuestTimer::new(),
             fences <- new_spinlock!(FenceQueue::new()),
+            vector_on_hart: vector::OnHart::new(),
             power <- Power::new(),
         })
     }
@@ -120,7 +123,7 @@ pub(crate) struct Local {
     pub(crate) csrs_changed: Cell<bool>,
     /// How far the hart that the vCPU is loaded on translates for it.
     pub(crate) activation: Activation,
-    /// The guest's vector registers.
+    /// The guest's vector registers in memory.
     pub(crate) vector: GuestVector,
     /// The CPU that the vCPU has last been loaded on, which may still have its CSRs.
     csrs_on: Cell<Option<u32>>,
@@ -286,7 +289,7 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     if dirty {
         regs.set_sstatus(regs.sstatus().with_fs(ExtState::Clean));
     }
-    vector::put(vcpu, preempt);
+    vector::put(&vcpu.as_running(), preempt);
     let csrs = Csrs::read(preempt);
     local.csrs.set(csrs);
     local.activation.put(preempt);

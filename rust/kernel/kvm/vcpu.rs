@@ -253,6 +253,15 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
         self.vcpu
     }
 
+    /// Returns the vCPU as [`with_running`] hands it out, for code that serves both.
+    #[inline]
+    pub fn as_running(&self) -> RunningVcpu<'a, B> {
+        RunningVcpu {
+            vcpu: self.vcpu,
+            _not_send: NotThreadSafe,
+        }
+    }
+
     /// Returns the part of the backend's state that only the holder of the mutex may use.
     ///
     /// It is not [`Sync`], but the hooks for load and put may run on top of the caller: see
@@ -367,21 +376,58 @@ impl<'a, B: Backend> LoadPermit<'a, B> {
     }
 }
 
+/// A vCPU whose mutex this thread holds, as an interrupt on top of the thread may use it.
+///
+/// The interrupt may come in the middle of an access to [`LockedVcpu::local`], or between two that
+/// belong together. So this has no access to that, but to what any thread may use, and to the C
+/// part of the architecture's state.
+pub struct RunningVcpu<'a, B: Backend> {
+    vcpu: &'a Vcpu<B>,
+    _not_send: NotThreadSafe,
+}
+
+impl<B: Backend> core::ops::Deref for RunningVcpu<'_, B> {
+    type Target = Vcpu<B>;
+
+    #[inline]
+    fn deref(&self) -> &Vcpu<B> {
+        self.vcpu
+    }
+}
+
+impl<B: Backend> RunningVcpu<'_, B> {
+    /// Returns the C part of the architecture's state, each field of which is accessed by one
+    /// volatile access.
+    #[inline]
+    pub fn arch(&self) -> *mut bindings::kvm_vcpu_arch {
+        // SAFETY: The vCPU is valid.
+        unsafe { &raw mut (*self.vcpu.as_raw()).arch }
+    }
+
+    /// Does the same as [`with_irqs_saved`](super::context::with_irqs_saved), for an `f` that gets
+    /// the vCPU.
+    #[inline]
+    pub fn with_irqs_saved<R>(&self, f: impl FnOnce(&Self, &LocalInterruptDisabled) -> R) -> R {
+        with_irqs_saved(|irq| f(self, irq))
+    }
+}
+
 /// Runs `f` with the vCPU that is loaded on this CPU, if there is one.
 ///
-/// In an interrupt, `f` runs on top of whatever the vCPU's thread does, as the hooks for load and
-/// put may.
+/// In an interrupt, `f` runs on top of whatever the vCPU's thread does.
 #[inline]
 pub fn with_running<B: LinkedBackend, R>(
     _: &PreemptOff,
-    f: impl FnOnce(&LockedVcpu<'_, B>) -> R,
+    f: impl FnOnce(&RunningVcpu<'_, B>) -> R,
 ) -> Option<R> {
-    // SAFETY: All vCPUs are of the linked backend. The thread that has loaded the vCPU holds its
-    // mutex. It is the current thread, and stays that while preemption is disabled.
-    unsafe {
-        let vcpu = Vcpu::from_raw_or_null(bindings::kvm_get_running_vcpu())?;
-        Some(f(&LockedVcpu::new(vcpu)))
-    }
+    // SAFETY: All vCPUs are of the linked backend, and a vCPU stays while it is loaded.
+    let vcpu = unsafe { Vcpu::from_raw_or_null(bindings::kvm_get_running_vcpu()) }?;
+    // The thread that has loaded the vCPU holds its mutex. It is the current thread, and stays that
+    // while preemption is disabled.
+    Some(f(&RunningVcpu {
+        vcpu,
+        _not_send: NotThreadSafe,
+    }))
 }
 
 /// Returns whether a signal is pending for the current thread.

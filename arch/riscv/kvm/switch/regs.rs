@@ -3,7 +3,8 @@
 //! The guest's registers in memory: those that the world switch moves.
 //!
 //! They are part of `struct kvm_vcpu_arch`, where the assembly finds them. The hooks for load and
-//! put may run on top of code that uses them, so every access is one volatile access.
+//! put, and interrupts, may run on top of code that uses them, so every access is one volatile
+//! access.
 
 use crate::{
     abi::insn::{
@@ -23,6 +24,7 @@ use kernel::{
         backend::VcpuOps,
         Gva,
         LockedVcpu,
+        RunningVcpu,
         Vcpu, //
     },
 };
@@ -38,6 +40,15 @@ impl<'a> Regs<'a> {
     /// Returns the registers of `vcpu`.
     #[inline(always)]
     pub(crate) fn of(vcpu: &'a LockedVcpu<'_, Riscv>) -> Self {
+        Self {
+            arch: vcpu.arch(),
+            _vcpu: PhantomData,
+        }
+    }
+
+    /// Returns the registers of `vcpu`, for an interrupt on top of its thread.
+    #[inline(always)]
+    pub(super) fn of_running(vcpu: &'a RunningVcpu<'_, Riscv>) -> Self {
         Self {
             arch: vcpu.arch(),
             _vcpu: PhantomData,

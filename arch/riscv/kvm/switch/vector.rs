@@ -26,20 +26,22 @@ use crate::{
 };
 use core::cell::Cell;
 use kernel::{
+    access_once::AccessOnce,
     bindings,
     interrupt::LocalInterruptDisabled,
     kvm::{
-        context::with_irqs_saved,
         with_running,
         LoadedVcpu,
         LockedVcpu,
-        PreemptOff, //
+        PreemptOff,
+        RunningVcpu, //
     },
     prelude::*,
     static_key::{
         static_key_enabled,
         StaticKey, //
-    }, //
+    },
+    sync::atomic::Atomic, //
 };
 
 /// The kernel does not call [`flush`].
@@ -63,13 +65,32 @@ pub(crate) fn allowed() -> bool {
     unsafe { bindings::riscv_v_vstate_ctrl_user_allowed() }
 }
 
-/// The vector registers of a guest, which are in memory or on a hart.
-pub(crate) struct GuestVector {
-    /// The registers in order, while they are not on the hart. Empty if guests cannot have vectors.
-    /// They are cells because the assembly writes them.
-    memory: KVec<Cell<u64>>,
-    /// Whether the registers are on the hart that the vCPU is loaded on.
-    live: Cell<bool>,
+/// Memory for the vector registers of a guest, in order, while they are not on the hart. Empty if
+/// guests cannot have vectors. They are cells because the assembly writes them.
+pub(crate) struct GuestVector(KVec<Cell<u64>>);
+
+/// Whether the vector registers of a guest are on the hart that its vCPU is loaded on.
+///
+/// Only the vCPU's thread uses this, and [`flush`] on top of it, so it is atomic. It changes while
+/// interrupts are disabled. It is 1 if they are there, and not a `bool`, because the compiler masks
+/// what it reads of an atomic one.
+pub(crate) struct OnHart(Atomic<u32>);
+
+impl OnHart {
+    /// Returns the state of a vCPU that has never run.
+    pub(crate) fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> bool {
+        self.0.read_once() != 0
+    }
+
+    #[inline(always)]
+    fn set(&self, _: &LocalInterruptDisabled, on_hart: bool) {
+        self.0.write_once(on_hart.into());
+    }
 }
 
 impl GuestVector {
@@ -80,25 +101,22 @@ impl GuestVector {
         for _ in 0..words {
             memory.push(Cell::new(0), GFP_KERNEL_ACCOUNT)?;
         }
-        Ok(Self {
-            memory,
-            live: Cell::new(false),
-        })
+        Ok(Self(memory))
     }
 
     /// Returns the contents of a register of a vCPU that is not loaded, in memory order.
     pub(crate) fn register(&self, num: RegNum) -> &[Cell<u64>] {
-        let words = self.memory.len() / REGISTERS;
+        let words = self.0.len() / REGISTERS;
         let start = num.index() * words;
-        self.memory.get(start..start + words).unwrap_or(&[])
+        self.0.get(start..start + words).unwrap_or(&[])
     }
 }
 
 /// Resets the registers of a vCPU that is not loaded.
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>) {
-    let memory = &vcpu.local().vector.memory;
+    let memory = &vcpu.local().vector.0;
     memory.iter().for_each(|word| word.set(0));
-    let state = state(vcpu);
+    let state = state(Regs::of(vcpu));
     // SAFETY: The vCPU is valid. The pointer is for the assembly alone.
     unsafe {
         (&raw mut (*state).datap).write_volatile(memory.as_ptr().cast_mut().cast());
@@ -119,7 +137,7 @@ pub(crate) fn set_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr, value: u64) 
 }
 
 fn csr_ptr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr) -> *mut usize {
-    let state = state(vcpu);
+    let state = state(Regs::of(vcpu));
     // SAFETY: The vCPU is valid.
     unsafe {
         match csr {
@@ -133,31 +151,31 @@ fn csr_ptr(vcpu: &LockedVcpu<'_, Riscv>, csr: VectorCsr) -> *mut usize {
 }
 
 #[inline(always)]
-fn state(vcpu: &LockedVcpu<'_, Riscv>) -> *mut bindings::__riscv_v_ext_state {
+fn state(regs: Regs<'_>) -> *mut bindings::__riscv_v_ext_state {
     // SAFETY: The vCPU is valid.
-    unsafe { &raw mut (*vcpu.arch()).guest_context.vector }
+    unsafe { &raw mut (*regs.arch()).guest_context.vector }
 }
 
 /// Loads the guest's registers on this hart, if the guest has vectors and they are not there yet.
 #[inline]
 pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
-    if !vcpu.local().vector.live.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
+    if !vcpu.shared().vector_on_hart.get() && Regs::of(vcpu).sstatus().vs() != ExtState::Off {
         claim(vcpu, irq);
     }
 }
 
 /// Loads the guest's registers, after the kernel has saved those of whoever uses the unit.
 #[inline(never)]
-fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
+fn claim(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
     let regs = Regs::of(vcpu);
     // SAFETY: Interrupts are disabled, and this is the vCPU's thread. The vCPU has vectors, so the
     // hart does, and `reset()` has made the state point to memory for all registers.
     unsafe {
         bindings::kvm_riscv_claim_vector();
-        bindings::__kvm_riscv_rust_vector_restore(state(vcpu));
+        bindings::__kvm_riscv_rust_vector_restore(state(regs));
     }
     regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
-    vcpu.local().vector.live.set(true);
+    vcpu.shared().vector_on_hart.set(irq, true);
 }
 
 /// Ends a stay in the guest. Saves the registers, and gives the vector unit back, if the kernel
@@ -165,28 +183,30 @@ fn claim(vcpu: &LoadedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
 #[inline]
 pub(crate) fn exit(vcpu: &LoadedVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
     if static_key_enabled!(NO_CALLBACK) {
-        give_back(vcpu, irq);
+        give_back(&vcpu.as_running(), irq);
     }
 }
 
 /// Saves the guest's registers, and gives the vector unit back to the kernel.
 #[inline]
-pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
-    if vcpu.local().vector.live.get() {
-        with_irqs_saved(|irq| give_back(vcpu, irq));
+pub(crate) fn put(vcpu: &RunningVcpu<'_, Riscv>, _: &PreemptOff) {
+    if vcpu.shared().vector_on_hart.get() {
+        vcpu.with_irqs_saved(give_back);
     }
 }
 
 /// Saves the registers if the guest has written them, and gives the vector unit back.
-fn give_back(vcpu: &LockedVcpu<'_, Riscv>, _: &LocalInterruptDisabled) {
+fn give_back(vcpu: &RunningVcpu<'_, Riscv>, irq: &LocalInterruptDisabled) {
+    let on_hart = &vcpu.shared().vector_on_hart;
     // `flush()` may have been called before interrupts were disabled.
-    if !vcpu.local().vector.live.replace(false) {
+    if !on_hart.get() {
         return;
     }
-    let regs = Regs::of(vcpu);
+    on_hart.set(irq, false);
+    let regs = Regs::of_running(vcpu);
     if regs.sstatus().vs() == ExtState::Dirty {
         // SAFETY: As in `claim()`.
-        unsafe { bindings::__kvm_riscv_rust_vector_save(state(vcpu)) };
+        unsafe { bindings::__kvm_riscv_rust_vector_save(state(regs)) };
         regs.set_sstatus(regs.sstatus().with_vs(ExtState::Clean));
     }
     // SAFETY: Interrupts are disabled, and the registers are in memory.
