@@ -55,8 +55,22 @@ impl Drop for PreemptOff {
 }
 
 /// Disables interrupts, runs `f`, and puts interrupts back as they were.
+///
+/// The kernel's own guards of disabled interrupts do not notice the latter, so none that `f` makes
+/// may outlast it. None does: they are not [`Send`], while `f` and what it returns are.
 #[inline]
-pub fn with_irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
+pub fn with_irqs_saved<R: Send>(f: impl FnOnce(&LocalInterruptDisabled) -> R + Send) -> R {
+    // SAFETY: Neither `f` nor its result has a guard, or a place for one, because both are `Send`.
+    unsafe { irqs_saved(f) }
+}
+
+/// Does the same as [`with_irqs_saved`] for any `f`.
+///
+/// # Safety
+///
+/// No guard of disabled interrupts that `f` makes may outlast `f`.
+#[inline]
+pub(super) unsafe fn irqs_saved<R>(f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
     let flags = hot::local_irq_save();
     // SAFETY: Interrupts are disabled until the token is gone.
     let r = f(unsafe { LocalInterruptDisabled::assume_disabled() });

@@ -8,7 +8,10 @@ use super::{
         LinkedBackend,
         VcpuOps, //
     },
-    context::PreemptOff,
+    context::{
+        irqs_saved,
+        PreemptOff, //
+    },
     hot,
     memslot::SrcuGuard,
     request::Request,
@@ -407,8 +410,12 @@ impl<B: Backend> RunningVcpu<'_, B> {
     /// Does the same as [`with_irqs_saved`](super::context::with_irqs_saved), for an `f` that gets
     /// the vCPU.
     #[inline]
-    pub fn with_irqs_saved<R>(&self, f: impl FnOnce(&Self, &LocalInterruptDisabled) -> R) -> R {
-        with_irqs_saved(|irq| f(self, irq))
+    pub fn with_irqs_saved<R: Send>(
+        &self,
+        f: impl FnOnce(&Self, &LocalInterruptDisabled) -> R + Send,
+    ) -> R {
+        // SAFETY: `f` and its result are `Send`, and so is the state that `f` gets with the vCPU.
+        unsafe { irqs_saved(|irq| f(self, irq)) }
     }
 }
 
@@ -492,16 +499,22 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
     /// A thread that makes a request and waits for it, for example because it takes memory from the
     /// guest, waits until `f` has returned. `f` sees the requests that were made before.
     ///
+    /// The bounds are those of [`with_irqs_saved`](super::context::with_irqs_saved).
+    ///
     /// Panics if interrupts are disabled already, as they are in guest mode, which would end here.
     #[inline]
-    pub fn while_reading<R>(&self, f: impl FnOnce(&LocalInterruptDisabled) -> R) -> R {
+    pub fn while_reading<R: Send>(
+        &self,
+        f: impl FnOnce(&Self, &LocalInterruptDisabled) -> R + Send,
+    ) -> R {
         let flags = hot::local_irq_save();
         assert!(flags.were_enabled());
         self.set_mode(bindings::READING_SHADOW_PAGE_TABLES);
         // Orders the mode ahead of the reads of the requests in `f`.
         smp_mb();
-        // SAFETY: Interrupts are disabled until `f` has returned, and its result is no token.
-        let r = f(unsafe { LocalInterruptDisabled::assume_disabled() });
+        // SAFETY: Interrupts are disabled until `f` has returned. No guard of them outlasts it: `f`
+        // and its result are `Send`, and so is the state that `f` gets with the vCPU.
+        let r = f(self, unsafe { LocalInterruptDisabled::assume_disabled() });
         // Orders the reads of `f` before the mode.
         smp_mb();
         self.set_mode(bindings::OUTSIDE_GUEST_MODE);

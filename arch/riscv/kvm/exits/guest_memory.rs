@@ -127,12 +127,11 @@ fn insn_at_pc(vcpu: &LoadedVcpu<'_, Riscv>) -> GuestLoad {
 ///
 /// Whoever unmaps guest memory waits until this has finished.
 fn load(vcpu: &LoadedVcpu<'_, Riscv>, from: GuestLoad) -> Result<u64, ReadError> {
-    let vm_vmid = &vcpu.vm().backend().vmid;
     activate::run_queued_fences(vcpu);
-    vm_vmid.ensure();
-    vcpu.while_reading(|irq| {
+    vcpu.vm().backend().vmid.ensure();
+    vcpu.while_reading(|vcpu, irq| {
         let vmid = activate::prepare(vcpu, PreemptOff::from_irq_off(irq));
-        if vm_vmid.current() != Some(vmid) || activate::must_fence_first(vcpu) {
+        if vcpu.vm().backend().vmid.current() != Some(vmid) || activate::must_fence_first(vcpu) {
             return Err(ReadError::Again);
         }
         guest_load::load(vcpu, irq, from)
