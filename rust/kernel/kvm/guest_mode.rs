@@ -37,9 +37,9 @@ impl<'i> GuestMode<'i> {
 
 /// What a backend does in guest mode: the three stages of a turn, each of which can end guest mode.
 ///
-/// Nothing in the implementor, nor in what the stages return, is a token or a guard of disabled
+/// Nothing in the implementor, nor in what a turn ends with, is a token or a guard of disabled
 /// interrupts or of the mode, because those are neither [`Send`] nor `'static`. So none outlasts
-/// its stage.
+/// its stage, and what [`ready`](Self::ready) hands to [`run`](Self::run) is gone when that ends.
 pub trait GuestStages<B: Backend>: Send + 'static {
     /// What ends guest mode.
     type Outcome: Send + 'static;
@@ -47,21 +47,29 @@ pub trait GuestStages<B: Backend>: Send + 'static {
     /// Why the guest has stopped, or why it did not run.
     type Exit: Send + 'static;
 
+    /// What [`ready`](Self::ready) has found, which allows [`run`](Self::run) to run the guest.
+    type Ready<'a>;
+
     /// Decides whether the guest may be entered.
     ///
     /// Requests that were made before guest mode are seen by
     /// [`request_pending`](super::Vcpu::request_pending). A thread that makes one later sends an
     /// interrupt, unless another thread has sent one, which
     /// [`was_kicked`](super::Vcpu::was_kicked) reports.
-    fn ready(
+    fn ready<'a>(
         &mut self,
-        vcpu: &LoadedVcpu<'_, B>,
-        preempt: &PreemptOff,
-        mode: &GuestMode<'_>,
-    ) -> ControlFlow<Self::Outcome>;
+        vcpu: &'a LoadedVcpu<'_, B>,
+        preempt: &'a PreemptOff,
+        mode: &'a GuestMode<'_>,
+    ) -> ControlFlow<Self::Outcome, Self::Ready<'a>>;
 
     /// Runs the guest.
-    fn run(&mut self, vcpu: &LoadedVcpu<'_, B>, mode: &GuestMode<'_>) -> Self::Exit;
+    fn run(
+        &mut self,
+        vcpu: &LoadedVcpu<'_, B>,
+        mode: &GuestMode<'_>,
+        ready: Self::Ready<'_>,
+    ) -> Self::Exit;
 
     /// Handles why the guest has stopped, after the interrupts that came in meanwhile.
     fn exited(
@@ -100,12 +108,13 @@ impl<B: VcpuOps> LoadedVcpu<'_, B> {
         // Orders the mode ahead of the reads of the requests in `ready()`.
         smp_mb();
         let outcome = loop {
-            if let ControlFlow::Break(outcome) = stages.ready(self, preempt, &mode) {
-                break outcome;
-            }
+            let ready = match stages.ready(self, preempt, &mode) {
+                ControlFlow::Continue(ready) => ready,
+                ControlFlow::Break(outcome) => break outcome,
+            };
             // SAFETY: Interrupts are disabled.
             unsafe { hot::guest_timing_enter_irqoff() };
-            let exit = stages.run(self, &mode);
+            let exit = stages.run(self, &mode, ready);
             // SAFETY: Interrupts were disabled above or in the last turn.
             unsafe { hot::local_irq_restore(flags) };
             let _ = hot::local_irq_save();

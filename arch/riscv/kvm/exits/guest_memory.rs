@@ -71,11 +71,13 @@ pub(crate) fn fetch_irqs_off(
     irq: &LocalInterruptDisabled,
 ) -> Option<TrapInsn> {
     // Between the entry and this stage, interrupts were enabled for a moment.
-    let vmid = vcpu.local().activation.vmid();
-    if vcpu.vm().backend().vmid.current() != Some(vmid) || vcpu.request_pending() {
+    let hart = activate::translating(vcpu, irq)?;
+    if vcpu.request_pending() {
         return None;
     }
-    let raw = guest_load::load(vcpu, irq, insn_at_pc(vcpu)).ok()?.ok()?;
+    let raw = guest_load::load(vcpu, irq, hart, insn_at_pc(vcpu))
+        .ok()?
+        .ok()?;
     Some(TrapInsn::fetched(raw as u32))
 }
 
@@ -130,11 +132,12 @@ fn load(vcpu: &LoadedVcpu<'_, Riscv>, from: GuestLoad) -> Result<u64, ReadError>
     activate::run_queued_fences(vcpu);
     vcpu.vm().backend().vmid.ensure();
     vcpu.while_reading(|vcpu, irq| {
-        let vmid = activate::prepare(vcpu, PreemptOff::from_irq_off(irq));
-        if vcpu.vm().backend().vmid.current() != Some(vmid) || activate::must_fence_first(vcpu) {
+        activate::prepare(vcpu, PreemptOff::from_irq_off(irq));
+        let hart = activate::translating(vcpu, irq).ok_or(ReadError::Again)?;
+        if activate::must_fence_first(vcpu) {
             return Err(ReadError::Again);
         }
-        guest_load::load(vcpu, irq, from)
+        guest_load::load(vcpu, irq, hart, from)
             .map_err(ReadError::Failed)?
             .map_err(ReadError::Trap)
     })

@@ -15,6 +15,7 @@ use crate::hart::{
         SharedMemory, //
     },
 };
+use core::marker::PhantomData;
 use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
@@ -51,6 +52,23 @@ impl<B: VcpuOps> GuestCsrAccess for LoadedVcpu<'_, B> {
     #[inline(always)]
     fn with_shmem<R>(&self, f: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
         nacl::this_hart_preempt(&PreemptOff::new()).if_set(f)
+    }
+}
+
+/// This hart translates for the vCPU that is loaded on it: `hgatp` names the root of its VM, and a
+/// VMID under which the hart has nothing of another VM, and `vsatp` is the guest's.
+///
+/// To run the guest, or to use its translation, takes this. Without it, the guest would access the
+/// memory of another one, or that of the host.
+pub(crate) struct Translating<'a>(PhantomData<&'a LocalInterruptDisabled>);
+
+impl<'a> Translating<'a> {
+    /// # Safety
+    ///
+    /// A vCPU must be loaded, and what the type says must hold for it until interrupts are enabled.
+    #[inline(always)]
+    pub(crate) unsafe fn assume(_: &'a LocalInterruptDisabled) -> Self {
+        Self(PhantomData)
     }
 }
 
@@ -129,13 +147,17 @@ pub(crate) unsafe fn write_hgatp(hart: &impl GuestCsrAccess, hgatp: Hgatp) {
     }
 }
 
-/// Makes this hart translate for nobody if `hgatp` names the root table at frame `root`. No vCPU
-/// that the root belongs to is loaded any more.
+/// Makes this hart translate for nobody if `hgatp` names the root table at frame `root`.
 ///
 /// With sync_csr, the register is the hypervisor's below, which walks the table for a guest that
 /// runs and for nothing else. Then nothing is done: this is an interrupt, which may have come while
 /// the hart writes to shared memory.
-pub(crate) fn forget_root(_: &LocalInterruptDisabled, root: Bounded<u64, 44>) {
+///
+/// # Safety
+///
+/// No vCPU of the VM that the root belongs to may be loaded any more: without `hgatp`, its guest
+/// would access the memory of the host.
+pub(crate) unsafe fn forget_root(_: &LocalInterruptDisabled, root: Bounded<u64, 44>) {
     if nacl::sync_csr() {
         return;
     }

@@ -19,9 +19,11 @@
 
 use crate::{
     hart::{
-        csr,
-        fence,
-        guest_csr, //
+        csr, fence,
+        guest_csr::{
+            self,
+            Translating, //
+        },
     },
     mmu::{
         fence_queue::{
@@ -33,9 +35,10 @@ use crate::{
             FENCES,
             FENCE_I, //
         },
-        table::Tree,
+        table::HgatpVmid,
         tlb::{
             self,
+            Prepared,
             Stale,
             TlbOwners, //
         },
@@ -49,6 +52,7 @@ use crate::{
 use core::cell::Cell;
 use kernel::{
     cpu::CpuId,
+    interrupt::LocalInterruptDisabled,
     kvm::{
         LoadedVcpu,
         PreemptOff,
@@ -64,9 +68,8 @@ use kernel::{
 /// `henvcfg` says about VS-stage translation, changes (privileged specification,
 /// "Memory-Management Fences" of the H extension).
 pub(crate) struct Activation {
-    /// The VMID in `hgatp`. With [`Vmid::NONE`], the hart does not translate for the vCPU, and
-    /// `vsatp` is zero there.
-    hgatp: Cell<Vmid>,
+    /// The VMID in `hgatp`. With [`Vmid::NONE`], `vsatp` is zero there.
+    hgatp: HgatpVmid,
     /// The guest's `satp` while it is not on the hart.
     vsatp: Cell<u64>,
     /// The VMID that `stale` speaks of: that of the last entry.
@@ -81,7 +84,7 @@ impl Activation {
     /// Returns the state of a vCPU that has never run.
     pub(crate) fn new() -> Self {
         Self {
-            hgatp: Cell::new(Vmid::NONE),
+            hgatp: HgatpVmid::new(),
             vsatp: Cell::new(0),
             fenced: Cell::new(Vmid::NONE),
             stale: Cell::new(Stale::Everything),
@@ -102,7 +105,7 @@ impl Activation {
     pub(crate) fn end(&self, preempt: &PreemptOff) {
         guest_csr::write::<{ csr::VSATP }>(preempt, 0);
         // `prepare()` writes both registers, because the VM may have no VMID before the entry.
-        self.hgatp.set(Vmid::NONE);
+        self.hgatp.forget();
     }
 
     /// Keeps `vsatp` of a vCPU that is taken off the hart.
@@ -131,21 +134,24 @@ impl Activation {
         self.tlb_on.set(None);
         self.stale.set(Stale::Everything);
     }
-
-    /// Returns the VMID that [`prepare`] has put in `hgatp`, for a vCPU that has not been preempted
-    /// since.
-    #[inline]
-    pub(crate) fn vmid(&self) -> Vmid {
-        self.hgatp.get()
-    }
 }
 
-/// Loads `hgatp` and drops stale translations. Returns the VMID loaded, which may be of an older
-/// generation.
+/// Returns whether the hart is prepared for the vCPU, by a VMID of this generation, as the token
+/// that lets the guest run.
+#[inline(always)]
+pub(crate) fn translating<'a>(
+    vcpu: &'a LoadedVcpu<'_, Riscv>,
+    irq: &'a LocalInterruptDisabled,
+) -> Option<Translating<'a>> {
+    vcpu.local().activation.hgatp.translating(vcpu, irq)
+}
+
+/// Loads `hgatp` and drops stale translations. The VMID loaded may be of an older generation, so
+/// [`translating`] comes after this.
 ///
 /// The VM must have had a VMID ([`VmVmid::ensure`](vmid::VmVmid::ensure)).
 #[inline]
-pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
+pub(crate) fn prepare<'a>(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &'a PreemptOff) -> Prepared<'a> {
     let vm = vcpu.vm().backend();
     let local = &vcpu.local().activation;
     let mut vmid = vm.vmid.last(preempt);
@@ -155,22 +161,22 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
             local.end(preempt);
         }
         // Another vCPU may have changed the VMID meanwhile.
-        vmid = Tree::load_hgatp(vcpu.vm(), preempt);
+        vmid = local.hgatp.load(vcpu, preempt);
         guest_csr::write::<{ csr::VSATP }>(preempt, local.vsatp.get());
-        local.hgatp.set(vmid);
         // Earlier fences were for another VMID, or, without VMIDs, for another VM: fence
         // everything.
         if local.fenced.replace(vmid) != vmid || !vmid::in_use() {
             local.stale.set(Stale::Everything);
         }
     }
+    let hart = Prepared::new(vmid, preempt);
     if local.stale.get() != Stale::Nothing {
         if local.stale.get() == Stale::Everything {
-            tlb::fence_all_gpas(preempt, vmid);
+            tlb::fence_all_gpas(hart);
             // The guest's own FENCE.I acted on another hart.
             fence::fence_i();
         }
-        tlb::fence_all_gvas(preempt, vmid);
+        tlb::fence_all_gvas(hart);
         let cpu = CpuId::current().as_u32();
         vm.tlb_owners.set(cpu, vcpu.index());
         local.tlb_on.set(Some(cpu));
@@ -182,15 +188,16 @@ pub(crate) fn prepare(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmi
         }
         // The core makes this request when pages of the guest's memory go.
         if vcpu.take_request(Request::TLB_FLUSH) {
-            tlb::fence_all_gpas(preempt, vmid);
+            tlb::fence_all_gpas(hart);
         }
     }
-    vmid
+    hart
 }
 
-/// Executes a fence for the calling vCPU, whose hart is prepared.
+/// Executes a fence for the calling vCPU, which has not been preempted since [`prepare`].
 pub(crate) fn fence_here(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff, fence: Fence) {
-    tlb::execute(preempt, vcpu.local().activation.vmid(), fence);
+    let hart = Prepared::new(vcpu.local().activation.hgatp.get(), preempt);
+    tlb::execute(hart, fence);
 }
 
 /// Executes the fences in the vCPU's queue.
@@ -212,12 +219,12 @@ pub(crate) fn run_queued_fences(vcpu: &LoadedVcpu<'_, Riscv>) {
         // If the vCPU has come to another hart or to another VMID since the request, this drops
         // everything.
         let preempt = PreemptOff::new();
-        let vmid = prepare(vcpu, &preempt);
+        let hart = prepare(vcpu, &preempt);
         match queued {
-            Queued::Fence(fence) => tlb::execute(&preempt, vmid, fence),
+            Queued::Fence(fence) => tlb::execute(hart, fence),
             Queued::Everything => {
-                tlb::fence_all_gpas(&preempt, vmid);
-                tlb::fence_all_gvas(&preempt, vmid);
+                tlb::fence_all_gpas(hart);
+                tlb::fence_all_gvas(hart);
             }
         }
         if is_last {

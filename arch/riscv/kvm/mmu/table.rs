@@ -21,7 +21,10 @@ use crate::{
     },
     hart::{
         csr::Hgatp,
-        guest_csr,
+        guest_csr::{
+            self,
+            Translating, //
+        },
         smp, //
     },
     mmu::{
@@ -31,22 +34,24 @@ use crate::{
     },
     Riscv, //
 };
+use core::cell::Cell;
 use kernel::{
     access_once::{
         release_barrier,
         AccessOnce, //
     },
     alloc::AllocError,
+    interrupt::LocalInterruptDisabled,
     kvm::{
         Backing,
         FaultedPage,
         Gfn,
+        LoadedVcpu,
         MmuLocked,
         MmuWriteGuard,
         PageTablePage,
         PreemptOff,
-        UnusedVm,
-        Vm, //
+        UnusedVm, //
     },
     num::Bounded,
     prelude::*,
@@ -129,11 +134,12 @@ impl Tree {
         Gfn(1 << (self.mode().gpa_bits() - PAGE_SHIFT))
     }
 
-    /// Writes the root of a VM and its last VMID to `hgatp`. Returns the VMID.
+    /// Writes the root of the vCPU's VM and its last VMID to `hgatp`. Returns the VMID.
     #[inline]
-    pub(crate) fn load_hgatp(vm: &Vm<Riscv>, preempt: &PreemptOff) -> Vmid {
-        let tree = &vm.backend().gstage;
-        let vmid = vm.backend().vmid.last(preempt);
+    fn load_hgatp(vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
+        let vm = vcpu.vm().backend();
+        let tree = &vm.gstage;
+        let vmid = vm.vmid.last(preempt);
         // INVARIANT: Set before the root is in `hgatp`. Most calls find it set, and leave the cache
         // line to other harts.
         if !tree.loaded.load(Relaxed) {
@@ -150,13 +156,69 @@ impl Tree {
     }
 }
 
+/// The VMID in `hgatp` of the hart that a vCPU is loaded on.
+///
+/// # Invariants
+///
+/// If it is not [`Vmid::NONE`] while the vCPU is loaded and preemption is disabled, `hgatp` of this
+/// hart holds the root of the VM and this VMID. [`forget`](Self::forget) comes with each load of
+/// the vCPU but for one where nothing has written the hart's guest CSRs since it was put.
+pub(crate) struct HgatpVmid(Cell<Vmid>);
+
+impl HgatpVmid {
+    /// Returns the state of a vCPU that has never run.
+    pub(crate) fn new() -> Self {
+        // INVARIANT: There is none.
+        Self(Cell::new(Vmid::NONE))
+    }
+
+    /// Returns the VMID, or [`Vmid::NONE`] if the hart does not translate for the vCPU.
+    #[inline]
+    pub(crate) fn get(&self) -> Vmid {
+        self.0.get()
+    }
+
+    /// Notes that `hgatp` may be that of another VM.
+    #[inline]
+    pub(crate) fn forget(&self) {
+        // INVARIANT: There is none.
+        self.0.set(Vmid::NONE);
+    }
+
+    /// Loads `hgatp` for the vCPU, whose state this is. Returns the VMID.
+    #[inline]
+    pub(super) fn load(&self, vcpu: &LoadedVcpu<'_, Riscv>, preempt: &PreemptOff) -> Vmid {
+        let vmid = Tree::load_hgatp(vcpu, preempt);
+        // INVARIANT: It has just been written.
+        self.0.set(vmid);
+        vmid
+    }
+
+    /// Returns the token for a hart that translates for the vCPU, whose state this is, by a VMID of
+    /// this generation. Then `vsatp` is the guest's, too.
+    #[inline(always)]
+    pub(super) fn translating<'a>(
+        &self,
+        vcpu: &'a LoadedVcpu<'_, Riscv>,
+        irq: &'a LocalInterruptDisabled,
+    ) -> Option<Translating<'a>> {
+        if vcpu.vm().backend().vmid.current() != Some(self.0.get()) {
+            return None;
+        }
+        // SAFETY: By the invariants, because no VMID of a generation is `NONE`. The generation ends
+        // by an interrupt, and with interrupts disabled, the vCPU stays loaded.
+        Some(unsafe { Translating::assume(irq) })
+    }
+}
+
 impl Drop for Tree {
     /// Frees the tree, after no hart has its root in `hgatp` any more: the register acts, by what a
     /// hart does speculatively, also while no guest runs.
     fn drop(&mut self) {
         if self.loaded.load(Relaxed) {
             let root = self.root_ppn();
-            smp::on_each(|irq| guest_csr::forget_root(irq, root));
+            // SAFETY: All vCPUs of the VM are gone.
+            smp::on_each(|irq| unsafe { guest_csr::forget_root(irq, root) });
         }
         // SAFETY: Nothing is stored.
         for entry in unsafe { self.root.entries() } {

@@ -91,23 +91,45 @@ impl TlbOwners {
     }
 }
 
-/// Drops all G-stage translations of `vmid` from this hart's TLB.
-pub(crate) fn fence_all_gpas(preempt: &PreemptOff, vmid: Vmid) {
-    if !queue(preempt, || Some(Hfence::GvmaVmidAll(vmid.raw() as u16))) {
+/// This hart has a VMID in `hgatp`, for as long as preemption is disabled. HFENCE.VVMA acts on that
+/// VMID.
+#[derive(Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    vmid: Vmid,
+    preempt: &'a PreemptOff,
+}
+
+impl<'a> Prepared<'a> {
+    /// Returns the token for a hart that has `vmid` in `hgatp`.
+    #[inline(always)]
+    pub(super) fn new(vmid: Vmid, preempt: &'a PreemptOff) -> Self {
+        Self { vmid, preempt }
+    }
+}
+
+/// Drops all G-stage translations of the VMID from this hart's TLB.
+pub(crate) fn fence_all_gpas(hart: Prepared<'_>) {
+    let vmid = hart.vmid;
+    if !queue(hart.preempt, || {
+        Some(Hfence::GvmaVmidAll(vmid.raw() as u16))
+    }) {
         fence::hfence_gvma_vmid(vmid.raw());
     }
 }
 
-/// Drops all VS-stage translations of `vmid` from this hart's TLB. The hart has `vmid` in `hgatp`.
-pub(crate) fn fence_all_gvas(preempt: &PreemptOff, vmid: Vmid) {
-    if !queue(preempt, || Some(Hfence::VvmaAll(vmid.raw() as u16))) {
-        guest_csr::commit_hgatp(preempt);
+/// Drops all VS-stage translations of the VMID from this hart's TLB.
+pub(crate) fn fence_all_gvas(hart: Prepared<'_>) {
+    if !queue(hart.preempt, || {
+        Some(Hfence::VvmaAll(hart.vmid.raw() as u16))
+    }) {
+        guest_csr::commit_hgatp(hart.preempt);
         fence::hfence_vvma_all();
     }
 }
 
-/// Executes a fence on this hart, which has `vmid` in `hgatp`.
-pub(crate) fn execute(preempt: &PreemptOff, vmid: Vmid, fence: Fence) {
+/// Executes a fence on this hart, for the VMID.
+pub(crate) fn execute(hart: Prepared<'_>, fence: Fence) {
+    let (preempt, vmid) = (hart.preempt, hart.vmid);
     if queue(preempt, || to_nacl(vmid, fence)) {
         return;
     }

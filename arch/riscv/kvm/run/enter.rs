@@ -15,13 +15,11 @@
 use crate::{
     exits::Next,
     hart::{
+        guest_csr::Translating,
         state,
         trap::Trap, //
     },
-    mmu::{
-        activate,
-        vmid::Vmid, //
-    },
+    mmu::activate,
     run::{
         dispatch,
         stay::stay, //
@@ -65,8 +63,8 @@ pub(crate) fn enter(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Outcome> {
     vcpu.vm().backend().vmid.ensure();
 
     let preempt = PreemptOff::new();
-    let vmid = activate::prepare(vcpu, &preempt);
-    match vcpu.in_guest_mode(&preempt, Stages { vmid }) {
+    activate::prepare(vcpu, &preempt);
+    match vcpu.in_guest_mode(&preempt, Stages) {
         Ok(Outcome::Trapped(trap)) => {
             trace::exit(&trap);
             drop(preempt);
@@ -93,41 +91,43 @@ fn report(preempt: &PreemptOff, error: EntryFailed) {
 }
 
 /// What is done in guest mode.
-struct Stages {
-    /// The VMID that the hart is prepared for.
-    vmid: Vmid,
-}
+struct Stages;
 
 impl GuestStages<Riscv> for Stages {
     type Outcome = Result<Outcome, EntryFailed>;
     type Exit = Result<Trap, EntryFailed>;
+    type Ready<'a> = Translating<'a>;
 
     #[inline(always)]
-    fn ready(
+    fn ready<'a>(
         &mut self,
-        vcpu: &LoadedVcpu<'_, Riscv>,
-        preempt: &PreemptOff,
-        mode: &GuestMode<'_>,
-    ) -> ControlFlow<Self::Outcome> {
+        vcpu: &'a LoadedVcpu<'_, Riscv>,
+        preempt: &'a PreemptOff,
+        mode: &'a GuestMode<'_>,
+    ) -> ControlFlow<Self::Outcome, Translating<'a>> {
         vcpu.shared().interrupts.flush(preempt);
         // From here on, whoever wants this vCPU sends an IPI, which makes the guest exit. Only the
         // first kick sends one: if it has already arrived, later kicks stay silent, so do not
         // enter.
-        if vcpu.vm().backend().vmid.current() != Some(self.vmid)
-            || vcpu.was_kicked()
-            || vcpu.request_pending()
-            || work_pending()
-        {
+        let Some(hart) = activate::translating(vcpu, mode.irq()) else {
+            return ControlFlow::Break(Ok(Outcome::NotEntered));
+        };
+        if vcpu.was_kicked() || vcpu.request_pending() || work_pending() {
             return ControlFlow::Break(Ok(Outcome::NotEntered));
         }
         vector::enter(vcpu, mode.irq());
         trace::entry(vcpu);
-        ControlFlow::Continue(())
+        ControlFlow::Continue(hart)
     }
 
     #[inline(always)]
-    fn run(&mut self, vcpu: &LoadedVcpu<'_, Riscv>, mode: &GuestMode<'_>) -> Self::Exit {
-        let exit = stay(vcpu, mode);
+    fn run(
+        &mut self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        mode: &GuestMode<'_>,
+        hart: Translating<'_>,
+    ) -> Self::Exit {
+        let exit = stay(vcpu, mode, hart);
         vector::exit(vcpu, mode.irq());
         exit
     }

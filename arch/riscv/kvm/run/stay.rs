@@ -11,6 +11,7 @@
 use crate::{
     hart::{
         csr,
+        guest_csr::Translating,
         trap::{
             is_interrupt,
             Trap, //
@@ -45,6 +46,7 @@ use kernel::kvm::{
 pub(crate) fn stay(
     vcpu: &LoadedVcpu<'_, Riscv>,
     mode: &GuestMode<'_>,
+    _: Translating<'_>,
 ) -> Result<Trap, EntryFailed> {
     let irq = mode.irq();
     let regs = Regs::of(vcpu);
@@ -57,8 +59,8 @@ pub(crate) fn stay(
     unsafe { guest_state_enter(mode) };
 
     let (result, scause, stval) = loop {
-        // SAFETY: The vCPU is loaded, and in guest mode, for which the hart has been prepared. The
-        // kernel knows of the stay. `prepare()` has succeeded above, and what is handled in the
+        // SAFETY: The vCPU is loaded, and this hart translates for it, by the arguments. The kernel
+        // knows of the stay. `prepare()` has succeeded above, and what is handled in the
         // switch writes to shared memory only where SYNC_SRET synchronizes it.
         let result = unsafe { world_switch::switch(regs, irq) };
         // SAFETY: Reading these has no effect. The hart has them, as it has the H extension.

@@ -6,6 +6,7 @@
 use crate::{
     hart::{
         csr,
+        guest_csr::Translating,
         nacl,
         trap::Trap, //
     },
@@ -58,6 +59,7 @@ impl GuestLoad {
 pub(crate) fn load(
     vcpu: &LoadedVcpu<'_, Riscv>,
     irq: &LocalInterruptDisabled,
+    _: Translating<'_>,
     from: GuestLoad,
 ) -> Result<Result<u64, Trap>> {
     if nacl::available() {
@@ -72,7 +74,8 @@ pub(crate) fn load(
     // The load takes effect now, so HSTATUS is written by the instruction, even where there is
     // shared memory.
     //
-    // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back.
+    // SAFETY: Interrupts are disabled, and the host's HSTATUS is put back. The guest's translation
+    // is in place, by the argument.
     let value = unsafe {
         let mut host = csr::swap::<{ csr::HSTATUS }>(Regs::of(vcpu).hstatus().into_raw());
         if nacl::available() {
