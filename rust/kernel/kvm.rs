@@ -16,6 +16,7 @@
 //! | [`RunningVcpu`] | the same, on top of whatever the thread does | atomics |
 //! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
 //! | [`PreemptOff`] | no preemption | what must stay on one hart |
+//! | [`NoVcpu`] | no vCPU is loaded on this CPU | the registers by which guests run |
 //! | [`GuestMode`] | no interrupt; whoever wants the vCPU sends one | running the guest |
 //! | [`SrcuGuard`] | an SRCU read-side section of the VM | memslots that can be faulted in |
 //! | [`MmuReadGuard`], [`MmuWriteGuard`] | `kvm->mmu_lock` is held | page tables |
@@ -59,7 +60,10 @@ pub use self::{
         Hva,
         Pfn, //
     },
-    context::PreemptOff,
+    context::{
+        NoVcpu,
+        PreemptOff, //
+    },
     guest_mode::{
         GuestMode,
         GuestStages, //
@@ -84,7 +88,10 @@ pub use self::{
         PageTablePage,
         ENTRIES, //
     },
-    registration::Registration,
+    registration::{
+        Registration,
+        Unregistered, //
+    },
     request::Request,
     run::{
         ExitReason,

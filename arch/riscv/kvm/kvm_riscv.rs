@@ -58,6 +58,7 @@ use kernel::{
         Memslot,
         MmuWriteGuard,
         NewVcpu,
+        NoVcpu,
         PreemptOff,
         Vcpu,
         VcpuTimerRestart,
@@ -119,8 +120,8 @@ kernel::kvm::stats::kvm_stats!(
 );
 
 impl HardwareOps for Riscv {
-    fn enable_cpu() -> Result {
-        hart::virtualization::enable_cpu()
+    fn enable_cpu(no_vcpu: &NoVcpu) -> Result {
+        hart::virtualization::enable_cpu(no_vcpu)
     }
 
     fn disable_cpu() {
@@ -281,18 +282,24 @@ impl kernel::Module for KvmRiscv {
             pr_info!("require SBI RFENCE extension\n");
             return Err(ENODEV);
         }
+        // SAFETY: The registration is a part of the module's state, and the last one.
+        #[allow(unsafe_code)]
+        let unregistered = unsafe { kernel::kvm::Unregistered::new(module) }?;
         hart::features::init();
         let nacl = hart::nacl::Nacl::probe()?;
 
-        let (mode, vmid_bits) = hart::virtualization::probe_hgatp(&PreemptOff::new());
-        let mode = mode.ok_or(ENODEV)?;
+        let hart::virtualization::Translation {
+            mode,
+            vmid_bits,
+            satp,
+        } = hart::virtualization::probe(unregistered.no_vcpu())?;
         // A reference in Linux 7.2, a value since.
         #[allow(clippy::clone_on_copy)]
         let limit: u32 = module_parameters::vmid_bits.value().clone();
         let vmid_bits = vmid_bits.min(limit);
         vm::MAX_MODE.populate(mode);
-        vm::SATP_SUPPORT.populate(hart::virtualization::probe_vsatp(&PreemptOff::new()));
-        mmu::vmid::init(vmid_bits, nr_cpu_ids());
+        vm::SATP_SUPPORT.populate(satp);
+        mmu::vmid::init(&unregistered, vmid_bits, nr_cpu_ids());
 
         pr_info!("[rust]: hypervisor extension available\n");
         if nacl.is_some() {
@@ -309,11 +316,8 @@ impl kernel::Module for KvmRiscv {
 
         let cpu_pm = KBox::pin_init(hart::cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
         let vector = switch::vector::FlushCallback::register();
-        // SAFETY: This is a part of the module's state.
-        #[allow(unsafe_code)]
-        let core = unsafe { kernel::kvm::Registration::new(module) }?;
         Ok(Self {
-            _core: core,
+            _core: unregistered.register()?,
             _vector: vector,
             _cpu_pm: cpu_pm,
             _nacl: nacl,

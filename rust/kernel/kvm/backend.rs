@@ -9,7 +9,10 @@ use super::{
         Gfn,
         GfnRange, //
     },
-    context::PreemptOff,
+    context::{
+        NoVcpu,
+        PreemptOff, //
+    },
     memslot::{
         MemoryChange,
         Memslot, //
@@ -71,7 +74,7 @@ pub unsafe trait LinkedBackend: VcpuOps {}
 /// Switching virtualization on and off, hart by hart.
 pub trait HardwareOps {
     /// Switches it on for this CPU. Called with interrupts disabled or migration excluded.
-    fn enable_cpu() -> Result;
+    fn enable_cpu(no_vcpu: &NoVcpu) -> Result;
 
     /// Switches it off for this CPU; no guest runs there any more.
     fn disable_cpu();

@@ -54,6 +54,24 @@ impl Drop for PreemptOff {
     }
 }
 
+/// No vCPU is loaded on this CPU, and none will be, for as long as a reference to this exists. So
+/// the registers by which guests run can be changed.
+pub struct NoVcpu(NotThreadSafe);
+
+impl NoVcpu {
+    /// Assumes that no vCPU is loaded.
+    ///
+    /// # Safety
+    ///
+    /// No vCPU may be loaded on this CPU, nor may this thread leave the CPU for one where that may
+    /// be so, for the whole of `'a`.
+    #[inline]
+    pub unsafe fn assume<'a>() -> &'a Self {
+        const TOKEN: &NoVcpu = &NoVcpu(NotThreadSafe);
+        TOKEN
+    }
+}
+
 /// Disables interrupts, runs `f`, and puts interrupts back as they were.
 ///
 /// The kernel's own guards of disabled interrupts do not notice the latter, so none that `f` makes

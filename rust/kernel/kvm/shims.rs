@@ -16,7 +16,10 @@ use super::{
         VcpuOps,
         VmOps, //
     },
-    context::PreemptOff,
+    context::{
+        NoVcpu,
+        PreemptOff, //
+    },
     memslot::{
         LastStore,
         MemoryChange,
@@ -76,11 +79,13 @@ fn errno(result: Result) -> c_int {
 
 /// # Safety
 ///
-/// Must be called with preemption disabled, on the CPU that virtualization is switched on for.
+/// Must be called without migration, on the CPU that virtualization is switched on for. No vCPU is
+/// loaded on a CPU where it is not on.
 #[doc(hidden)]
 #[inline]
 pub unsafe fn enable_cpu<B: HardwareOps>() -> c_int {
-    errno(B::enable_cpu())
+    // SAFETY: By the requirement.
+    errno(B::enable_cpu(unsafe { NoVcpu::assume() }))
 }
 
 // VMs.

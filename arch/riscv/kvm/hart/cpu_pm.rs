@@ -5,7 +5,10 @@
 use crate::hart::virtualization;
 use kernel::{
     bindings,
-    kvm::PreemptOff,
+    kvm::{
+        NoVcpu,
+        PreemptOff, //
+    },
     prelude::*,
     types::Opaque, //
 };
@@ -61,7 +64,9 @@ unsafe extern "C" fn notify(
     match event as u32 {
         bindings::cpu_pm_event_CPU_PM_ENTER => virtualization::sleep(preempt),
         bindings::cpu_pm_event_CPU_PM_ENTER_FAILED | bindings::cpu_pm_event_CPU_PM_EXIT => {
-            virtualization::wake(preempt)
+            // SAFETY: Interrupts are disabled in the idle task, or in the task that suspends the
+            // system, neither of which is a vCPU's.
+            virtualization::wake(unsafe { NoVcpu::assume() }, preempt)
         }
         _ => return bindings::NOTIFY_DONE as c_int,
     }

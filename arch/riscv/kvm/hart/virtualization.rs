@@ -4,7 +4,11 @@
 
 use crate::{
     abi::{
-        pte::Mode,
+        pte::{
+            Mode,
+            PAGE_SHIFT,
+            ROOT_PAGES, //
+        },
         warl::{
             satp,
             SatpSupport, //
@@ -23,6 +27,8 @@ use crate::{
 use kernel::{
     kvm::{
         context::with_irqs_saved,
+        NoVcpu,
+        PageTablePage,
         PreemptOff, //
     },
     num::Bounded,
@@ -34,13 +40,13 @@ use kernel::{
 /// # Errors
 ///
 /// Returns [`EIO`] if the firmware refuses the hart's shared memory.
-pub(crate) fn enable_cpu() -> Result {
+pub(crate) fn enable_cpu(no_vcpu: &NoVcpu) -> Result {
     let preempt = PreemptOff::new();
     with_irqs_saved(nacl::enable_cpu).map_err(|e| {
         pr_err!("NACL: shared memory was refused: {:?}\n", e);
         EIO
     })?;
-    init_csrs();
+    init_csrs(no_vcpu);
     state::set_enabled(&preempt, true);
     Ok(())
 }
@@ -61,7 +67,7 @@ pub(crate) fn sleep(preempt: &PreemptOff) {
 }
 
 /// Restores this hart, which may have lost its state.
-pub(crate) fn wake(preempt: &PreemptOff) {
+pub(crate) fn wake(no_vcpu: &NoVcpu, preempt: &PreemptOff) {
     if state::enabled(preempt) {
         // No specification says whether the SBI still knows the shared memory. If it refuses the
         // memory, no guest can be entered on this hart.
@@ -69,7 +75,7 @@ pub(crate) fn wake(preempt: &PreemptOff) {
             // This happens whenever a hart idles deeply, so report it once.
             kernel::pr_err_once!("NACL: shared memory was refused: {:?}\n", e);
         }
-        init_csrs();
+        init_csrs(no_vcpu);
     }
 }
 
@@ -83,9 +89,10 @@ fn forget_guests(preempt: &PreemptOff) {
 /// Sets the H CSRs to a known state, by the CSR instructions, because speed does not matter here.
 ///
 /// Whoever had the hart before, such as a kernel that has crashed, may have left anything in them.
-fn init_csrs() {
+fn init_csrs(_: &NoVcpu) {
     clear_csrs();
-    // SAFETY: No guest runs. All counters but `time` trap.
+    // SAFETY: No vCPU is loaded. Each writes `vsatp` and `hgatp` before its guest runs, because
+    // this hart has the CSRs of none. All counters but `time` trap.
     unsafe {
         csr::write::<{ csr::HCOUNTEREN }>(HCOUNTEREN_TM);
         csr::write::<{ csr::VSATP }>(0);
@@ -116,41 +123,77 @@ fn clear_csrs() {
 /// `hcounteren.TM`: VS-mode reads `time` without a trap.
 const HCOUNTEREN_TM: u64 = 1 << 1;
 
-/// Returns the widest translation scheme and the number of VMID bits that `hgatp` of this hart has.
-/// There is no scheme if the hart has no G-stage translation.
-pub(crate) fn probe_hgatp(_: &PreemptOff) -> (Option<Mode>, u32) {
+/// What the two stages of translation of a hart support.
+pub(crate) struct Translation {
+    /// The widest scheme of the G-stage.
+    pub(crate) mode: Mode,
+    /// The number of VMID bits.
+    pub(crate) vmid_bits: u32,
+    /// What `vsatp` supports.
+    pub(crate) satp: SatpSupport,
+}
+
+/// Returns what this hart supports.
+///
+/// # Errors
+///
+/// [`ENODEV`] if the hart has no G-stage translation, [`ENOMEM`].
+pub(crate) fn probe(_: &NoVcpu) -> Result<Translation> {
+    // The hart walks by what is in these registers speculatively, also while no guest runs. So
+    // `hgatp` names a table without entries: nothing is found there, nor by `vsatp`, whose tables
+    // are at guest physical addresses.
+    let root = PageTablePage::<ROOT_PAGES>::alloc()?;
+    let preempt = PreemptOff::new();
+    // SAFETY: No vCPU is loaded.
+    unsafe { csr::write::<{ csr::VSATP }>(0) };
+    let translation = probe_hgatp(&root).map(|(mode, vmid_bits)| Translation {
+        mode,
+        vmid_bits,
+        satp: probe_vsatp(),
+    });
+    // SAFETY: As above. `probe_vsatp()` has set `vsatp` to zero.
+    unsafe { csr::write::<{ csr::HGATP }>(0) };
+    // Drop what the hart may have cached of these translations, which belong to no guest. It cannot
+    // walk the table any more.
+    fence::hfence_gvma_all();
+    drop(preempt);
+    translation.ok_or(ENODEV)
+}
+
+/// Returns the widest translation scheme and the number of VMID bits that `hgatp` of this hart has,
+/// or [`None`] if the hart has no G-stage translation. Leaves `root` in `hgatp`, with VMID 0.
+fn probe_hgatp(root: &PageTablePage<ROOT_PAGES>) -> Option<(Mode, u32)> {
     let try_hgatp = |hgatp: Hgatp| {
-        // SAFETY: No guest runs, and without one `hgatp` has no effect.
+        // SAFETY: No vCPU is loaded, and the table has no entries.
         let got = unsafe {
             csr::write::<{ csr::HGATP }>(hgatp.into_raw());
             csr::read::<{ csr::HGATP }>()
         };
         Hgatp::from_raw(got)
     };
-    let with_mode =
-        |mode: Mode| Hgatp::from_raw(0).with_mode(Bounded::from_expr(mode.hgatp_mode()));
+    let with_mode = |mode: Mode| {
+        Hgatp::from_raw(0)
+            .with_mode(Bounded::from_expr(mode.hgatp_mode() & 0xf))
+            .with_ppn(Bounded::from_expr(
+                (root.phys() >> PAGE_SHIFT) & ((1 << 44) - 1),
+            ))
+    };
 
     // A write of a mode that the hart does not have has no effect on the register.
     let mode = Mode::ALL
         .into_iter()
         .rev()
-        .find(|mode| try_hgatp(with_mode(*mode)).mode().get() == mode.hgatp_mode());
-    let vmid_bits = mode.map_or(0, |mode| {
-        let all_ones = with_mode(mode).with_vmid(Bounded::from_expr((1 << 14) - 1));
-        64 - try_hgatp(all_ones).vmid().get().leading_zeros()
-    });
-
-    // SAFETY: As above.
-    unsafe { csr::write::<{ csr::HGATP }>(0) };
-    // Drop what the hart may have cached of these translations, which belong to no guest.
-    fence::hfence_gvma_all();
-    (mode, vmid_bits)
+        .find(|mode| try_hgatp(with_mode(*mode)).mode().get() == mode.hgatp_mode())?;
+    let all_ones = with_mode(mode).with_vmid(Bounded::from_expr((1 << 14) - 1));
+    let vmid_bits = 64 - try_hgatp(all_ones).vmid().get().leading_zeros();
+    try_hgatp(with_mode(mode));
+    Some((mode, vmid_bits))
 }
 
-/// Returns what `vsatp` of this hart supports.
-pub(crate) fn probe_vsatp(_: &PreemptOff) -> SatpSupport {
+/// Returns what `vsatp` of this hart supports, while `hgatp` names a table without entries.
+fn probe_vsatp() -> SatpSupport {
     let try_vsatp = |vsatp: u64| {
-        // SAFETY: No guest runs, and without one `vsatp` has no effect.
+        // SAFETY: No vCPU is loaded, and no guest physical address is translated.
         unsafe {
             csr::write::<{ csr::VSATP }>(vsatp);
             csr::read::<{ csr::VSATP }>()

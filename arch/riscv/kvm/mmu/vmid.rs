@@ -13,7 +13,10 @@ use crate::hart::{
 };
 use kernel::{
     access_once::AccessOnce,
-    kvm::PreemptOff,
+    kvm::{
+        PreemptOff,
+        Unregistered, //
+    },
     prelude::*,
     sync::{
         atomic::{
@@ -120,7 +123,7 @@ impl VmVmid {
 }
 
 kernel::sync::global_lock! {
-    // SAFETY: `init()` initializes it before there is a VM.
+    // SAFETY: `init()` initializes it before there is a VM, and only VMs use it.
     unsafe(uninit) static NEXT: Mutex<u64> = 1;
 }
 
@@ -139,9 +142,11 @@ pub(crate) fn in_use() -> bool {
 /// Decides whether VMIDs are used, for harts with `bits` bits of VMID.
 ///
 /// They are used if each of `cpus` CPUs can run a VM of its own. VMID 0 does not count.
-pub(crate) fn init(bits: u32, cpus: u32) {
-    // SAFETY: Called once, when the module is loaded, before there is a VM that takes the lock.
-    unsafe { NEXT.init() };
+pub(crate) fn init(_: &Unregistered, bits: u32, cpus: u32) {
     let count = 1 << bits.min(Vmid::MAX_BITS);
-    let _ = COUNT.populate(if count > u64::from(cpus) { count } else { 1 });
+    if COUNT.populate(if count > u64::from(cpus) { count } else { 1 }) {
+        // SAFETY: This is the only time, because the count is decided once. There is no VM yet that
+        // takes the lock.
+        unsafe { NEXT.init() };
+    }
 }
