@@ -21,6 +21,7 @@ use crate::{
     },
     hart::{
         csr::Hgatp,
+        fence,
         guest_csr::{
             self,
             Translating, //
@@ -30,7 +31,10 @@ use crate::{
     mmu::{
         fence_queue::Fence,
         remote_fence,
-        vmid::Vmid, //
+        vmid::{
+            self,
+            Vmid, //
+        },
     },
     Riscv, //
 };
@@ -85,6 +89,7 @@ pub(crate) type TablePage = PageTablePage<1>;
 pub(crate) struct Tree {
     root: PageTablePage<ROOT_PAGES>,
     loaded: AtomicFlag,
+    retired: Retired,
     /// A [`Mode`], by its index in [`Mode::ALL`].
     mode: Atomic<u32>,
 }
@@ -96,6 +101,7 @@ impl Tree {
         Ok(Self {
             root: PageTablePage::alloc()?,
             loaded: AtomicFlag::new(false),
+            retired: Retired::new(),
             mode: Atomic::new(mode as u32),
         })
     }
@@ -214,17 +220,85 @@ impl HgatpVmid {
 impl Drop for Tree {
     /// Frees the tree, after no hart has its root in `hgatp` any more: the register acts, by what a
     /// hart does speculatively, also while no guest runs.
+    ///
+    /// What harts have cached of the tree stays unused for as long as no other VM has the VMID, and
+    /// is dropped before one gets it. Without VMIDs, all VMs have the same.
     fn drop(&mut self) {
         if self.loaded.load(Relaxed) {
             let root = self.root_ppn();
-            // SAFETY: All vCPUs of the VM are gone.
-            smp::on_each(|irq| unsafe { guest_csr::forget_root(irq, root) });
+            smp::on_each(|irq| {
+                // SAFETY: All vCPUs of the VM are gone.
+                unsafe { guest_csr::forget_root(irq, root) };
+                if !vmid::in_use() {
+                    fence::hfence_gvma_all();
+                }
+            });
         }
+        // SAFETY: No hart has the root any more.
+        unsafe { self.retired.free() };
         // SAFETY: Nothing is stored.
         for entry in unsafe { self.root.entries() } {
             // SAFETY: Nobody uses the tree any more, and this entry is freed with it.
             unsafe { free_below(Pte::from_raw(entry.read_once())) };
         }
+    }
+}
+
+/// Tables that have been removed from the tree of a VM, and that a hart may still walk.
+///
+/// A vCPU that is outside of the guest executes the fence that it has been asked for before it uses
+/// the guest's translation again. Until then, its hart may have the root in `hgatp`, and a pointer
+/// to the table in its cache, and may walk the table speculatively, which even sets accessed bits
+/// there. So all harts execute a fence before tables are freed, for many tables at a time.
+///
+/// Only a holder of the MMU lock for writing uses this, or the owner of the tree.
+///
+/// # Invariants
+///
+/// The first `len` of the entries are those that led to the tables, and own them.
+struct Retired {
+    entries: [Atomic<u64>; Self::MAX],
+    len: Atomic<usize>,
+}
+
+impl Retired {
+    /// How many tables wait at most.
+    const MAX: usize = 32;
+
+    fn new() -> Self {
+        Self {
+            entries: [const { Atomic::new(0) }; Self::MAX],
+            len: Atomic::new(0),
+        }
+    }
+
+    /// Takes over what `pte` leads to, which has been removed from the tree of the VM. If that
+    /// makes too many, all harts execute a fence, and what has been removed is freed.
+    fn add(mmu: &mut MmuWriteGuard<'_, Riscv>, pte: Pte) {
+        let retired = &mmu.vm().backend().gstage.retired;
+        let len = retired.len.read_once();
+        // In bounds: there are fewer than `MAX` after each call.
+        retired.entries[len].write_once(pte.into_raw());
+        retired.len.write_once(len + 1);
+        if len + 1 == Self::MAX {
+            smp::on_each(|_| fence::hfence_gvma_all());
+            // SAFETY: The tables were out of the tree before the fence, so no hart finds them.
+            unsafe { retired.free() };
+        }
+    }
+
+    /// Frees the tables.
+    ///
+    /// # Safety
+    ///
+    /// No hart may walk them any more.
+    unsafe fn free(&self) {
+        for entry in self.entries.iter().take(self.len.read_once()) {
+            // SAFETY: The entry has been removed from the tree; the rest is the requirement.
+            unsafe { free_below(Pte::from_raw(entry.read_once())) };
+        }
+        // INVARIANT: What the entries led to is gone.
+        self.len.write_once(0);
     }
 }
 
@@ -490,8 +564,8 @@ impl<'m> MapWalk<'m> {
 }
 
 /// Replaces the table at the level where `page` fits by one leaf, makes all vCPUs fence the table,
-/// and frees it. Returns `false`, having done nothing, if there is no such table, or if the page is
-/// stale.
+/// and [retires](Retired) it. Returns `false`, having done nothing, if there is no such table, or
+/// if the page is stale.
 ///
 /// Entries that were read before cannot be used after, because they borrow the guard.
 ///
@@ -520,8 +594,6 @@ pub(crate) fn replace_table(
         Pte::from_raw(walk.entry.pte.xchg(leaf.into_raw(), Release))
     };
     remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
-    // SAFETY: The entry has been removed from the tree of this VM. Every vCPU of the VM that is in
-    // the guest, or reads its memory, has executed the fence.
-    unsafe { free_below(old) };
+    Retired::add(mmu, old);
     true
 }
