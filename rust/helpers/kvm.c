@@ -206,15 +206,25 @@ __rust_helper void rust_helper_cond_resched(void)
 
 /*
  * The level of the leaf that maps @hva in the host's page tables (0: PTE or
- * nothing, 1: PMD, 2: PUD). The walk takes no lock: interrupts are off, so that
- * no table is freed under it, and it looks at copies of the entries. The caller
- * holds mmu_lock and has checked that no invalidation is in progress, else the
- * answer is stale before it can be used.
+ * nothing, 1: PMD, 2: PUD). If @leaf is there, it is set to the leaf as memory
+ * holds it, or to 0 if there is none.
+ *
+ * The walk takes no lock: interrupts are off, so that no table is freed under
+ * it, and it looks at copies of the entries. The caller holds mmu_lock and has
+ * checked that no invalidation is in progress, else the answer is stale before
+ * it can be used.
+ *
+ * The backends of x86, LoongArch and RISC-V in C have such a walk each. Its place
+ * is virt/kvm, which is left as it is; it stands here because the macros that
+ * walk are C.
  */
-__rust_helper unsigned int rust_helper_kvm_host_leaf_level(struct mm_struct *mm,
-							   unsigned long hva)
+static __always_inline unsigned int host_leaf(struct mm_struct *mm,
+					      unsigned long hva, u64 *leaf)
 {
 	guard(irqsave)();
+
+	if (leaf)
+		*leaf = 0;
 
 	pgd_t pgd = pgdp_get(pgd_offset(mm, hva));
 
@@ -230,10 +240,43 @@ __rust_helper unsigned int rust_helper_kvm_host_leaf_level(struct mm_struct *mm,
 
 	if (!pud_present(pud))
 		return 0;
-	if (pud_leaf(pud))
+	if (pud_leaf(pud)) {
+		if (leaf)
+			*leaf = pud_val(pud);
 		return 2;
+	}
 
 	pmd_t pmd = pmdp_get(pmd_offset(&pud, hva));
 
-	return pmd_present(pmd) && pmd_leaf(pmd) ? 1 : 0;
+	if (!pmd_present(pmd))
+		return 0;
+	if (pmd_leaf(pmd)) {
+		if (leaf)
+			*leaf = pmd_val(pmd);
+		return 1;
+	}
+	if (!leaf)
+		return 0;
+
+	/* pte_offset_map() is not for modules, which helpers may be a part of. */
+	pte_t pte = ptep_get(pte_offset_kernel(&pmd, hva));
+
+	if (pte_present(pte))
+		*leaf = pte_val(pte);
+	return 0;
+}
+
+__rust_helper unsigned int rust_helper_kvm_host_leaf_level(struct mm_struct *mm,
+							   unsigned long hva)
+{
+	return host_leaf(mm, hva, NULL);
+}
+
+__rust_helper u64 rust_helper_kvm_host_leaf(struct mm_struct *mm,
+					    unsigned long hva)
+{
+	u64 leaf;
+
+	host_leaf(mm, hva, &leaf);
+	return leaf;
 }

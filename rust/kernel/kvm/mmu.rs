@@ -182,7 +182,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     /// Returns [`None`] if the page is stale: the host may have changed it since, or it is of
     /// another VM.
     #[inline(always)]
-    pub fn backing<'m>(&'m self, page: &FaultedPage<'_>, max: u64) -> Option<Backing<'m, B>> {
+    pub fn backing<'m>(&'m self, page: &'m FaultedPage<'_>, max: u64) -> Option<Backing<'m, B>> {
         if page.slot.kvm() != self.vm.as_raw() || self.must_retry(page.seq, page.gfn) {
             return None;
         }
@@ -194,10 +194,8 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         // INVARIANT: The page is not stale. The host maps it by a leaf of at least `frames` frames.
         Some(Backing {
             mmu: self,
-            gfn: page.gfn,
-            pfn: page.pfn,
+            page,
             frames,
-            writable: page.writable,
         })
     }
 }
@@ -257,14 +255,12 @@ pub enum PageFault {
 ///
 /// # Invariants
 ///
-/// The frame `gfn` of the VM is backed by `pfn`, and so are its neighbours in the naturally aligned
-/// block of `frames` frames, a power of two. User space lets them be written if `writable`.
+/// The page backs its frame of the VM, and so do its neighbours in the naturally aligned block of
+/// `frames` frames, a power of two.
 pub struct Backing<'m, B: Backend> {
     mmu: &'m MmuWriteGuard<'m, B>,
-    gfn: Gfn,
-    pfn: Pfn,
+    page: &'m FaultedPage<'m>,
     frames: u64,
-    writable: bool,
 }
 
 impl<'m, B: Backend> Backing<'m, B> {
@@ -277,13 +273,13 @@ impl<'m, B: Backend> Backing<'m, B> {
     /// Returns the guest frame that has faulted.
     #[inline]
     pub fn gfn(&self) -> Gfn {
-        self.gfn
+        self.page.gfn
     }
 
     /// Returns the host frame behind it.
     #[inline]
     pub fn pfn(&self) -> Pfn {
-        self.pfn
+        self.page.pfn
     }
 
     /// Returns the number of frames in the block.
@@ -295,7 +291,23 @@ impl<'m, B: Backend> Backing<'m, B> {
     /// Returns whether the host lets the frames be written.
     #[inline]
     pub fn writable(&self) -> bool {
-        self.writable
+        self.page.writable
+    }
+
+    /// Returns whether the host counts references to the frames: ordinary memory, which the kernel
+    /// has mapped as well. If not, they are those of a device, say.
+    #[inline(always)]
+    pub fn is_counted(&self) -> bool {
+        !self.page.page.is_null()
+    }
+
+    /// Returns the leaf by which the host maps the page, in the format of the architecture. The
+    /// driver of a device may have chosen a type of memory there.
+    #[inline]
+    pub fn host_leaf(&self) -> u64 {
+        let slot = self.page.slot;
+        // SAFETY: As in `block_size()`. By the invariants, the host maps the page.
+        unsafe { bindings::kvm_host_leaf((*slot.kvm()).mm, slot.hva(self.page.gfn).0) }
     }
 }
 

@@ -186,6 +186,18 @@ pub enum Fetch {
     Allowed,
 }
 
+/// The type of memory that a leaf gives to what it maps (Svpbmt). Where it gives one, the guest
+/// cannot go back to that of the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryType {
+    /// What the platform says the memory is.
+    Platform,
+    /// Main memory that is not cached.
+    Uncached,
+    /// Registers of a device: not cached, strongly ordered, and with effects.
+    Device,
+}
+
 /// A page-table entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pte(u64);
@@ -203,6 +215,8 @@ impl Pte {
     const LEAF: u64 = Self::READ | Self::WRITE | Self::EXEC;
     const PPN_SHIFT: u32 = 10;
     const PPN_MASK: u64 = ((1 << 44) - 1) << Self::PPN_SHIFT;
+    const TYPE_SHIFT: u32 = 61;
+    const TYPE_MASK: u64 = 0b11 << Self::TYPE_SHIFT;
 
     /// No translation.
     pub const EMPTY: Self = Self(0);
@@ -236,6 +250,34 @@ impl Pte {
         };
         let flags = Self::VALID | Self::READ | Self::USER | Self::ACCESSED | Self::DIRTY;
         Self(((pfn << Self::PPN_SHIFT) & Self::PPN_MASK) | flags | write | fetch)
+    }
+
+    /// Returns the leaf with a type of memory.
+    #[inline]
+    pub const fn with_memory_type(self, memory: MemoryType) -> Self {
+        let bits = match memory {
+            MemoryType::Platform => 0,
+            MemoryType::Uncached => 1,
+            MemoryType::Device => 2,
+        };
+        Self(self.0 & !Self::TYPE_MASK | bits << Self::TYPE_SHIFT)
+    }
+
+    /// Returns the type of memory of a leaf, of the G-stage or of another page table that has the
+    /// format of Svpbmt. A reserved type counts as the strictest.
+    #[inline]
+    pub const fn memory_type(self) -> MemoryType {
+        match (self.0 & Self::TYPE_MASK) >> Self::TYPE_SHIFT {
+            0 => MemoryType::Platform,
+            1 => MemoryType::Uncached,
+            _ => MemoryType::Device,
+        }
+    }
+
+    /// Returns whether two leaves of one level map the same memory, by the same type.
+    #[inline]
+    pub const fn maps_same(self, other: Self) -> bool {
+        (self.0 ^ other.0) & (Self::PPN_MASK | Self::TYPE_MASK) == 0
     }
 
     /// Returns an entry that leads to the table at host physical address `phys`.
@@ -308,7 +350,8 @@ impl Pte {
         Self(self.0 & !Self::ACCESSED)
     }
 
-    /// Returns the leaf with all that either of the two allows; they map the same frames.
+    /// Returns the leaf with all that either of the two allows; they [map the same
+    /// memory](Self::maps_same).
     #[inline]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)

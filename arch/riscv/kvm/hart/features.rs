@@ -94,6 +94,12 @@ pub(crate) fn svpbmt() -> bool {
     static_key_enabled!(SVPBMT)
 }
 
+/// Returns whether leaves of page tables choose the type of memory (Svpbmt), those of the host and
+/// of the G-stage alike. The harts of T-Head that have a format of their own do not count.
+pub(crate) fn has_memory_types() -> bool {
+    host_has(bindings::RISCV_ISA_EXT_SVPBMT)
+}
+
 /// The largest block, in bytes, that CBO.CLEAN may work on where guests have Svpbmt: a page has at
 /// least 16.
 const MAX_LINE: u64 = 256;

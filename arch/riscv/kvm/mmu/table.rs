@@ -21,6 +21,7 @@ use crate::{
     },
     hart::{
         csr::Hgatp,
+        features,
         fence,
         guest_csr::{
             self,
@@ -492,10 +493,27 @@ impl<'m> MapWalk<'m> {
         } else {
             Write::Denied
         };
-        Some(Pte::leaf(
+        let leaf = Pte::leaf(
             self.entry.level.first(self.backing.pfn().0),
             Rights { write, ..rights },
-        ))
+        );
+        Some(if self.backing.is_counted() {
+            leaf
+        } else {
+            self.typed(leaf)
+        })
+    }
+
+    /// Returns the leaf with the type of memory that the host's own mapping has: two mappings of a
+    /// frame must not differ in it, and the driver of a device may have chosen one.
+    #[cold]
+    #[inline(never)]
+    fn typed(&self, leaf: Pte) -> Pte {
+        if features::has_memory_types() {
+            leaf.with_memory_type(Pte::from_raw(self.backing.host_leaf()).memory_type())
+        } else {
+            leaf
+        }
     }
 
     /// Writes a leaf to an empty entry. Returns `false` if the leaf does not fit.
@@ -512,13 +530,13 @@ impl<'m> MapWalk<'m> {
     }
 
     /// Replaces the leaf `old` by one with `rights`, or by the union of both if they map the same
-    /// frames. Returns whether the frames are the same.
+    /// memory. Returns whether they do.
     #[inline]
     pub(crate) fn remap(self, old: Pte, rights: Rights) -> bool {
         let Some(leaf) = self.leaf(rights) else {
             return false;
         };
-        if old.pfn() != leaf.pfn() {
+        if !old.maps_same(leaf) {
             // The former frame must not stay, whatever bit of its entry a hart sets in between.
             self.entry.pte.xchg(leaf.into_raw(), Release);
             return false;

@@ -7,6 +7,7 @@
 use kvm_riscv_logic::abi::pte::{
     Fetch,
     Level,
+    MemoryType,
     Mode,
     Pte,
     Rights,
@@ -131,6 +132,47 @@ fn a_leaf_has_all_that_a_hart_needs() {
     }
     // What does not fit stays out of the reserved bits.
     assert_eq!(leaf(u64::MAX, Write::Denied).into_raw() >> 54, 0);
+}
+
+#[test]
+fn a_leaf_has_the_type_that_it_is_given() {
+    let plain = leaf(0xfff_ffff_ffff, Write::Allowed);
+    assert_eq!(plain.memory_type(), MemoryType::Platform);
+    // Privileged specification, "Svpbmt": bits 62 and 61 are PMA, NC or IO.
+    for (memory, bits) in [
+        (MemoryType::Platform, 0),
+        (MemoryType::Uncached, 1 << 61),
+        (MemoryType::Device, 1 << 62),
+    ] {
+        let typed = plain.with_memory_type(memory);
+        assert_eq!(typed.into_raw(), plain.into_raw() | bits);
+        assert_eq!(typed.memory_type(), memory);
+        assert_eq!(typed.with_memory_type(MemoryType::Platform), plain);
+        assert_eq!(typed.pfn(), plain.pfn());
+        assert!(typed.is_leaf());
+        for changed in [
+            typed.aged(),
+            typed.write_protected(),
+            typed.made_executable(),
+        ] {
+            assert_eq!(changed.memory_type(), memory);
+        }
+        let part = leaf(0x4_0000, Write::Allowed).with_memory_type(memory);
+        assert_eq!(part.part(511, Level::PAGE).memory_type(), memory);
+    }
+    let reserved = Pte::from_raw(plain.into_raw() | 3 << 61);
+    assert_eq!(reserved.memory_type(), MemoryType::Device);
+}
+
+#[test]
+fn leaves_of_another_frame_or_type_do_not_map_the_same() {
+    let one = leaf(1, Write::Denied);
+    assert!(one.maps_same(leaf(1, Write::Allowed).aged()));
+    assert!(!one.maps_same(leaf(0, Write::Denied)));
+    assert!(!one.maps_same(leaf(1 | 1 << 43, Write::Denied)));
+    for memory in [MemoryType::Uncached, MemoryType::Device] {
+        assert!(!one.maps_same(one.with_memory_type(memory)));
+    }
 }
 
 #[test]
