@@ -294,19 +294,6 @@ impl Htinst {
     }
 }
 
-impl TrapInsn {
-    /// The transformed instruction in `htinst`, or [`None`] if there is none.
-    ///
-    /// For a caller that has already dealt with [`Htinst::PageTableWalk`].
-    #[inline]
-    pub const fn from_htinst(htinst: u64) -> Option<Self> {
-        match Htinst::decode(htinst) {
-            Htinst::Transformed { insn, .. } => Some(insn),
-            Htinst::Unknown | Htinst::PageTableWalk { .. } => None,
-        }
-    }
-}
-
 /// A load from memory into a general purpose register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
