@@ -511,6 +511,9 @@ impl MemoryCache {
     }
 
     /// Fills the cache up to at least `min` pages. May sleep.
+    ///
+    /// The VM is not used. It makes the function generic over the backend, so that it is not
+    /// compiled into the `kernel` crate, which must not call the KVM core.
     #[inline]
     pub fn top_up<B: Backend>(&mut self, _: &Vm<B>, min: usize) -> Result {
         // SAFETY: The cache is valid.
