@@ -36,7 +36,7 @@ def test_pinned(host, report):
 def test_restless(host, report, vcpus):
     """vCPUs that are moved all the time, faster than they finish anything, and
     that are as many as the host has CPUs, or more."""
-    moves = 300 if report.settings.full else 200 // vcpus
+    moves = 300 if report.settings.full else 80 // vcpus
     with Vm(host, vcpus=vcpus) as vm:
         load.start(vm)
         there, back = (
