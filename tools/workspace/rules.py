@@ -2,6 +2,7 @@
 """The rules of the house that the text alone can break: where imports go,
 where `unsafe` stands, how wide a line is. They need no kernel."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from .steps import say
 
 WIDTH = 100
 TAB = 8
-SUFFIXES = (".rs", ".c", ".h", ".S")
-FOLDERS = ("arch", "rust", "tools")
+SUFFIXES = (".rs", ".c", ".h", ".S", ".rst", ".md")
+FOLDERS = ("Documentation", "arch", "rust", "tools")
+# A line that cannot be wrapped: the row or the rule of a table, columns of code.
+ROW = re.compile(r"\s*[|=]|.*\S {2,}\S")
+PAGES = (".rst", ".md")
 # What cargo leaves in a folder of sources.
 BUILT = "target"
 UNSAFE_ADVICE = ("Put it behind a safe function in one of the places that "
@@ -21,13 +25,14 @@ UNSAFE_ADVICE = ("Put it behind a safe function in one of the places that "
 
 
 def too_wide(repository: Path = REPOSITORY) -> list[str]:
-    """The lines of Rust, C and assembly that are too wide, as file:line."""
+    """The lines that are too wide, as file:line; of a page, those of text."""
     return [f"{path.relative_to(repository)}:{number}: "
             f"{len(line.expandtabs(TAB))} columns"
             for path in _sources(repository)
             for number, line in enumerate(
                 path.read_text(encoding="utf-8").splitlines(), 1)
-            if len(line.expandtabs(TAB)) > WIDTH]
+            if len(line.expandtabs(TAB)) > WIDTH
+            and not (path.suffix in PAGES and ROW.match(line))]
 
 
 def refuse(surveys: list[floors.Survey], files: list[unsafe_places.File],
@@ -54,7 +59,8 @@ def check() -> None:
 
 
 def _sources(repository):
-    return sorted(path for folder in FOLDERS
-                  for path in (repository / folder).rglob("*")
+    found = [path for folder in FOLDERS
+             for path in (repository / folder).rglob("*")]
+    return sorted(path for path in (*repository.glob("*"), *found)
                   if path.suffix in SUFFIXES and path.is_file()
                   and BUILT not in path.relative_to(repository).parts)

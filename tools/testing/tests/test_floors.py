@@ -262,5 +262,8 @@ def test_wide_lines_are_found(tmp_path):
         "arch/a.rs": f"ok\n{'x' * 101}\n", "tools/b.c": "\t" * 12 + "x" * 4,
         "tools/c.c": "\t" * 12 + "x" * 5, "tools/target/d.rs": "x" * 101,
         "rust/e.S": "x" * 100, "tools/f.py": "x" * 101})
-    assert rules.too_wide(tmp_path) == ["arch/a.rs:2: 101 columns",
+    row = f"| {'x' * 100} |\n"
+    (tmp_path / "README.md").write_text(f"{row}{'x' * 101}\na  {row}")
+    assert rules.too_wide(tmp_path) == ["README.md:2: 101 columns",
+                                        "arch/a.rs:2: 101 columns",
                                         "tools/c.c:1: 101 columns"]
