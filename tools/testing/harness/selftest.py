@@ -60,10 +60,10 @@ def count_skips(place, report, verdict):
             report.skip_part(f"{place.name}-{case}", found.reason)
 
 
-def run_recorded(table, host, place, report, run):
+def run_recorded(table, host, place, report, run, **how):
     """As run_in(), with the verdict in a table; a failure if there is none."""
     table.keep(place.cpu, run, place.backend, Verdict(verdicts.FAIL))
-    verdict, output = run_in(host, place, report, run)
+    verdict, output = run_in(host, place, report, run, **how)
     table.keep(place.cpu, run, place.backend, verdict)
     return verdict, output
 
