@@ -37,8 +37,8 @@ class Package:
     # Of the kernel, and the name of the package.
     release: str
     name: str
-    # What dpkg and depmod know of the kernel's own modules.
-    installed: tuple
+    # What dpkg knows of the kernel's own modules.
+    status: Path
 
 
 @dataclass
@@ -219,12 +219,10 @@ def prepared_stock(settings, test_modules=(), extra_packages=(),
 
 
 def _package(kernel, built, directory):
-    """The package of a module, with what the kernel's own packages have."""
-    installed = tuple(
-        Path(shutil.copy(file, directory))
-        for file in (kernel.status, *kernel.modules.glob("modules.*")))
+    """The package of a module, and what is known of the kernel's own."""
     return Package(deb.binary(kernel, built, directory, LOGS / "module.log"),
-                   kernel.release, deb.binary_name(kernel), installed)
+                   kernel.release, deb.binary_name(kernel),
+                   Path(shutil.copy(kernel.status, directory)))
 
 
 def _link(file, directory):

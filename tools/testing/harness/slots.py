@@ -122,7 +122,7 @@ def stock_files(artifacts, backend):
                      artifacts.backends["rust"].kernel)
     return dataclasses.replace(files, programs=(
         *files.programs, stock.backends["c"].module, stock.package.file,
-        *stock.package.installed))
+        stock.package.status))
 
 
 @functools.cache

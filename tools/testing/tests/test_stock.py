@@ -141,7 +141,7 @@ def packaged(host, report):
         host.check(f"mount -t tmpfs tmpfs {place}")
     host.check("cd /var && mkdir -p lib/dpkg/info lib/dpkg/updates && "
                "cp /payload/status lib/dpkg/status")
-    host.check(f"mkdir -p {modules}/{OWN} && cp /payload/modules.* {modules} && "
+    host.check(f"mkdir -p {modules}/{OWN} && "
                f"cp /payload/c.ko {modules}/{OWN}/kvm.ko && "
                f"{WITH_PROGRAMS} depmod")
     yield package
