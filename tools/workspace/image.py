@@ -26,8 +26,9 @@ EARLY_INIT = SCRIPTS / "early-init"
 GUEST_SCRIPTS = {"guest-init": "init", "agent": "agent",
                  "guest-load": "bin/load"}
 KEPT = ("usr/bin/busybox", "usr/bin/qemu-system-riscv64", "usr/lib",
-        "usr/share/qemu-efi-riscv64", "usr/bin/dpkg", "usr/bin/dpkg-deb",
-        "usr/bin/dpkg-split", "usr/bin/kmod", "usr/bin/tar")
+        "usr/share/qemu-efi-riscv64", "usr/bin/dash", "usr/bin/dpkg",
+        "usr/bin/dpkg-deb", "usr/bin/dpkg-split", "usr/bin/kmod",
+        "usr/bin/tar")
 
 WANTED = (pins.GUEST_ARCHITECTURE, pins.GUEST_PACKAGES, KEPT)
 
@@ -141,6 +142,9 @@ def _host_disk(unpacked, directory, log):
         (root / name).mkdir()
     for name in ("bin", "lib"):
         (root / name).symlink_to(f"usr/{name}")
+    # For the scripts of packages: BusyBox would run its own programs in place of
+    # those that they call.
+    (root / "usr/bin/sh").symlink_to("dash")
     _install(HOST_SCRIPTS, root)
     drive(root, directory / "host.ext4", log)
     shutil.rmtree(root)

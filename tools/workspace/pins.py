@@ -24,7 +24,7 @@ HOST_QEMU = "10.0"
 GUEST_QEMU = {"10.0": "trixie", "11.1": "forky"}
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static", "u-boot-qemu",
-                  "qemu-efi-riscv64", "dpkg", "kmod")
+                  "qemu-efi-riscv64", "dash", "dpkg", "kmod")
 
 # What manages guests in a host, besides QEMU itself.
 LIBVIRT_PACKAGES = ("libvirt-clients", "libvirt-daemon",
