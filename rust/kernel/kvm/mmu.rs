@@ -375,7 +375,7 @@ impl<'s> FaultedPage<'s> {
     ///
     /// Returns [`None`] for a page without a reference count, such as memory of a device: the
     /// kernel neither clears nor fills it, and need not have it mapped.
-    #[inline(never)]
+    #[inline]
     pub fn kernel_block<B: Backend>(&self, vm: &Vm<B>, max: u64) -> Option<KernelBlock<'_>> {
         if self.page.is_null() {
             return None;
