@@ -65,7 +65,7 @@ def running(host):
     host.check(f"cd {ROOT}/tmp && mkfifo console.in console.out && "
                f"cat <>console.out >console.log 2>&1 &")
     host.check("ip link set lo up")
-    in_root(host, "libvirtd -d")
+    in_root(host, "/usr/sbin/libvirtd -d")
     host.until(f"chroot {ROOT} virsh -c qemu:///system uri",
                "libvirtd does not answer", START_TIMEOUT)
     virsh(host, f"define /tmp/{NAME}.xml")

@@ -15,12 +15,10 @@ use kernel::{
     sync::atomic::ordering::Relaxed, //
 };
 
-/// Handles `KVM_CHECK_EXTENSION`.
+/// Handles `KVM_CHECK_EXTENSION`, for what the core leaves to an architecture.
 pub(crate) fn check_extension(vm: Option<&Vm<Riscv>>, capability: u32) -> i32 {
     match capability {
         bindings::KVM_CAP_IOEVENTFD
-        | bindings::KVM_CAP_USER_MEMORY
-        | bindings::KVM_CAP_DESTROY_MEMORY_REGION_WORKS
         | bindings::KVM_CAP_ONE_REG
         | bindings::KVM_CAP_READONLY_MEM
         | bindings::KVM_CAP_MP_STATE
@@ -31,8 +29,6 @@ pub(crate) fn check_extension(vm: Option<&Vm<Riscv>>, capability: u32) -> i32 {
             online.min(bindings::KVM_MAX_VCPUS) as i32
         }
         bindings::KVM_CAP_MAX_VCPUS => bindings::KVM_MAX_VCPUS as i32,
-        // The identifier of a slot is a `short`.
-        bindings::KVM_CAP_NR_MEMSLOTS => i32::from(i16::MAX),
         bindings::KVM_CAP_VM_GPA_BITS => {
             let mode = vm.map(|vm| vm.backend().gstage.mode());
             mode.or(MAX_MODE.as_ref().copied())
