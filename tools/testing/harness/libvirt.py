@@ -11,7 +11,9 @@ START_TIMEOUT = 120
 # The guest's console, as QEMU names a pair of pipes, and what it has said.
 CONSOLE = "/tmp/console"
 LOG = f"{ROOT}{CONSOLE}.log"
-# There is neither a user nor a service but libvirt's own.
+# libvirt wants to know of the second one, and is told to use the first.
+USERS = {"root": 0, "libvirt-qemu": 64055}
+# There is no service but libvirt's own.
 CONFIGURATION = {
     "qemu.conf": ('user = "root"', 'group = "root"', 'security_driver = "none"',
                   'stdio_handler = "file"', "cgroup_controllers = []",
@@ -54,8 +56,11 @@ def running(host):
         host.check(f"mount --rbind /{place} {ROOT}/{place}")
     for place in ("run", "tmp"):
         host.check(f"mount -t tmpfs tmpfs {ROOT}/{place}")
-    host.check(f"echo root:x:0:0::/:/bin/sh >{ROOT}/etc/passwd; "
-               f"echo root:x:0: >{ROOT}/etc/group; "
+    for name, number in USERS.items():
+        host.check(f"echo {name}:x:{number}:{number}::/:/bin/sh "
+                   f">>{ROOT}/etc/passwd; "
+                   f"echo {name}:x:{number}: >>{ROOT}/etc/group")
+    host.check(f"rmdir {ROOT}/var/run; ln -s /run {ROOT}/var/run; "
                f"tr -d - </proc/sys/kernel/random/uuid >{ROOT}/etc/machine-id")
     for file, lines in CONFIGURATION.items():
         for line in lines:
@@ -65,13 +70,15 @@ def running(host):
     host.check(f"cd {ROOT}/tmp && mkfifo console.in console.out && "
                f"cat <>console.out >console.log 2>&1 &")
     host.check("ip link set lo up")
-    in_root(host, "/usr/sbin/libvirtd -d")
-    host.until(f"chroot {ROOT} virsh -c qemu:///system uri",
+    host.check(f"chroot {ROOT} /usr/sbin/libvirtd >{ROOT}/tmp/libvirtd.log "
+               "2>&1 &")
+    host.until(f"chroot {ROOT} virsh -c qemu:///system uri || "
+               f"! tail -n 5 {ROOT}/tmp/libvirtd.log",
                "libvirtd does not answer", START_TIMEOUT)
     virsh(host, f"define /tmp/{NAME}.xml")
     yield
     virsh(host, f"undefine {NAME}")
-    host.check(f"kill $(cat {ROOT}/run/libvirtd.pid)")
+    host.check("killall libvirtd")
 
 
 def in_root(host, command):
