@@ -3,7 +3,7 @@
 
 They follow from the kernel, the program and what judges it, none of which a
 change of the Rust backend touches. A verdict is used again if all of these are
-the same, and unless it is a failure. FULL=1 finds all of them anew.
+the same, and unless it is a failure. With FULL=1, all programs are run.
 """
 
 import dataclasses
@@ -29,10 +29,9 @@ class KeptVerdicts:
         settings = report.settings
         self._used = backend == "c" and not settings.full
         self._artifacts = report.artifacts
+        self._host = (backend, settings.machine, cpu, nacl)
         self._file = settings.cache / "verdicts" / \
             f"{'-'.join(filter(None, (backend, cpu, nacl)))}.json"
-        self._base = functools.partial(_base, report.artifacts, backend,
-                                       settings.machine, cpu, nacl)
         self._found = _load(self._file) if self._used else {}
 
     def get(self, run) -> Verdict | None:
@@ -56,21 +55,17 @@ class KeptVerdicts:
         write_if_changed(self._file, json.dumps(self._found, indent=1).encode())
 
     def _key(self, run):
-        return digest(self._base(), dataclasses.astuple(run),
+        return digest(self._base, dataclasses.astuple(run),
                       self._artifacts.programs[run.program])
 
-
-@functools.cache
-def _machine(kernel, module, disk, firmware):
-    return digest(kernel, module, disk, *filter(None, (firmware,)),
-                  qemu.of_machine(), *JUDGES)
-
-
-def _base(artifacts, backend, machine, cpu, nacl):
-    built = artifacts.backends[backend]
-    return digest(_machine(built.kernel, built.module, artifacts.disk,
-                           artifacts.firmware if nacl else None),
-                  machine, cpu, nacl)
+    @functools.cached_property
+    def _base(self):
+        """What all programs on the host have in common."""
+        backend, *_, nacl = self._host
+        built = self._artifacts.backends[backend]
+        firmware = (self._artifacts.firmware,) if nacl else ()
+        return digest(built.kernel, built.module, self._artifacts.disk,
+                      *firmware, self._host, qemu.of_machine(), *JUDGES)
 
 
 def _load(file):

@@ -33,7 +33,6 @@ def report(tmp_path, monkeypatch):
 
 def kept(report, backend="c", cpu="rv64"):
     """As a new run of the tests has them."""
-    kept_verdicts._machine.cache_clear()
     return KeptVerdicts(report, backend, cpu, "")
 
 
