@@ -17,21 +17,18 @@ INCHES_OF_A_PAIR = 0.48
 def draw(comparison, path):
     """Write an SVG that is the same for the same numbers."""
     matplotlib.rcParams["svg.hashsalt"] = "exit-cost"
-    pairs = len(comparison.cases)
     sets = len({row.nacl for row in comparison.traps})
     # What there is to draw of each, and how.
     parts = [(height, draw_part) for height, draw_part in (
-        (pairs, lambda axis: _exits(axis, comparison)),
-        (len(comparison.guests), lambda axis: _guests(axis, comparison)),
-        (1, lambda axis: _text(axis, comparison)),
-        (sets, lambda axis: _traps(axis, comparison.traps))) if height]
+        (len(comparison.cases), _exits), (len(comparison.guests), _guests),
+        (1, _text), (sets, _traps)) if height]
     heights = [height for height, _ in parts]
     figure, axes = pyplot.subplots(
         len(parts), 1,
         figsize=(10, (sum(heights) + len(parts)) * INCHES_OF_A_PAIR),
         layout="constrained", height_ratios=heights)
     for axis, (_, draw_part) in zip(axes, parts):
-        draw_part(axis)
+        draw_part(axis, comparison)
     axes[0].legend(handles=[
         pyplot.Rectangle((0, 0), 1, 1, color=C_COLOUR, label="C"),
         pyplot.Rectangle((0, 0), 1, 1, color=RUST_COLOUR, label="Rust"),
@@ -78,8 +75,9 @@ def _bars(axis, pairs, unit):
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _traps(axis, rows):
+def _traps(axis, comparison):
     """For each set of features the mean over all kinds of exits."""
+    rows = comparison.traps
     sets = list(dict.fromkeys(row.nacl for row in rows))
     for place, nacl in enumerate(sets):
         for offset, backend, colour in ((-HEIGHT / 2, "c", C_COLOUR),
