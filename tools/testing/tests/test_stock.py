@@ -60,9 +60,9 @@ def _parametrize_runs(metafunc, report):
     if not full:
         names = selftest_runs.matching(SAMPLE, [run.name for run in runs])
         runs = [run for run in runs if run.name in names]
-    slots.parametrize(metafunc,
-                      slots.on_stock(("rust", "c") if full else ("rust",)))
-    metafunc.parametrize("run", runs, ids=[run.name for run in runs])
+    chosen = slots.on_stock(("rust", "c") if full else ("rust",))
+    slots.parametrize_runs(metafunc, [(where, run) for where in chosen
+                                      for run in runs])
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,15 @@ PROGRAMS = ("riscv/sbi_*", "riscv/timer_*", "riscv/world_switch_*")
 
 
 def pytest_generate_tests(metafunc):
-    slots.parametrize(metafunc, slots.on(Report.of(metafunc.config), (CPU,)))
-    if "run" in metafunc.fixturenames:
-        runs = selftest_runs.of_all(Report.of(metafunc.config).artifacts.programs)
-        names = selftest_runs.matching(PROGRAMS, (run.name for run in runs))
-        runs = [run for run in runs if run.name in names]
-        metafunc.parametrize("run", runs, ids=[run.name for run in runs])
+    report = Report.of(metafunc.config)
+    chosen = slots.on(report, (CPU,))
+    if "run" not in metafunc.fixturenames:
+        slots.parametrize(metafunc, chosen)
+        return
+    runs = selftest_runs.of_all(report.artifacts.programs)
+    names = selftest_runs.matching(PROGRAMS, (run.name for run in runs))
+    slots.parametrize_runs(metafunc, [(where, run) for where in chosen
+                                      for run in runs if run.name in names])
 
 
 @pytest.fixture(autouse=True)
