@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The disk of the emulated host, and the initramfs of the guest inside it.
 
-The host's user space is Debian's riscv64 QEMU, firmware and BusyBox, unpacked and not
-installed, and the programs by which packages and modules are. What changes from build to build (kernel, kvm.ko, test programs)
-is on a second, small drive, made anew for every run.
+The host's user space is Debian's: QEMU for riscv64, firmware, BusyBox, and dpkg and
+kmod, by which a test installs a package. All of it is unpacked and not installed.
+What changes from build to build (kernel, kvm.ko, test programs) is on a second,
+small drive, which each run makes for itself.
 """
 
 import shutil
