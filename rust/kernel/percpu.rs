@@ -60,14 +60,34 @@ impl<T: Sync> PerCpu<T> {
     /// `cpu` must be the number of a possible CPU.
     #[inline(always)]
     unsafe fn instance(&'static self, cpu: usize) -> &'static T {
-        let offsets = &raw const bindings::__per_cpu_offset;
-        // SAFETY: The array has an entry for each possible CPU.
-        let offset = unsafe { *offsets.cast::<usize>().add(cpu) };
+        // SAFETY: By the requirement.
+        let offset = unsafe { offset_of(cpu) };
         // SAFETY: By the requirement of `new()`, the variable is in the section of which each
         // possible CPU has a copy at this offset, for as long as the module is there. `T` is
         // `Sync`.
         unsafe { &*(&raw const self.0).wrapping_byte_add(offset) }
     }
+}
+
+/// `per_cpu_ptr()`: returns where `cpu` has its instance of a variable of C.
+///
+/// The result is valid if `ptr` is one to such a variable (`__percpu`).
+#[inline]
+pub fn instance_of_c<T>(ptr: *mut T, cpu: CpuId) -> *mut T {
+    // SAFETY: `cpu` is the number of a possible CPU.
+    ptr.wrapping_byte_add(unsafe { offset_of(cpu.as_u32() as usize) })
+}
+
+/// Returns how far the instances of a CPU are from what variables have for their address.
+///
+/// # Safety
+///
+/// `cpu` must be the number of a possible CPU.
+#[inline(always)]
+unsafe fn offset_of(cpu: usize) -> usize {
+    let offsets = &raw const bindings::__per_cpu_offset;
+    // SAFETY: The array has an entry for each possible CPU.
+    unsafe { *offsets.cast::<usize>().add(cpu) }
 }
 
 /// Returns the number of the CPU that this code runs on.
