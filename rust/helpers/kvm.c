@@ -8,6 +8,7 @@
 
 #include <linux/entry-virt.h>
 #include <linux/kvm_host.h>
+#include <linux/mutex.h>
 #include <linux/pgtable.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
@@ -133,6 +134,12 @@ __rust_helper void rust_helper_prepare_to_rcuwait(struct rcuwait *w)
 __rust_helper void rust_helper_set_current_state_interruptible(void)
 {
 	set_current_state(TASK_INTERRUPTIBLE);
+}
+
+/* A macro where there is lockdep. */
+__rust_helper int rust_helper_kvm_mutex_lock_killable(struct mutex *lock)
+{
+	return mutex_lock_killable(lock);
 }
 
 __rust_helper void rust_helper_read_lock(rwlock_t *lock)

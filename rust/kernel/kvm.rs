@@ -12,6 +12,8 @@
 //! | token | proves | gives |
 //! | --- | --- | --- |
 //! | [`&Vm`](Vm), [`&Vcpu`](Vcpu) | the object is alive | atomics and locks |
+//! | [`VmLock`] | `kvm->lock` is held | a VM that gets no vCPU and no device |
+//! | [`AllVcpus`] | the mutexes of all vCPUs are held | all their private state |
 //! | [`LockedVcpu`] | `vcpu->mutex` is held, or the vCPU is not shared yet | its private state |
 //! | [`RunningVcpu`] | the same, on top of whatever the thread does | atomics |
 //! | [`LoadedVcpu`] | the vCPU is loaded: this hart's guest CSRs are its own | the guest's CSRs |
@@ -50,6 +52,7 @@ mod timer;
 mod vcpu;
 mod vcpu_table;
 mod vm;
+mod vm_lock;
 
 pub use self::{
     addr::{
@@ -115,5 +118,10 @@ pub use self::{
         online_cpus,
         UnusedVm,
         Vm, //
+    },
+    vm_lock::{
+        AllVcpus,
+        VcpuGuard,
+        VmLock, //
     },
 };

@@ -19,7 +19,8 @@ use super::{
     shims::VcpuState,
     stats::VcpuCounter,
     timer::VcpuTimer,
-    vm::Vm, //
+    vm::Vm,
+    vm_lock::VcpuGuard, //
 };
 use crate::{
     access_once::smp_mb,
@@ -123,7 +124,26 @@ impl<B: Backend> Vcpu<B> {
         unsafe { bindings::__kvm_make_request(request.raw() as c_int, self.as_raw()) };
     }
 
-    /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest.
+    /// Takes the mutex of the vCPU, which the thread that runs it holds during `KVM_RUN`. May sleep
+    /// until user space makes that return.
+    ///
+    /// Whoever holds the mutex of a vCPU must not call this, not even for another: two such threads
+    /// could wait for each other. For all vCPUs, there is
+    /// [`VmLock::try_lock_all_vcpus`](super::VmLock::try_lock_all_vcpus).
+    ///
+    /// # Errors
+    ///
+    /// [`EINTR`] if this thread is being killed.
+    #[inline]
+    pub fn lock_killable(&self) -> Result<VcpuGuard<'_, B>>
+    where
+        B: VcpuOps,
+    {
+        VcpuGuard::new(self)
+    }
+
+    /// Wakes the vCPU if it sleeps, and interrupts it if it is in the guest. May be called in any
+    /// context, that of a hard interrupt included.
     #[inline]
     pub fn kick(&self) {
         // Orders what the vCPU has to see before the reads of its state. A vCPU that is about to
@@ -143,7 +163,7 @@ impl<B: Backend> Vcpu<B> {
         !task.is_null()
     }
 
-    /// Wakes the vCPU if it sleeps.
+    /// Wakes the vCPU if it sleeps. May be called in any context.
     #[inline]
     pub fn wake_up(&self) {
         // SAFETY: The vCPU is valid.
@@ -223,6 +243,12 @@ impl<'a, B: Backend> NewVcpu<'a, B> {
 }
 
 /// A vCPU whose mutex this thread holds, or that nobody else can reach.
+///
+/// The thread need not be the one that runs the vCPU: an ioctl of the VM or of a device may hold
+/// the mutex as well. Such a thread may use all that this gives, the [local state](Self::local)
+/// included, and sees what the last holder of the mutex has written. The vCPU is not loaded then,
+/// on any CPU, for whoever loads a vCPU holds its mutex until it has been put; and nobody can load
+/// it without a [`LoadPermit`], which only [`VcpuOps::run`](super::backend::VcpuOps::run) gets.
 pub struct LockedVcpu<'a, B: Backend> {
     vcpu: &'a Vcpu<B>,
     _not_send: NotThreadSafe,

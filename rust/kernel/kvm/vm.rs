@@ -16,6 +16,7 @@ use super::{
         Vcpu,
         VcpuId, //
     },
+    vm_lock::VmLock, //
 };
 use crate::{
     access_once::{
@@ -235,24 +236,26 @@ impl<B: Backend> Vm<B> {
         protect & u64::from(bindings::KVM_DIRTY_LOG_INITIALLY_SET) != 0
     }
 
+    /// Takes the lock over the VM: no vCPU and no device is created until it is dropped. May sleep.
+    ///
+    /// See [`VmLock`] for its place among locks.
+    #[inline]
+    pub fn lock(&self) -> VmLock<'_, B> {
+        VmLock::new(self)
+    }
+
     /// Runs `f` if the VM has neither vCPUs nor memory. It gets none while `f` runs.
     #[inline]
     pub fn if_unused<R>(&self, f: impl FnOnce(&UnusedVm<'_, B>) -> R) -> Option<R> {
         let kvm = self.as_raw();
+        let lock = self.lock();
         // SAFETY: The VM is valid, and the locks are taken in the core's order.
-        unsafe {
-            bindings::mutex_lock(&raw mut (*kvm).lock);
-            bindings::mutex_lock(&raw mut (*kvm).slots_lock);
-        }
-        // SAFETY: The VM is valid, and the locks that protect what is read are held.
-        let unused =
-            unsafe { (*kvm).created_vcpus == 0 && bindings::kvm_are_all_memslots_empty(kvm) };
-        let r = unused.then(|| f(&UnusedVm { vm: self }));
-        // SAFETY: The locks were taken above.
-        unsafe {
-            bindings::mutex_unlock(&raw mut (*kvm).slots_lock);
-            bindings::mutex_unlock(&raw mut (*kvm).lock);
-        }
+        unsafe { bindings::mutex_lock(&raw mut (*kvm).slots_lock) };
+        // SAFETY: The VM is valid, and the lock that protects what is read is held.
+        let has_no_memory = unsafe { bindings::kvm_are_all_memslots_empty(kvm) };
+        let r = (lock.created_vcpus() == 0 && has_no_memory).then(|| f(&UnusedVm { vm: self }));
+        // SAFETY: The lock was taken above.
+        unsafe { bindings::mutex_unlock(&raw mut (*kvm).slots_lock) };
         r
     }
 }
