@@ -35,6 +35,7 @@
 mod addr;
 pub mod backend;
 pub mod context;
+mod device;
 #[doc(hidden)]
 pub mod exports;
 pub mod guest_mode;
@@ -66,6 +67,11 @@ pub use self::{
     context::{
         NoVcpu,
         PreemptOff, //
+    },
+    device::{
+        DeviceAttr,
+        DeviceOps,
+        DeviceRegistration, //
     },
     guest_mode::{
         GuestMode,

@@ -67,8 +67,9 @@ pub struct VcpuState<B: Backend> {
     pub(super) last_store: Cell<LastStore>,
 }
 
+/// Returns a result as the core expects it: 0, or a negative errno.
 #[inline]
-fn errno(result: Result) -> c_int {
+pub(super) fn errno(result: Result) -> c_int {
     match result {
         Ok(()) => 0,
         Err(e) => e.to_errno(),
