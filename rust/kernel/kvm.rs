@@ -41,6 +41,7 @@ pub mod exports;
 pub mod guest_mode;
 pub(crate) mod hot;
 mod hrtimer_restart;
+mod irqchip;
 mod memslot;
 mod mmu;
 mod registration;
@@ -76,6 +77,10 @@ pub use self::{
     guest_mode::{
         GuestMode,
         GuestStages, //
+    },
+    irqchip::{
+        Msi,
+        IRQCHIP_PINS, //
     },
     memslot::{
         ActiveMemslot,

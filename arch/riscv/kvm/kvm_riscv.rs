@@ -44,6 +44,7 @@ use kernel::{
             Backend,
             HardwareOps,
             IoctlResult,
+            IrqchipOps,
             MmuOps,
             MpState,
             VcpuLocal,
@@ -57,6 +58,7 @@ use kernel::{
         MemoryChange,
         Memslot,
         MmuWriteGuard,
+        Msi,
         NewVcpu,
         NoVcpu,
         PreemptOff,
@@ -99,6 +101,7 @@ unsafe impl VcpuLocal for vcpu::Local {}
 
 kernel::kvm::exports::kvm_hardware_ops!(Riscv);
 kernel::kvm::exports::kvm_vm_ops!(Riscv);
+kernel::kvm::exports::kvm_irqchip_ops!(Riscv);
 kernel::kvm::exports::kvm_vcpu_ops!(Riscv);
 kernel::kvm::exports::kvm_mmu_ops!(Riscv);
 
@@ -140,6 +143,20 @@ impl VmOps for Riscv {
 
     fn enable_cap(vm: &Vm<Self>, capability: u32, flags: u32, args: [u64; 4]) -> Result {
         user::capability::enable_cap(vm, capability, flags, args)
+    }
+}
+
+impl IrqchipOps for Riscv {
+    fn in_kernel(_: &Vm<Self>) -> bool {
+        false
+    }
+
+    fn set_line(_: &Vm<Self>, _pin: u32, _level: bool) -> Result {
+        Err(ENXIO)
+    }
+
+    fn send_msi(_: &Vm<Self>, _: Msi) -> Result<bool> {
+        Err(ENODEV)
     }
 }
 

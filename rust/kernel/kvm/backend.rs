@@ -13,6 +13,7 @@ use super::{
         NoVcpu,
         PreemptOff, //
     },
+    irqchip::Msi,
     memslot::{
         MemoryChange,
         Memslot, //
@@ -158,6 +159,31 @@ pub trait VcpuOps: Backend {
 
     /// Called in interrupt context when the [timer](super::VcpuTimer) of a vCPU has expired.
     fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart;
+}
+
+/// An interrupt controller in the kernel.
+///
+/// The core delivers interrupts from ioctls, from work items, and from where an eventfd is
+/// signaled: with the spinlock of a wait queue held, and with interrupts disabled, be it in the
+/// handler of one. So [`set_line`](Self::set_line) and [`send_msi`](Self::send_msi) may be called
+/// in any context. They must not sleep, and their locks must be
+/// [raw spinlocks](crate::raw_spinlock).
+pub trait IrqchipOps: Backend {
+    /// Returns whether the VM has the controller. From `true`, the answer never changes.
+    fn in_kernel(vm: &Vm<Self>) -> bool;
+
+    /// Sets the level of a wire, for `KVM_IRQ_LINE` or because a route leads there. `pin` is any
+    /// number that user space has chosen.
+    ///
+    /// Called only if the VM has the controller. If a signaled eventfd leads here and this returns
+    /// [`EAGAIN`], then a work item calls this again.
+    fn set_line(vm: &Vm<Self>, pin: u32, level: bool) -> Result;
+
+    /// Delivers a message, for `KVM_SIGNAL_MSI` or because a route has it. Returns whether a vCPU
+    /// has got it: a message to where the guest has nothing that takes it is no error.
+    ///
+    /// Called only if the VM has the controller. [`EAGAIN`] is as for [`set_line`](Self::set_line).
+    fn send_msi(vm: &Vm<Self>, msi: Msi) -> Result<bool>;
 }
 
 /// The guest's memory.

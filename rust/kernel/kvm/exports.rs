@@ -33,7 +33,7 @@ macro_rules! kvm_hardware_ops {
 pub use kvm_hardware_ops;
 
 /// Emits the entry points of [`VmOps`](super::backend::VmOps), and those of VMs that no backend
-/// implements: there is no interrupt controller in the kernel.
+/// implements.
 #[macro_export]
 macro_rules! kvm_vm_ops {
     ($backend:ty) => {
@@ -92,60 +92,87 @@ macro_rules! kvm_vm_ops {
             ) -> c_long {
                 EINVAL.to_errno() as c_long
             }
+        };
+    };
+}
+pub use kvm_vm_ops;
+
+/// Emits the entry points of [`IrqchipOps`](super::backend::IrqchipOps).
+#[macro_export]
+macro_rules! kvm_irqchip_ops {
+    ($backend:ty) => {
+        const _: () = {
+            use $crate::{
+                bindings,
+                kvm::shims,
+                prelude::*, //
+            };
 
             #[export]
-            unsafe extern "C" fn kvm_arch_irqchip_in_kernel(_kvm: *mut bindings::kvm) -> bool {
-                false
+            unsafe extern "C" fn kvm_arch_irqchip_in_kernel(kvm: *mut bindings::kvm) -> bool {
+                // SAFETY: The core passes a VM that it has created.
+                unsafe { shims::irqchip_in_kernel::<$backend>(kvm) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_vm_ioctl_irq_line(
-                _kvm: *mut bindings::kvm,
-                _irq: *mut bindings::kvm_irq_level,
+                kvm: *mut bindings::kvm,
+                line: *mut bindings::kvm_irq_level,
                 _line_status: bool,
             ) -> c_int {
-                ENXIO.to_errno()
+                // SAFETY: The core passes a VM that it has created, and its own copy of the
+                // argument.
+                unsafe { shims::irq_line::<$backend>(kvm, line) }
             }
 
             #[export]
-            unsafe extern "C" fn kvm_arch_can_set_irq_routing(_kvm: *mut bindings::kvm) -> bool {
-                false
+            unsafe extern "C" fn kvm_arch_can_set_irq_routing(kvm: *mut bindings::kvm) -> bool {
+                // SAFETY: The core passes a VM that it has created.
+                unsafe { shims::irqchip_in_kernel::<$backend>(kvm) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_set_routing_entry(
                 _kvm: *mut bindings::kvm,
-                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
-                _user: *const bindings::kvm_irq_routing_entry,
+                entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                user: *const bindings::kvm_irq_routing_entry,
             ) -> c_int {
-                EINVAL.to_errno()
+                // SAFETY: The core passes its own copy of the argument, and the entry that it
+                // makes of it.
+                unsafe { shims::set_routing_entry::<$backend>(entry, user) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_set_msi(
-                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
-                _kvm: *mut bindings::kvm,
-                _source: c_int,
-                _level: c_int,
-                _line_status: bool,
+                entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                kvm: *mut bindings::kvm,
+                source: c_int,
+                level: c_int,
+                line_status: bool,
             ) -> c_int {
-                ENODEV.to_errno()
+                // SAFETY: The core passes a VM that it has created, with an interrupt controller,
+                // and an entry with a message.
+                unsafe { shims::set_msi::<$backend>(entry, kvm, source, level, line_status) }
             }
 
             #[export]
             unsafe extern "C" fn kvm_arch_set_irq_inatomic(
-                _entry: *mut bindings::kvm_kernel_irq_routing_entry,
-                _kvm: *mut bindings::kvm,
-                _source: c_int,
-                _level: c_int,
-                _line_status: bool,
+                entry: *mut bindings::kvm_kernel_irq_routing_entry,
+                kvm: *mut bindings::kvm,
+                source: c_int,
+                level: c_int,
+                line_status: bool,
             ) -> c_int {
-                EAGAIN.to_errno()
+                // SAFETY: The core passes a VM that it has created, and a copy of an entry of its
+                // routing table, or one without a type.
+                unsafe {
+                    shims::set_irq_inatomic::<$backend>(entry, kvm, source, level, line_status)
+                }
             }
         };
     };
 }
-pub use kvm_vm_ops;
+pub use kvm_irqchip_ops;
 
 /// Emits the entry points of [`VcpuOps`](super::backend::VcpuOps), and refuses the ioctls for
 /// registers in bulk, whose structures are empty where there is `KVM_GET_ONE_REG`.

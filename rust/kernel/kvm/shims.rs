@@ -11,6 +11,7 @@ use super::{
     backend::{
         Backend,
         HardwareOps,
+        IrqchipOps,
         LinkedBackend,
         MmuOps,
         VcpuOps,
@@ -20,6 +21,7 @@ use super::{
         NoVcpu,
         PreemptOff, //
     },
+    irqchip::Msi,
     memslot::{
         LastStore,
         MemoryChange,
@@ -431,6 +433,184 @@ pub unsafe fn vcpu_should_kick(vcpu: *mut bindings::kvm_vcpu) -> bool {
     // SAFETY: The vCPU is valid.
     let mode = unsafe { bindings::kvm_vcpu_exiting_guest_mode(vcpu) };
     mode as c_uint == bindings::IN_GUEST_MODE
+}
+
+// Interrupts.
+
+/// # Safety
+///
+/// `kvm` must be a VM for which [`init_vm`] has succeeded.
+#[doc(hidden)]
+#[inline]
+pub unsafe fn irqchip_in_kernel<B: IrqchipOps + LinkedBackend>(kvm: *mut bindings::kvm) -> bool {
+    // SAFETY: By the requirement.
+    <B as IrqchipOps>::in_kernel(unsafe { Vm::from_raw(kvm) })
+}
+
+/// Handles `KVM_IRQ_LINE` and `KVM_IRQ_LINE_STATUS`. The latter's result is what the former leaves
+/// there.
+///
+/// # Safety
+///
+/// As for [`irqchip_in_kernel`]. `line` must be valid for reads.
+#[doc(hidden)]
+pub unsafe fn irq_line<B: IrqchipOps + LinkedBackend>(
+    kvm: *mut bindings::kvm,
+    line: *mut bindings::kvm_irq_level,
+) -> c_int {
+    // SAFETY: By the requirements. Each byte of the union is one of the pin.
+    let (vm, pin, level) = unsafe {
+        (
+            Vm::<B>::from_raw(kvm),
+            (*line).__bindgen_anon_1.irq,
+            (*line).level != 0,
+        )
+    };
+    if !<B as IrqchipOps>::in_kernel(vm) {
+        return ENXIO.to_errno();
+    }
+    errno(B::set_line(vm, pin, level))
+}
+
+/// Fills in what is of the architecture in a new entry of the routing table.
+///
+/// # Safety
+///
+/// `entry` must be valid for writes, with its type set, and `user` for reads.
+#[doc(hidden)]
+pub unsafe fn set_routing_entry<B: IrqchipOps + LinkedBackend>(
+    entry: *mut bindings::kvm_kernel_irq_routing_entry,
+    user: *const bindings::kvm_irq_routing_entry,
+) -> c_int {
+    // SAFETY: By the requirements.
+    let (entry, user) = unsafe { (&mut *entry, &*user) };
+    match user.type_ {
+        bindings::KVM_IRQ_ROUTING_IRQCHIP => {
+            // SAFETY: By the type, which user space chooses; all values are valid.
+            let route = unsafe { user.u.irqchip };
+            // The core has tables of these sizes.
+            if route.irqchip >= bindings::KVM_NR_IRQCHIPS
+                || route.pin >= bindings::KVM_IRQCHIP_NUM_PINS
+            {
+                return EINVAL.to_errno();
+            }
+            entry.set = Some(set_pin::<B>);
+            entry.__bindgen_anon_1.irqchip =
+                bindings::kvm_kernel_irq_routing_entry__bindgen_ty_1__bindgen_ty_1 {
+                    irqchip: route.irqchip,
+                    pin: route.pin,
+                };
+        }
+        bindings::KVM_IRQ_ROUTING_MSI => {
+            // SAFETY: As above.
+            let (route, devid) = unsafe {
+                let msi = user.u.msi;
+                (msi, msi.__bindgen_anon_1.devid)
+            };
+            entry.set = Some(set_msi::<B>);
+            entry.__bindgen_anon_1.msi =
+                bindings::kvm_kernel_irq_routing_entry__bindgen_ty_1__bindgen_ty_2 {
+                    address_lo: route.address_lo,
+                    address_hi: route.address_hi,
+                    data: route.data,
+                    flags: user.flags,
+                    devid,
+                };
+        }
+        _ => return EINVAL.to_errno(),
+    }
+    0
+}
+
+/// Sets the level of the pin that an entry of the routing table leads to. What the core calls in
+/// that entry.
+///
+/// # Safety
+///
+/// As for [`irqchip_in_kernel`]. `entry` must be valid for reads, and lead to a pin.
+unsafe extern "C" fn set_pin<B: IrqchipOps + LinkedBackend>(
+    entry: *mut bindings::kvm_kernel_irq_routing_entry,
+    kvm: *mut bindings::kvm,
+    _source: c_int,
+    level: c_int,
+    _line_status: bool,
+) -> c_int {
+    // SAFETY: By the requirements.
+    let (vm, pin) = unsafe {
+        (
+            Vm::<B>::from_raw(kvm),
+            (*entry).__bindgen_anon_1.irqchip.pin,
+        )
+    };
+    errno(B::set_line(vm, pin, level != 0))
+}
+
+/// What the core has for "nothing was delivered" when a message is withdrawn, which it cannot be.
+const IGNORED: c_int = -1;
+
+/// Sends the message that an entry of the routing table has. Returns the number of vCPUs that have
+/// got it.
+///
+/// # Safety
+///
+/// As for [`irqchip_in_kernel`]. `entry` must be valid for reads, and have a message.
+#[doc(hidden)]
+pub unsafe extern "C" fn set_msi<B: IrqchipOps + LinkedBackend>(
+    entry: *mut bindings::kvm_kernel_irq_routing_entry,
+    kvm: *mut bindings::kvm,
+    _source: c_int,
+    level: c_int,
+    _line_status: bool,
+) -> c_int {
+    if level == 0 {
+        return IGNORED;
+    }
+    // SAFETY: By the requirements.
+    let (vm, msi) = unsafe { (Vm::<B>::from_raw(kvm), (*entry).__bindgen_anon_1.msi) };
+    let msi = Msi {
+        address: u64::from(msi.address_hi) << 32 | u64::from(msi.address_lo),
+        data: msi.data,
+    };
+    match B::send_msi(vm, msi) {
+        Ok(delivered) => c_int::from(delivered),
+        Err(e) => e.to_errno(),
+    }
+}
+
+/// Delivers the interrupt of an eventfd that has been signaled, by a copy of the only entry that
+/// its GSI has in the routing table. If the result is [`EAGAIN`], then the core does it in a work
+/// item.
+///
+/// # Safety
+///
+/// As for [`irqchip_in_kernel`]. `entry` must be valid for reads; without an entry, its type is 0.
+#[doc(hidden)]
+pub unsafe fn set_irq_inatomic<B: IrqchipOps + LinkedBackend>(
+    entry: *mut bindings::kvm_kernel_irq_routing_entry,
+    kvm: *mut bindings::kvm,
+    source: c_int,
+    level: c_int,
+    line_status: bool,
+) -> c_int {
+    if level == 0 {
+        return EAGAIN.to_errno();
+    }
+    // SAFETY: By the requirements.
+    let (vm, kind) = unsafe { (Vm::<B>::from_raw(kvm), (*entry).type_) };
+    match kind {
+        bindings::KVM_IRQ_ROUTING_MSI => {
+            // SAFETY: By the requirements, and by the type.
+            unsafe { set_msi::<B>(entry, kvm, source, level, line_status) }
+        }
+        // An eventfd is a pulse on its wire, else the next one would be no edge. For one that holds
+        // the wire high, the work item has to do it: only the core knows which one this is.
+        bindings::KVM_IRQ_ROUTING_IRQCHIP if !vm.has_resampling_eventfds() => {
+            // SAFETY: By the type.
+            let pin = unsafe { (*entry).__bindgen_anon_1.irqchip.pin };
+            errno(B::set_line(vm, pin, true).and_then(|()| B::set_line(vm, pin, false)))
+        }
+        _ => EAGAIN.to_errno(),
+    }
 }
 
 // Memory.
