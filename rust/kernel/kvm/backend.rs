@@ -27,7 +27,8 @@ use super::{
         Vcpu,
         VcpuId, //
     },
-    vm::Vm, //
+    vm::Vm,
+    vm_lock::VmLock, //
 };
 use crate::{
     cpu::CpuId,
@@ -104,8 +105,9 @@ pub trait VcpuOps: Backend {
     /// The flags (`KVM_GUESTDBG_*`) that `KVM_SET_GUEST_DEBUG` may have. Others are [`EINVAL`].
     const GUEST_DEBUG: u32;
 
-    /// Says whether a vCPU with this identifier may be created.
-    fn precreate(vm: &Vm<Self>, id: VcpuId) -> Result {
+    /// Says whether a vCPU with this identifier may be created. If so, it counts as being created
+    /// when the lock is released.
+    fn precreate(vm: &VmLock<'_, Self>, id: VcpuId) -> Result {
         let _ = (vm, id);
         Ok(())
     }

@@ -194,7 +194,7 @@ macro_rules! kvm_vcpu_ops {
                 kvm: *mut bindings::kvm,
                 id: c_uint,
             ) -> c_int {
-                // SAFETY: The core passes a VM that it has created.
+                // SAFETY: The core passes a VM that it has created, and whose lock it holds.
                 unsafe { shims::vcpu_precreate::<$backend>(kvm, id) }
             }
 

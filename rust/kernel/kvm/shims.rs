@@ -37,7 +37,8 @@ use super::{
         VcpuId, //
     },
     vcpu_table::VcpuTable,
-    vm::Vm, //
+    vm::Vm,
+    vm_lock::VmLock, //
 };
 use crate::{
     bindings,
@@ -168,11 +169,13 @@ pub unsafe fn enable_cap<B: VmOps + LinkedBackend>(
 
 /// # Safety
 ///
-/// [`init_vm`] must have succeeded for `kvm`.
+/// [`init_vm`] must have succeeded for `kvm`, and this thread must hold the lock of the VM.
 #[doc(hidden)]
 pub unsafe fn vcpu_precreate<B: LinkedBackend>(kvm: *mut bindings::kvm, id: c_uint) -> c_int {
     // SAFETY: `kvm` is valid.
-    errno(B::precreate(unsafe { Vm::from_raw(kvm) }, VcpuId(id)))
+    let vm = unsafe { Vm::<B>::from_raw(kvm) };
+    // SAFETY: By the requirement, the lock is held.
+    errno(unsafe { VmLock::assume(vm, |vm| B::precreate(vm, VcpuId(id))) })
 }
 
 /// # Safety
