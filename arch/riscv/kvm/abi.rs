@@ -5,6 +5,7 @@
 //! These modules depend on `core` alone, so that the same files are tested and fuzzed on the build
 //! machine.
 
+pub mod aia;
 pub mod envcfg;
 pub mod insn;
 pub mod nacl;

@@ -11,7 +11,8 @@
 //! | 6 | [`sbi`], [`user`] | the firmware that the guest sees; ioctls of user space |
 //! | 5 | [`exits`], [`vm`] | what the guest did; the state of a VM |
 //! | 4 | [`vcpu`] | the state of a vCPU |
-//! | 3 | [`mmu`], [`switch`], [`trace`] | the guest's memory; what moves between host and guest |
+//! | 3 | [`aia`], [`mmu`] | the guest's interrupt controllers; its memory |
+//! | 3 | [`switch`], [`trace`] | what moves between host and guest; events |
 //! | 2 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
 //! | 1 | [`abi`] | formats of specifications and of the uapi |
 //!
@@ -23,6 +24,7 @@
 #![deny(unsafe_code)]
 
 pub mod abi;
+pub mod aia;
 mod exits;
 mod hart;
 pub mod mmu;

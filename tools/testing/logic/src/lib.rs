@@ -13,6 +13,7 @@
 /// Formats that a specification or the uapi defines.
 #[path = "../../../../arch/riscv/kvm/abi"]
 pub mod abi {
+    pub mod aia;
     pub mod envcfg;
     pub mod insn;
     pub mod nacl;
@@ -21,6 +22,14 @@ pub mod abi {
     pub mod pte;
     pub mod sbi;
     pub mod warl;
+}
+
+/// The interrupt controllers that a guest sees.
+#[path = "../../../../arch/riscv/kvm/aia"]
+pub mod aia {
+    pub mod aplic;
+    pub mod imsic;
+    pub mod layout;
 }
 
 /// The guest's memory.
