@@ -124,7 +124,7 @@ impl Identity {
         1 << (self.0 & 63)
     }
 
-    /// Returns the value of `stopei` that shows this identity (section 3.10).
+    /// Returns the value of `stopei` that shows this identity (section 3.9).
     #[inline]
     pub const fn topei(self) -> u64 {
         (self.0 as u64) << 16 | self.0 as u64
@@ -196,7 +196,7 @@ pub mod sourcecfg {
     pub const SM: u32 = 7;
 }
 
-/// How an interrupt source is used: the field SM of `sourcecfg` (table 4.2).
+/// How an interrupt source is used: the field SM of `sourcecfg` (section 4.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SourceMode {
@@ -306,7 +306,7 @@ pub const APLIC_SIZE: u64 = 0x4000;
 /// Addresses of APLICs are multiples of this.
 pub const APLIC_ALIGN: u64 = 0x1000;
 
-/// A register of an interrupt domain at supervisor level (table 4.1).
+/// A register of an interrupt domain at supervisor level (section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AplicReg {
     /// `domaincfg`
@@ -443,17 +443,17 @@ impl IprioReg {
     }
 }
 
-/// A register that a hart accesses through `siselect` and `sireg` where XLEN is 64 (table 2.2 and
-/// section 3.8).
+/// A register that a hart accesses through `siselect` and `sireg` where XLEN is 64 (section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndirectReg {
-    /// Priorities of eight major interrupts.
+    /// Priorities of eight major interrupts (section 5.4.1).
     Iprio(IprioReg),
     /// A register of the interrupt file.
     Imsic(ImsicReg),
 }
 
-/// A register of an interrupt file that a hart accesses through `siselect` and `sireg`.
+/// A register of an interrupt file that a hart accesses through `siselect` and `sireg` (section
+/// 3.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImsicReg {
     /// `eidelivery`
@@ -506,14 +506,23 @@ pub mod hvictl {
     /// `vstopi` shows a priority.
     pub const IPRIOM: u64 = 1 << 8;
 
-    const IID_SHIFT: u32 = 16;
-    const IID_EXTERNAL: u64 = 9;
+    /// The major interrupt that is asserted.
+    pub const IID: u64 = 0xfff << IID_SHIFT;
+    /// Its priority number.
+    pub const IPRIO: u64 = 0xff;
 
-    /// Returns the value for a vCPU whose external interrupt, which has no guest interrupt file,
-    /// has this priority: 0 for the default order, which is also right if there is no interrupt.
+    const IID_SHIFT: u32 = 16;
+
+    /// Returns the value for a vCPU without a guest interrupt file, for which `top` is the external
+    /// interrupt of the highest priority (section 6.3.3).
+    ///
+    /// IID is 9. With that, IPRIO is the priority number of the external interrupt, and 0 stands
+    /// for a number above 255, or for no interrupt.
     #[inline]
-    pub const fn external(priority: u8) -> u64 {
-        IID_EXTERNAL << IID_SHIFT | priority as u64
+    pub fn external(top: Option<super::Identity>) -> u64 {
+        let priority = top.map_or(0, |identity| u64::from(identity.number()));
+        let number = if priority > IPRIO { 0 } else { priority };
+        u64::from(super::EXTERNAL_INTERRUPT) << IID_SHIFT | number
     }
 }
 

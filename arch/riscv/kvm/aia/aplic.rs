@@ -7,7 +7,22 @@
 //! are not sent by it: the access returns [`Deliveries`], and [`Domain::take`] takes the messages
 //! in batches, so that a lock is never held for long.
 //!
-//! Sections are those of the specification of the AIA, version 1.0.
+//! Sections are those of the specification of the AIA, version 1.0. Where it leaves a choice:
+//!
+//! - A write to `sourcecfg` makes nothing pending (section 4.5.2). Otherwise a source whose wire is
+//!   high would be delivered again where it is restored. A value that is reserved leaves the
+//!   register as it is.
+//! - A source keeps its interrupt while the field EIID of its target is 0: there is no such
+//!   interrupt, so the message would be lost. Section 4.9 says when a message may be sent, not that
+//!   it is sent then.
+//! - The target of an inactive source reads as zero, but is the one that is written last once the
+//!   source is active; section 4.5.2 calls it unspecified.
+//!
+//! So a domain is restored by writing `sourcecfg` of all sources, and then `setip`, `setie`,
+//! `target` and `domaincfg` in any order. Wires are no registers. If user space sets them before
+//! the registers, then each interrupt is delivered exactly once. If it sets them later, then a
+//! source with a high level is delivered once more, as its input rises. `genmsi` is no state: a
+//! write to it sends a message.
 
 use core::ops::DerefMut;
 

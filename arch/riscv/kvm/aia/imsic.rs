@@ -98,9 +98,9 @@ impl File {
     /// Writes a register.
     pub fn write(&mut self, reg: ImsicReg, value: u64) {
         match reg {
-            // WARL, 0 or 1 (section 3.9.1).
+            // WARL, 0 or 1 (section 3.8.1).
             ImsicReg::EiDelivery => self.delivers = value & 1 != 0,
-            // WLRL, the bits that the largest identity needs (section 3.9.2).
+            // WLRL, the bits that the largest identity needs (section 3.8.2).
             ImsicReg::EiThreshold => {
                 self.threshold = value as u16 & (u16::MAX >> self.last.leading_zeros());
             }
@@ -156,7 +156,7 @@ impl File {
     }
 
     /// Returns what `stopei` shows: the interrupt of the highest priority that is pending, enabled
-    /// and within the threshold (section 3.10). `eidelivery` does not matter for it.
+    /// and within the threshold (section 3.9). `eidelivery` does not matter for it.
     #[inline]
     pub fn topei(&self) -> Option<Identity> {
         if self.ready == 0 {
@@ -183,7 +183,7 @@ impl File {
     }
 
     /// Returns the interrupt for which the hart sees an external interrupt, if it sees one (section
-    /// 3.11).
+    /// 3.10).
     #[inline]
     pub fn external(&self) -> Option<Identity> {
         if self.delivers {
