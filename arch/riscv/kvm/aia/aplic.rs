@@ -20,9 +20,9 @@
 //!
 //! So a domain is restored by writing `sourcecfg` of all sources, and then `setip`, `setie`,
 //! `target` and `domaincfg` in any order. Wires are no registers. If user space sets them before
-//! the registers, then each interrupt is delivered exactly once. If it sets them later, then a
-//! source with a high level is delivered once more, as its input rises. `genmsi` is no state: a
-//! write to it sends a message.
+//! the registers, then each interrupt is delivered exactly once. If it sets them later, then the
+//! input of a source may rise, which is an interrupt. `genmsi` is no state: a write to it sends a
+//! message.
 
 use core::ops::DerefMut;
 
@@ -64,7 +64,7 @@ pub struct Domain<S> {
     targets: S,
     genmsi: Target,
     is_enabled: bool,
-    // The source modes, taken apart so that a word of them is at hand.
+    // The source modes, by property, so that an access to a word need not go through its sources.
     active: Bits,
     attached: Bits,
     level: Bits,
@@ -80,7 +80,7 @@ pub struct Domain<S> {
 /// Whoever gets this passes it to [`Domain::take`] until nothing is left. Sources that others make
 /// deliverable in the meantime are in what those get, so the work is bounded.
 #[must_use = "interrupts stay undelivered"]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deliveries {
     /// Words that have not been looked at.
     words: u32,
@@ -91,7 +91,7 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Those of an access that makes nothing deliverable.
+    /// Nothing to deliver.
     const NONE: Self = Self {
         words: 0,
         word: 0,

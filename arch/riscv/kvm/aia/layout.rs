@@ -134,6 +134,10 @@ impl Config {
     }
 
     /// Sets the value of an attribute.
+    ///
+    /// # Errors
+    ///
+    /// The error of that attribute, if the value is not within its limits; the old value stays.
     pub fn set(&mut self, attr: ConfigAttr, value: u32) -> Result<(), Error> {
         let last_id = self.host.last_id.number();
         match attr {
@@ -206,6 +210,10 @@ impl Config {
     }
 
     /// Sets the address of the APLIC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misaligned`]; the old address stays.
     pub fn set_aplic_addr(&mut self, addr: u64) -> Result<(), Error> {
         if addr % APLIC_ALIGN != 0 {
             return Err(Error::Misaligned);
@@ -215,6 +223,10 @@ impl Config {
     }
 
     /// Checks an address that user space sets for an IMSIC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misaligned`].
     pub const fn check_imsic_addr(addr: u64) -> Result<(), Error> {
         if addr % IMSIC_PAGE_SIZE != 0 {
             return Err(Error::Misaligned);
@@ -226,6 +238,10 @@ impl Config {
     ///
     /// Two vCPUs may have the same address, and so the same hart index. Then the one that comes
     /// first gets the messages: a table from the hart index to the vCPU keeps the first entry.
+    ///
+    /// # Errors
+    ///
+    /// The last six of [`Error`], or [`Error::Misaligned`] for an IMSIC.
     pub fn layout(
         &self,
         imsic_addrs: impl IntoIterator<Item = Option<u64>>,
