@@ -70,6 +70,8 @@ help:
 	@echo '  KERNEL_TARBALL=    a kernel tarball to unpack instead'
 	@echo '  CACHE=             downloads, kernel and objects; default ~/.cache/kvm-riscv-rust'
 	@echo '  JOBS=              parallel compilations; default one for each CPU'
+	@echo '  WORKERS=           test: hosts at a time, each of up to 4 GB; default one for each'
+	@echo '                     CPU, but 2 at most'
 	@echo '  TIMEOUT_FACTOR=    how much longer every time-out is, on a slow machine'
 	@echo '  TESTS=EXPR         test: only those whose names match, as in'
 	@echo "                     TESTS='rust-rv64 and mmio_test'"

@@ -17,6 +17,7 @@ LOGIC = REPOSITORY / "tools/testing/logic"
 BACKENDS = ("rust", "c")
 CPUS = ("rv64", "max")
 MAX_HARTS = 8
+MAX_WORKERS = 64
 # The features of SBI nested acceleration, in the order of their numbers.
 NACL_FEATURES = ("sync_csr", "sync_hfence", "sync_sret", "autoswap_csr")
 
@@ -33,6 +34,8 @@ DEFAULTS = {
     "KERNEL_TARBALL": "",
     "CACHE": "~/.cache/kvm-riscv-rust",
     "JOBS": str(os.cpu_count() or 1),
+    # Each has a host with two harts.
+    "WORKERS": str(min(os.cpu_count() or 1, 2)),
     "TIMEOUT_FACTOR": "1",
     "FULL": "0",
     "BUILD": "0",
@@ -58,6 +61,8 @@ class Settings:
     kernel_tarball: Path | None
     cache: Path
     jobs: int
+    # How many hosts the tests use at a time.
+    workers: int
     timeout_factor: float
     full: bool
     build_series: bool
@@ -105,6 +110,7 @@ class Settings:
                                  Path.is_file),
             cache=Path(value("CACHE")).expanduser().absolute(),
             jobs=_count("JOBS", value("JOBS"), 1024),
+            workers=_count("WORKERS", value("WORKERS"), MAX_WORKERS),
             timeout_factor=_factor(value("TIMEOUT_FACTOR")),
             full=_one_of("FULL", value("FULL"), ("0", "1")) == "1",
             build_series=_one_of("BUILD", value("BUILD"), ("0", "1")) == "1",

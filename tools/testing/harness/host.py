@@ -25,6 +25,8 @@ QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
 # For what the kernel still does when the last process with a VM has ended.
 UNLOAD_TIMEOUT = 20
+# Those of this process whose QEMU may be running.
+_started = set()
 # A directory for each VM that there is, in the host.
 VMS = "/sys/kernel/debug/kvm"
 # CPUs that lack something, by the names that they have here.
@@ -85,7 +87,7 @@ class Machine:
         return cpu + NACL_CPU.get(self.cpu, "") if self.nacl else cpu
 
 
-@dataclass
+@dataclass(eq=False)
 class Host(Agent):
     """A booted host, for as long as the `with` block lasts.
 
@@ -263,6 +265,7 @@ class Host(Agent):
             return
 
     def _start(self):
+        _started.add(self)
         self._make_payload()
         argv = self.argv("agent")
         if self.machine.device_tree:
@@ -334,6 +337,7 @@ class Host(Agent):
                 f"QEMU exited with status {self._process.exitstatus}")
 
     def _stop(self):
+        _started.discard(self)
         if self._process:
             # On a busy machine, close() alone gives up before QEMU has gone.
             if self._process.isalive():
@@ -345,6 +349,12 @@ class Host(Agent):
         if self._work:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
+
+
+def abandon_all():
+    """End the hosts of this process, for one that was interrupted."""
+    for host in tuple(_started):
+        host.abandon()
 
 
 @functools.cache

@@ -28,6 +28,9 @@ class Report:
         self.settings = settings
         self.artifacts = artifacts
         self.counts = Counter()
+        # {table: {key: {backend: what}}}: what tests have found for those that
+        # judge it. Tests may be run in several processes.
+        self.found = {}
         self._failures = []
         # The names of the tests that did no more than run out of time.
         self.timed_out = set()
@@ -54,8 +57,7 @@ class Report:
         report = outcome.get_result()
         if call.excinfo and isinstance(call.excinfo.value, Failure):
             report.longrepr = str(call.excinfo.value)
-            if isinstance(call.excinfo.value, TimedOut):
-                self.timed_out.add(report.nodeid)
+            report.timed_out = isinstance(call.excinfo.value, TimedOut)
         item.stash.setdefault(PHASES, {})[call.when] = report
 
     @pytest.hookimpl
@@ -65,6 +67,8 @@ class Report:
             reason = report.longrepr[2].removeprefix("Skipped: ")
             self._count("skipped", f"skip  {name}: {reason}")
         elif report.failed:
+            if getattr(report, "timed_out", False):
+                self.timed_out.add(report.nodeid)
             where = "" if report.when == "call" else f" ({report.when})"
             self._fail(f"{name}{where}", report.longrepr,
                        f"  {report.duration:.1f} s")
@@ -81,6 +85,16 @@ class Report:
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr):
         self._indent(excrepr)
+
+    def table(self, name):
+        """Return {key: {backend: what}}, of what is called by that name."""
+        return self.found.setdefault(name, {})
+
+    def add(self, found):
+        """Add what was found in another process."""
+        for name, rows in found.items():
+            for key, by_backend in rows.items():
+                self.table(name).setdefault(key, {}).update(by_backend)
 
     def skip_part(self, name, reason):
         """Count a part of a test that could not run where the rest did."""

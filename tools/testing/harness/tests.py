@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import re
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -165,13 +166,29 @@ def arguments(expression, *options):
             *(["-k", expression] if expression else []), *options]
 
 
+@contextlib.contextmanager
+def _own_temporary_files():
+    """Make them in a directory that is removed with all that a process which was
+    killed has left there.
+    """
+    with tempfile.TemporaryDirectory(prefix="tests-") as directory:
+        before, tempfile.tempdir = tempfile.tempdir, directory
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
 def _in_hosts(settings, artifacts, tally):
     import pytest
 
     from .report import Report
+    from .workers import Workers
 
     report = Report(settings, artifacts)
-    status = pytest.main(arguments(settings.tests), plugins=[report])
+    with _own_temporary_files():
+        status = pytest.main(arguments(settings.tests), plugins=[
+            report, Workers(report, settings.workers)])
     report.print_failures()
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 """The verdicts of selftests on a backend, and how those on both compare."""
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
@@ -167,19 +166,21 @@ class Row:
 
 
 class Verdicts:
-    """All verdicts of a run of the tests."""
+    """All verdicts of a run of the tests, in a table of its Report."""
 
-    def __init__(self):
-        self._found = defaultdict(dict)
+    def __init__(self, table=None):
+        self._found = {} if table is None else table
 
     def keep(self, cpu, run, backend, verdict):
-        self._found[cpu, run][backend] = verdict
+        self._found.setdefault((cpu, run), {})[backend] = verdict
 
     def rows(self, backends):
-        """A row for each run, and for each part whose verdicts are not equal.
+        """A row for each run, and for each part whose verdicts are not equal;
+        one CPU after the other, on which runs may have taken turns.
         """
         rows = []
-        for (cpu, run), found in self._found.items():
+        for (cpu, run), found in sorted(self._found.items(),
+                                        key=lambda entry: entry[0][0]):
             rows.append(Row(cpu, run.program, run.name, "", {
                 backend: found.get(backend) for backend in backends}))
             rows += [row for row in self._parts(cpu, run, backends)

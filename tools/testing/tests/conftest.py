@@ -43,22 +43,22 @@ def report(request):
     return Report.of(request.config)
 
 
-@pytest.fixture(scope="session")
-def verdicts():
+@pytest.fixture
+def verdicts(report):
     """What the selftests say, filled while they are run."""
-    return Verdicts()
+    return Verdicts(report.table("verdicts"))
 
 
-@pytest.fixture(scope="session")
-def interfaces():
+@pytest.fixture
+def interfaces(report):
     """{what: {backend: text}}: what tools see, filled from host to host."""
-    return {}
+    return report.table("interfaces")
 
 
-@pytest.fixture(scope="session")
-def answers():
+@pytest.fixture
+def answers(report):
     """{CPU: {backend: {question: answer}}}: what user space is told."""
-    return {}
+    return report.table("answers")
 
 
 @pytest.fixture(scope="session")

@@ -34,13 +34,15 @@ def test_a_failure_is_shown_again_at_the_end(capsys):
                                         (TimedOut, {"test_x.py::test_bad"})))
 def test_a_test_that_only_ran_out_of_time_is_known(kind, late):
     results = report_of({})
-    shown = SimpleNamespace(nodeid="test_x.py::test_bad")
+    shown = SimpleNamespace(nodeid="test_x.py::test_bad", when="call",
+                            skipped=False, failed=True, duration=1.5)
     hook = results.pytest_runtest_makereport(
         SimpleNamespace(stash=pytest.Stash()), SimpleNamespace(
             excinfo=SimpleNamespace(value=kind("It is late.")), when="call"))
     next(hook)
     with pytest.raises(StopIteration):
         hook.send(SimpleNamespace(get_result=lambda: shown))
+    results.pytest_runtest_logreport(shown)
     assert shown.longrepr == "It is late." and results.timed_out == late
 
 

@@ -72,10 +72,10 @@ def made(report):
         pytest.skip("only with the Rust backend")
 
 
-@pytest.fixture(scope="session")
-def stock_verdicts():
+@pytest.fixture
+def stock_verdicts(report):
     """What the selftests say, filled while they are run."""
-    return Verdicts()
+    return Verdicts(report.table("stock verdicts"))
 
 
 def test_stock_kernel_has_no_rust(host):
