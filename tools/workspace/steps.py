@@ -15,9 +15,14 @@ _start = time.monotonic()
 
 
 def say(step, text):
-    """One line of progress, with the time since the command began."""
+    """One line of progress of a step."""
+    say_line(f"{step}: {text}")
+
+
+def say_line(line):
+    """One line, with the time since the command began."""
     elapsed = clock(time.monotonic() - _start)
-    print(f"[{elapsed:>5}] {step}: {text}", flush=True)
+    print(f"[{elapsed:>5}] {line}", flush=True)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,8 @@ class Artifacts:
     disk: Path
     initramfs: Path
     backends: dict = field(default_factory=dict)
-    # By purpose; see build.WATCHED.
+    # By purpose; see build.WATCHED. These and the next ones may be promises, as
+    # long as nobody uses them; see put().
     watched: dict = field(default_factory=dict)
     # For the kernel that Debian has built.
     stock: "Artifacts | None" = None
@@ -62,6 +63,13 @@ class Artifacts:
     programs: dict = field(default_factory=dict)
     # What the kernel has, by its own Makefile, whether it was built or not.
     upstream_programs: set = field(default_factory=set)
+
+    def put(self, host, made=True):
+        """Keep what was made for a host; without it, only say that it will be."""
+        if host == module.STOCK:
+            self.stock = made
+        else:
+            self.watched[host] = made
 
     def command(self, program, arguments="", environment=""):
         """What runs a program in a host, where it may leave files."""
@@ -146,12 +154,12 @@ def _own(settings, workspace, make):
         remove(directory)
 
 
-def prepared(settings, backends, programs=None, watched=(),
-             with_firmware=False, extra_packages=()):
+def prepared(settings, backends, programs=None, with_firmware=False,
+             extra_packages=()):
     """Everything that is needed to run the given backends, up to date.
 
     `programs` are the kernel's own selftests to build; with them come the
-    project's. `watched` are keys of build.WATCHED.
+    project's.
     """
     workspace = Workspace(settings, extra_packages)
 
@@ -162,8 +170,6 @@ def prepared(settings, backends, programs=None, watched=(),
         modules = {} if programs is None else {
             backend: workspace.builder(backend).test_modules(kernel)
             for backend, kernel in built.items()}
-        built.update((purpose, workspace.watched_builder(purpose).kernel())
-                     for purpose in watched)
         built_programs = {} if programs is None \
             else workspace.programs(programs)
         bios = workspace.firmware() if with_firmware or settings.nacl \
@@ -173,6 +179,16 @@ def prepared(settings, backends, programs=None, watched=(),
         if built_programs:
             artifacts.upstream_programs = selftests.listed(workspace.tree())
         return artifacts
+
+    return _own(settings, workspace, make)
+
+
+def prepared_watched(settings, purpose):
+    """The kernel of a host that watches itself, by a key of build.WATCHED."""
+    workspace = Workspace(settings)
+
+    def make(directory):
+        return _copied(directory, workspace.watched_builder(purpose).kernel())
 
     return _own(settings, workspace, make)
 
@@ -239,22 +255,11 @@ def _with_disk(directory, disk):
 
 def _take(directory, disk, built, modules, programs, bios):
     artifacts = _with_disk(directory, disk)
-    for purpose, kernel in built.items():
-        target = directory / purpose
+    for backend, kernel in built.items():
+        target = directory / backend
         target.mkdir()
-        shutil.copyfile(kernel.image, target / "Image")
-        shutil.copyfile(kernel.module, target / "kvm.ko")
-        for file in modules.get(purpose, ()):
-            shutil.copy(file, target)
-        files = Built(target / "Image", target / "kvm.ko",
-                      stats.linked_sources(kernel.objects),
-                      test_modules=tuple(
-                          target / file.name
-                          for file in modules.get(purpose, ())))
-        if purpose in build.WATCHED:
-            artifacts.watched[purpose] = files
-        else:
-            artifacts.backends[purpose] = files
+        artifacts.backends[backend] = _copied(target, kernel,
+                                              modules.get(backend, ()))
     if bios:
         artifacts.firmware = directory / "nacl-sbi"
         shutil.copy(bios.image, artifacts.firmware)
@@ -268,6 +273,16 @@ def _take(directory, disk, built, modules, programs, bios):
         shutil.copy(program, target)
         artifacts.programs[name] = target
     return artifacts
+
+
+def _copied(directory, kernel, modules=()):
+    """The files of a kernel of ours, in a directory of the run."""
+    return Built(
+        Path(shutil.copyfile(kernel.image, directory / "Image")),
+        Path(shutil.copyfile(kernel.module, directory / "kvm.ko")),
+        stats.linked_sources(kernel.objects),
+        test_modules=tuple(Path(shutil.copy(file, directory))
+                           for file in modules))
 
 
 def _remove_dead(runs):

@@ -2,13 +2,12 @@
 """A pytest plugin: what to test with, and one line for each test."""
 
 import textwrap
-import time
 from collections import Counter
 
 import pytest
 
 from workspace.errors import Failure
-from workspace.process import clock
+from workspace.steps import say_line
 
 from .agent import TimedOut
 
@@ -34,7 +33,6 @@ class Report:
         self._failures = []
         # The names of the tests that did no more than run out of time.
         self.timed_out = set()
-        self._start = time.monotonic()
 
     @staticmethod
     def of(config):
@@ -48,7 +46,7 @@ class Report:
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session):
-        self._say(f"pytest: {len(session.items)} tests")
+        say_line(f"pytest: {len(session.items)} tests")
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -70,7 +68,7 @@ class Report:
             if getattr(report, "timed_out", False):
                 self.timed_out.add(report.nodeid)
             where = "" if report.when == "call" else f" ({report.when})"
-            self._fail(f"{name}{where}", report.longrepr,
+            self.fail(f"{name}{where}", report.longrepr,
                        f"  {report.duration:.1f} s")
         elif report.when == "call":
             when = "in an earlier run" if (EARLIER, True) in \
@@ -80,7 +78,7 @@ class Report:
     @pytest.hookimpl
     def pytest_collectreport(self, report):
         if report.failed:
-            self._fail(f"{report.nodeid} (cannot be read)", report.longrepr)
+            self.fail(f"{report.nodeid} (cannot be read)", report.longrepr)
 
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr):
@@ -102,7 +100,7 @@ class Report:
 
     def note(self, text):
         """Say what is known, and is no result."""
-        self._say(f"note  {text}")
+        say_line(f"note  {text}")
 
     def print_failures(self):
         """Say them again, where whoever sees the end of a long run finds them."""
@@ -117,18 +115,15 @@ class Report:
         """A line for each failure: what failed, and why."""
         return [f"{name}: {reason_of(text)}" for name, _, text in self._failures]
 
-    def _fail(self, name, text, lasted=""):
+    def fail(self, name, text, lasted=""):
+        """Count a failure and show it."""
         self._failures.append((name, lasted, text))
         self._count("failed", f"FAIL  {name}{lasted}")
         self._indent(text)
 
     def _count(self, kind, line):
         self.counts[kind] += 1
-        self._say(line)
-
-    def _say(self, line):
-        elapsed = clock(time.monotonic() - self._start)
-        print(f"[{elapsed:>5}] {line}", flush=True)
+        say_line(line)
 
     @staticmethod
     def _indent(text):

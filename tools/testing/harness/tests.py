@@ -3,17 +3,18 @@
 
 import contextlib
 import dataclasses
+import functools
 import re
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
 
-from workspace import build, packages, process
+from workspace import build, module, packages, pins, process
 from workspace.errors import Failure
 from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
 from workspace.steps import lock, say
-from workspace.workspace import prepared, prepared_stock
+from workspace.workspace import prepared, prepared_stock, prepared_watched
 
 from . import selftest_runs
 
@@ -51,14 +52,15 @@ def run(settings):
     """Run all tests; the tally comes last. Return the exit status."""
     tally = Tally()
     ours, others = _kernels(settings)
+    later = {**_watched_hosts(ours), **_stock(others)}
     with prepared(ours, settings.tested_backends,
                   programs=selftest_runs.read().programs,
-                  watched=_watched_hosts(settings),
-                  with_firmware=True) as artifacts, \
-            _stock(others) as artifacts.stock:
+                  with_firmware=True,
+                  extra_packages=pins.MODULE_PACKAGES
+                  if module.STOCK in later else ()) as artifacts:
         if not settings.tests:
             logic(tally)
-        _in_hosts(settings, artifacts, tally)
+        _in_hosts(settings, artifacts, later, tally)
     print(f"\n{tally}")
     return tally.status
 
@@ -73,31 +75,35 @@ def _kernels(settings):
     return (default, settings) if settings.for_module else (settings, default)
 
 
-@contextlib.contextmanager
 def _stock(settings):
-    """The files for Debian's own kernel, if it is to be tested."""
-    if "rust" not in settings.tested_backends or \
-            settings.tests and not re.search(r"(?<!not )\b\w*stock",
-                                             settings.tests):
-        yield None
-        return
-    # As in _in_hosts().
-    from . import kernel_vectors
+    """{name of the host: what makes it}, for Debian's own kernel, if it is to be
+    tested.
+    """
+    def make():
+        # As in _in_hosts().
+        from . import kernel_vectors
 
-    with prepared_stock(settings, (kernel_vectors.MODULE,),
-                        with_package=True,
-                        with_libvirt=settings.full) as artifacts:
-        yield artifacts
+        return prepared_stock(settings, (kernel_vectors.MODULE,),
+                              with_package=True, with_libvirt=settings.full)
+
+    return {module.STOCK: make} if _is_wanted(settings, module.STOCK) else {}
 
 
 def _watched_hosts(settings):
-    """Their kernels take long to build, and most selections do without them."""
+    """{name of the host: what makes it}, for those that watch themselves."""
+    return {name: functools.partial(prepared_watched, settings, name)
+            for name in build.WATCHED if _is_wanted(settings, name)}
+
+
+def _is_wanted(settings, host):
+    """Whether tests use a host that takes long to make, and that most selections
+    do without.
+    """
     if "rust" not in settings.tested_backends:
-        return ()
+        return False
     if settings.tests:
-        return [name for name in build.WATCHED
-                if re.search(rf"(?<!not )\b\w*{name}", settings.tests)]
-    return build.WATCHED if settings.full else ("debug",)
+        return bool(re.search(rf"(?<!not )\b\w*{host}", settings.tests))
+    return settings.full or host != "kasan"
 
 
 def logic_alone(settings):
@@ -179,7 +185,7 @@ def _own_temporary_files():
             tempfile.tempdir = before
 
 
-def _in_hosts(settings, artifacts, tally):
+def _in_hosts(settings, artifacts, later, tally):
     import pytest
 
     from .report import Report
@@ -188,7 +194,7 @@ def _in_hosts(settings, artifacts, tally):
     report = Report(settings, artifacts)
     with _own_temporary_files():
         status = pytest.main(arguments(settings.tests), plugins=[
-            report, Workers(report, settings.workers)])
+            report, Workers(report, settings.workers, later)])
     report.print_failures()
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt

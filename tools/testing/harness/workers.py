@@ -6,18 +6,23 @@ process of its own, forked from the one that has collected the tests, so that it
 has the artifacts and the tests already. What it says goes through a pipe to the
 Report of the first process. The tests that judge the results of others run there
 at the end.
+
+Hosts that take long to make are made meanwhile, in a process of their own.
 """
 
+import contextlib
 import dataclasses
+import io
 import multiprocessing
 import os
 import signal
 import time
 import traceback
-from collections import deque
 from multiprocessing import connection
 
 import pytest
+
+from workspace.errors import Failure
 
 from . import host
 from .report import REPORT, Report
@@ -25,35 +30,64 @@ from .report import REPORT, Report
 FORK = multiprocessing.get_context("fork")
 # How long a process may take to end its host, in seconds.
 GRACE = 10
+# How many tests of others take as long as one on a host that watches itself.
+WATCHED_WEIGHT = 3
 
 
 def groups(items):
     """Return the tests by what they share, in the order in which to begin.
 
     Those that share no host are short, most of them, and come first; the others
-    by their number, so that all processes end at about the same time.
+    by how long they may take, so that all processes end at about the same time.
     """
     found = {}
     for item in items:
         found.setdefault(_shared(item) or item.path, []).append(item)
-    return sorted(found.values(),
-                  key=lambda group: (_shared(group[0]) is not None,
-                                     -len(group)))
+    return sorted(found.values(), key=lambda group: (
+        _shared(group[0]) is not None, -_weight(group)))
+
+
+def _weight(group):
+    params = _params(group[0])
+    return len(group) * (WATCHED_WEIGHT if "watched_host" in params else 1)
 
 
 def _shared(item):
     """Return what names the host that a test shares with others."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
+    params = _params(item)
     return params.get("slot") or params.get("watched_host")
 
 
-class Workers:
-    """Runs the groups, up to `count` of them at a time."""
+def _params(item):
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
-    def __init__(self, report, count):
+
+def needs(group):
+    """Return the names of hosts that may have to be made for a group.
+
+    A file without a shared host that is named for one is about that one.
+    """
+    shared = _shared(group[0])
+    if not shared:
+        return {group[0].path.stem.removeprefix("test_")}
+    return {shared} if isinstance(shared, str) else set(shared)
+
+
+class Workers:
+    """Runs the groups, up to `count` processes at a time.
+
+    `later` is {name of a host: what makes it}, in the order in which they are made:
+    each is a function that returns a context.
+    """
+
+    def __init__(self, report, count, later=None):
         self._report = report
         self._count = count
+        self._later = dict(later or {})
         self._running = {}
+        self._maker = None
+        for name in self._later:
+            report.artifacts.put(name)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
@@ -62,122 +96,218 @@ class Workers:
             return None
         judges = [item for item in session.items
                   if item.get_closest_marker("judges")]
-        waiting = deque(groups(item for item in session.items
-                               if item not in judges))
-        self._count = min(self._count, len(waiting))
+        waiting = groups(item for item in session.items if item not in judges)
+        wanted = set().union(*map(needs, waiting))
+        self._later = {name: make for name, make in self._later.items()
+                       if name in wanted}
+        self._count = min(self._count, len(waiting) + bool(self._later))
         try:
+            if self._later:
+                maker = _Maker(self._later)
+                self._begin(maker)
+                self._maker = maker
             while waiting or self._running:
-                while waiting and len(self._running) < self._count:
-                    self._start(session, waiting.popleft())
+                self._fill(session, waiting)
                 for channel in connection.wait(self._running):
-                    left = self._hear(self._running[channel], session.config)
-                    if left:
-                        waiting.appendleft(left)
+                    self._hear(self._running[channel], session.config, waiting)
         finally:
             self._end()
         _run(judges)
         return True
 
-    def _start(self, session, items):
-        worker = _Worker(items)
-        worker.start(session, self._report, tuple(self._running), self._count)
-        self._running[worker.channel] = worker
+    def _fill(self, session, waiting):
+        """Begin with as many groups as may run, of those that can."""
+        ready = [group for group in waiting
+                 if not needs(group) & set(self._later)]
+        for group in ready[:max(self._count - len(self._running), 0)]:
+            waiting.remove(group)
+            self._begin(_Worker(session, self._report, group, self._count))
 
-    def _hear(self, worker, config):
-        """Take one message; return the tests that are left if it is the last."""
+    def _begin(self, child):
+        child.start([other.channel for other in self._children()])
+        self._running[child.channel] = child
+
+    def _children(self):
+        """Return all processes, that which only keeps what it has made as well."""
+        return {*self._running.values(), *([self._maker] if self._maker else [])}
+
+    def _hear(self, child, config, waiting):
+        """Take one message of a process."""
         try:
-            what, arguments = worker.channel.recv()
+            what, arguments = child.channel.recv()
         except (EOFError, OSError):
-            del self._running[worker.channel]
-            return worker.ended(config)
+            what, arguments = "ended", ()
         if what == "logreport":
             config.hook.pytest_runtest_logreport(report=arguments[0])
         elif what == "finished":
-            worker.finished += 1
-            worker.began = time.monotonic()
+            child.has_finished_one()
             self._report.add(*arguments)
         elif what == "broke":
-            worker.said, = arguments
+            child.said, = arguments
+        elif what == "show":
+            print(*arguments, flush=True)
+        elif what == "made":
+            self._made(*arguments)
+        elif what == "ended":
+            self._ended(child, config, waiting)
         else:
             getattr(self._report, what)(*arguments)
-        return []
+
+    def _made(self, name, made):
+        self._report.artifacts.put(name, made)
+        del self._later[name]
+        if not self._later:
+            # It keeps what it has made, until its pipe is closed.
+            del self._running[self._maker.channel]
+
+    def _ended(self, child, config, waiting):
+        del self._running[child.channel]
+        child.end(GRACE)
+        if child is self._maker:
+            self._not_made(waiting)
+            return
+        left = child.judged(config)
+        if left:
+            waiting.insert(0, left)
+
+    def _not_made(self, waiting):
+        """The tests on hosts that cannot be made fail as one."""
+        names = ", ".join(self._later)
+        self._report.fail(f"all tests on: {names}", self._maker.last_words())
+        waiting[:] = [group for group in waiting
+                      if not needs(group) & set(self._later)]
+        self._later.clear()
 
     def _end(self):
         """End the processes that are still there, with their hosts."""
-        for worker in self._running.values():
-            worker.process.terminate()
+        for child in self._running.values():
+            child.process.terminate()
         deadline = time.monotonic() + GRACE
-        for worker in self._running.values():
-            worker.end(max(deadline - time.monotonic(), 0))
+        for child in self._children():
+            child.end(max(deadline - time.monotonic(), 0))
         self._running.clear()
 
 
-class _Worker:
-    """The process of one group, as the first process knows it."""
+class _Child:
+    """A process that was forked, as the first process knows it."""
 
-    def __init__(self, items):
-        self._items = items
-        # How many of the tests have ended, and when the last one did.
-        self.finished = 0
-        self.began = time.monotonic()
+    def __init__(self):
+        # Its last words, if it could not go on.
         self.said = ""
 
-    def start(self, session, report, others, count):
-        """Fork. `others` are the pipes from the processes that there are."""
-        self.channel, channel = FORK.Pipe(duplex=False)
-        self.process = FORK.Process(target=_work, args=(
-            session, report, self._items, channel, (self.channel, *others),
-            count))
+    def start(self, others):
+        """Fork. `others` are the pipes that it inherits and has no use for."""
+        self.channel, channel = FORK.Pipe()
+        self.process = FORK.Process(target=self._main, args=(
+            channel, (self.channel, *others)))
         self.process.start()
         channel.close()
 
-    def ended(self, config):
-        """The process has ended: if too early, its test fails. Return the tests
-        that are left then."""
-        self.end(GRACE)
-        left = self._items[self.finished:]
-        if not left:
-            return []
-        crashed, *left = left
+    def _main(self, channel, inherited):
+        # The keys of a terminal are for the first process, which passes them on.
+        os.setpgid(0, 0)
+        for other in inherited:
+            # A process must notice if the one at the other end of its pipe ends.
+            other.close()
+        try:
+            self.work(channel)
+        except (KeyboardInterrupt, BrokenPipeError):
+            raise SystemExit(1) from None
+        except Failure as failure:
+            channel.send(("broke", (str(failure),)))
+            raise SystemExit(1) from None
+        except BaseException:
+            channel.send(("broke", (traceback.format_exc(),)))
+            raise SystemExit(1) from None
+        finally:
+            host.abandon_all()
+
+    def work(self, channel):
+        """What the process does."""
+        raise NotImplementedError
+
+    def last_words(self):
+        """What is known of why it has ended."""
         status = self.process.exitcode
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        config.hook.pytest_runtest_logreport(report=pytest.TestReport(
-            crashed.nodeid, crashed.location, {}, "failed",
-            f"The process that ran this test ended {how}.\n{self.said}".strip(),
-            "call", duration=time.monotonic() - self.began))
-        return left
+        return self.said or f"Its process ended {how}."
 
     def end(self, seconds):
         """Wait until the process has ended, or end it; and all that it ran."""
-        self.process.join(seconds)
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.join()
         self.channel.close()
+        self.process.join(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.join()
 
 
-def _work(session, report, items, channel, others, count):
-    """Run a group; what the process of a worker does."""
-    # The keys of a terminal are for the first process, which passes them on.
-    os.setpgid(0, 0)
-    for other in others:
-        # If the first process is killed, nobody reads this process's pipe.
-        other.close()
-    relay = Relay(report, channel, count)
-    plugins = session.config.pluginmanager
-    plugins.unregister(report)
-    plugins.register(relay)
-    try:
-        _run(items, relay.finished)
-    except (KeyboardInterrupt, BrokenPipeError):
-        raise SystemExit(1) from None
-    except BaseException:
-        relay.send("broke", traceback.format_exc())
-        raise SystemExit(1) from None
-    finally:
-        host.abandon_all()
+class _Worker(_Child):
+    """The process of one group."""
+
+    def __init__(self, session, report, items, count):
+        super().__init__()
+        self._session = session
+        self._report = report
+        self._items = items
+        self._count = count
+        # How many of the tests have ended, and when the last one did.
+        self._finished = 0
+        self._began = time.monotonic()
+
+    def work(self, channel):
+        relay = Relay(self._report, channel, self._count)
+        plugins = self._session.config.pluginmanager
+        plugins.unregister(self._report)
+        plugins.register(relay)
+        _run(self._items, relay.finished)
+
+    def has_finished_one(self):
+        """One more of its tests has ended."""
+        self._finished += 1
+        self._began = time.monotonic()
+
+    def judged(self, config):
+        """Return the tests that were left when the process ended, but for that
+        which it ran then: this one fails.
+        """
+        left = self._items[self._finished:]
+        if not left:
+            return []
+        crashed, *left = left
+        config.hook.pytest_runtest_logreport(report=pytest.TestReport(
+            crashed.nodeid, crashed.location, {}, "failed", self.last_words(),
+            "call", duration=time.monotonic() - self._began))
+        return left
+
+
+class _Maker(_Child):
+    """The process that makes hosts, and keeps their files until it is ended."""
+
+    def __init__(self, later):
+        super().__init__()
+        self._later = later
+
+    def work(self, channel):
+        with contextlib.redirect_stdout(_Shown(channel)), \
+                contextlib.ExitStack() as made:
+            for name, make in self._later.items():
+                channel.send(("made", (name, made.enter_context(make()))))
+            with contextlib.suppress(EOFError):
+                channel.recv()
+
+
+class _Shown(io.TextIOBase):
+    """The output of a process, which is shown by the first one, line by line."""
+
+    def __init__(self, channel):
+        self._channel = channel
+        self._partial = ""
+
+    def write(self, text):
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._channel.send(("show", (line,)))
+        return len(text)
 
 
 def _run(items, finished=lambda: None):
@@ -199,6 +329,7 @@ class Relay(Report):
         self._channel = channel
 
     def send(self, what, *arguments):
+        """Tell the first process."""
         self._channel.send((what, arguments))
 
     def finished(self):

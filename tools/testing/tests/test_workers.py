@@ -4,6 +4,7 @@
 Each test here runs small tests of its own, in files of its own.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -17,7 +18,9 @@ import pytest
 
 from harness import workers
 from harness.report import Report
+from workspace.errors import Failure
 from workspace.settings import Settings
+from workspace.workspace import Artifacts
 
 # What each of those files begins with. A host is a name here, and booting it is to
 # write down which process has it.
@@ -59,16 +62,19 @@ def arguments(file):
 def run_inner(tmp_path, capsys):
     """Run a file of tests by so many workers."""
 
-    def run(text, count=2, settings=None):
+    def run(text, count=2, settings=None, later=None):
         file = tmp_path / "test_inner.py"
         file.write_text(textwrap.dedent(COMMON) + textwrap.dedent(text))
-        report = Report(settings or Settings.from_environment({}), "artifacts")
+        report = Report(settings or Settings.from_environment({}),
+                        Artifacts(disk=None, initramfs=None))
         status = pytest.main(
             arguments(file),
-            plugins=[report, workers.Workers(report, count)])
-        said = [line[8:] for line in capsys.readouterr().out.splitlines()]
+            plugins=[report, workers.Workers(report, count, later)])
+        shown = capsys.readouterr().out.splitlines()
+        # Without the time.
+        said = [line.partition("] ")[2] for line in shown]
         return SimpleNamespace(status=status, report=report, said=said,
-                               place=tmp_path)
+                               all=shown, place=tmp_path)
 
     return run
 
@@ -121,7 +127,7 @@ def test_the_order_of_groups():
         item("4", watched_host="debug"), item("5"), item("6", slot="b"),
         item("7", watched_host="debug")])
     assert [[test.name for test in group] for group in found] == [
-        ["5"], ["2", "3", "6"], ["4", "7"], ["1"]]
+        ["5"], ["4", "7"], ["2", "3", "6"], ["1"]]
 
 
 def test_what_a_test_says_is_heard(run_inner):
@@ -186,25 +192,24 @@ def test_a_process_that_ends_fails_its_test_alone(run_inner, how, said):
     assert found.status == 1
     assert found.report.counts == {"passed": 6, "failed": 1}
     failure, = found.report.failures
-    assert re.fullmatch(r"test_it\[(1-a|a-1)\]: The process that ran this test "
-                        rf"ended {said}\.", failure)
+    assert re.fullmatch(
+        rf"test_it\[(1-a|a-1)\]: Its process ended {said}\.", failure)
 
 
 def test_an_error_of_pytest_itself_is_shown(run_inner):
     found = run_inner("""
         @on("a")
-        def test_it(slot, request):
-            request.config.stash[Report_key].send("note", lambda: None)
-
-        from harness.report import REPORT as Report_key
+        def test_it(slot, report):
+            report.table("x")["key"] = {slot: lambda: None}
 
         @on("a")
         def test_next(slot):
             pass
     """)
-    assert found.report.counts["failed"] == 1
-    assert found.report.counts["passed"] == 1
-    assert "pickle" in found.report.failures[0]
+    assert found.report.counts == {"passed": 2, "failed": 1}
+    failure, = found.report.failures
+    assert failure.startswith("test_it[a]: Traceback")
+    assert any("pickle" in line for line in found.all)
 
 
 def test_time_outs_are_longer_where_hosts_share_the_cpus(run_inner):
@@ -219,11 +224,65 @@ def test_time_outs_are_longer_where_hosts_share_the_cpus(run_inner):
                    settings).status == 0
 
 
+@contextlib.contextmanager
+def made(place, said, seconds=0.5):
+    """What makes a host, and says so; its file is there as long as it is kept."""
+    print(said)
+    time.sleep(seconds)
+    file = place / "made"
+    file.touch()
+    try:
+        yield file
+    finally:
+        file.unlink()
+
+
+LATER = """
+    @on("late", "a", "b", "c")
+    def test_it(slot, report):
+        file = report.artifacts.watched["late"]
+        with (PLACE / "order").open("a") as order:
+            order.write(f"{slot} ")
+        # The others need not wait for it.
+        assert slot != "a" or file is True
+        assert slot != "late" or file.exists()
+        time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("count", (1, 2))
+def test_a_host_is_made_meanwhile(run_inner, tmp_path, count):
+    text = LATER if count > 1 else LATER.replace(
+        'assert slot != "a" or file is True', "assert file.exists()")
+    found = run_inner(text, count, later={
+        "late": lambda: made(tmp_path, "making it"),
+        "unused": lambda: pytest.fail("nobody needs it")})
+    assert found.status == 0 and found.report.counts == {"passed": 4}
+    assert any("making it" in line for line in found.all)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("error, said", (
+    (Failure("No such kernel.", "Try another."), "No such kernel."),
+    (ZeroDivisionError("zero"), "Traceback"),
+))
+def test_a_host_that_cannot_be_made_is_one_failure(run_inner, error, said):
+    def make():
+        raise error
+
+    found = run_inner(LATER.replace('"c")', '"c", "later")'), later={
+        "late": make, "later": make})
+    assert found.report.counts == {"passed": 3, "failed": 1}
+    failure, = found.report.failures
+    assert failure.startswith(f"all tests on: late, later: {said}")
+
+
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
-def test_an_interrupted_run_leaves_no_process(tmp_path, number):
+@pytest.mark.parametrize("late", (False, True))
+def test_an_interrupted_run_leaves_no_process(tmp_path, number, late):
     file = tmp_path / "test_inner.py"
     file.write_text(textwrap.dedent(COMMON) + textwrap.dedent("""
-        @on("a", "b")
+        @on("a", "b", "c")
         def test_it(slot):
             child = subprocess.Popen(["sleep", "600"])
             (PLACE / f"{slot}.pid.new").write_text(f"{os.getpid()} {child.pid}")
@@ -231,16 +290,26 @@ def test_an_interrupted_run_leaves_no_process(tmp_path, number):
             time.sleep(600)
     """))
     main = textwrap.dedent(f"""
-        import os, sys, pytest
+        import contextlib, os, pathlib, sys, pytest
         from harness import workers
         from harness.report import Report
         from workspace import process
         from workspace.settings import Settings
+        from workspace.workspace import Artifacts
         process.raise_on_signals()
-        report = Report(Settings.from_environment({{}}), "artifacts")
+        report = Report(Settings.from_environment({{}}),
+                        Artifacts(disk=None, initramfs=None))
+        @contextlib.contextmanager
+        def make():
+            place = pathlib.Path({str(tmp_path)!r})
+            try:
+                yield "c"
+            finally:
+                (place / "removed").touch()
+        later = {{"c": make}} if {late} else {{}}
         sys.exit(pytest.main(
             {arguments(file)},
-            plugins=[report, workers.Workers(report, 2)]))
+            plugins=[report, workers.Workers(report, 2, later)]))
     """)
     with subprocess.Popen([sys.executable, "-c", main],
                           start_new_session=True) as first:
@@ -252,6 +321,7 @@ def test_an_interrupted_run_leaves_no_process(tmp_path, number):
         # As the keys of a terminal do, where the workers do not hear them.
         os.killpg(first.pid, number)
         assert first.wait(WAIT) == pytest.ExitCode.INTERRUPTED
+    assert (tmp_path / "removed").exists() == late
     for place in places:
         for pid in place.read_text().split():
             assert not is_there(pid), f"process {pid} is left"
