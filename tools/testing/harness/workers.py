@@ -211,7 +211,7 @@ class _Child:
             other.close()
         try:
             self.work(channel)
-        except (KeyboardInterrupt, BrokenPipeError):
+        except (KeyboardInterrupt, ConnectionError):
             raise SystemExit(1) from None
         except Failure as failure:
             channel.send(("broke", (str(failure),)))
@@ -292,7 +292,7 @@ class _Maker(_Child):
                 contextlib.ExitStack() as made:
             for name, make in self._later.items():
                 channel.send(("made", (name, made.enter_context(make()))))
-            with contextlib.suppress(EOFError):
+            with contextlib.suppress(EOFError, ConnectionError):
                 channel.recv()
 
 
@@ -321,7 +321,7 @@ class Relay(Report):
     """The Report in the process of a worker: the first process hears it all."""
 
     def __init__(self, report, channel, count):
-        # So many hosts share the CPUs of this machine.
+        # The others use the same CPUs.
         settings = dataclasses.replace(
             report.settings,
             timeout_factor=count * report.settings.timeout_factor)

@@ -32,7 +32,7 @@ def test_a_failure_is_shown_again_at_the_end(capsys):
 
 @pytest.mark.parametrize("kind, late", ((Failure, set()),
                                         (TimedOut, {"test_x.py::test_bad"})))
-def test_a_test_that_only_ran_out_of_time_is_known(kind, late):
+def test_a_test_that_only_ran_out_of_time_is_known(kind, late, capsys):
     results = report_of({})
     shown = SimpleNamespace(nodeid="test_x.py::test_bad", when="call",
                             skipped=False, failed=True, duration=1.5)
@@ -43,6 +43,8 @@ def test_a_test_that_only_ran_out_of_time_is_known(kind, late):
     with pytest.raises(StopIteration):
         hook.send(SimpleNamespace(get_result=lambda: shown))
     results.pytest_runtest_logreport(shown)
+    # As below.
+    capsys.readouterr()
     assert shown.longrepr == "It is late." and results.timed_out == late
 
 

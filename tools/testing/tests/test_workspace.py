@@ -212,6 +212,10 @@ class TestSettings:
         found = self.read()
         assert (found.backend, found.smp, found.cpu) == ("rust", 1, "rv64")
 
+    def test_two_hosts_at_a_time_are_enough(self):
+        assert 1 <= self.read().workers <= 2
+        assert self.read(WORKERS="5").workers == 5
+
     def test_both_backends_are_tested_unless_one_is_asked_for(self):
         assert self.read().tested_backends == settings.BACKENDS
         assert self.read(BACKEND="c").tested_backends == ("c",)
@@ -221,7 +225,7 @@ class TestSettings:
         ("HOST_SMP", "-1"), ("CPU", "rv32"), ("MACHINE", "virt -bios x"),
         ("KERNEL_SRC", "/nonexistent"), ("KERNEL_TARBALL", "/nonexistent"),
         ("TIMEOUT_FACTOR", "0"), ("TIMEOUT_FACTOR", "nan"),
-        ("NACL", "sync"), ("NACL", "none+all"), ("GUEST_QEMU", "9.2"),
+        ("WORKERS", "0"), ("WORKERS", "many"), ("NACL", "sync"), ("NACL", "none+all"), ("GUEST_QEMU", "9.2"),
     ))
     def test_bad_values_are_refused(self, name, value):
         with pytest.raises(Failure, match=re.escape(f"{name}={value}")):
