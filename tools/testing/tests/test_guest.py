@@ -26,17 +26,23 @@ def test_guest_boots(host, vcpus):
 def test_guest_that_cannot_go_on(host, slot):
     """A vCPU that KVM cannot run any further fails the test that has it."""
     host.check(f"printf '{STUCK}' >/tmp/stuck")
-    # The file ends before the memory does, from a moment on.
-    take_away = f"(sleep 3; : >{RAM}) &"
-    host.check(take_away)
+    take_memory_away(host)
     with pytest.raises(Failure, match="could not be run: .*kvm run failed"):
         with Vm(host, options=OPTIONS):
             pass
     host.judge()
-    host.check(take_away)
+    # QEMU waits for somebody who looks at its guest.
+    host.check("killall -9 qemu-system-riscv64")
+    host.until(f"! ls {guest.EXITS}", "The first guest did not end")
+    take_memory_away(host)
     with pytest.raises(Failure, match="cannot go on: .*kvm run failed"):
         guest.boot(host, 1, options=OPTIONS)
-    # Both QEMUs wait for somebody who looks at their guests, and the host's shell
-    # waits for one of them.
+    # The host's shell waits for the second QEMU.
     host.judge_log()
     slot.discard()
+
+
+def take_memory_away(host):
+    """As soon as the only guest runs, let the file end before the memory does."""
+    host.check(f"(until test \"$(cat {guest.EXITS})\" -gt {guest.SOME}; "
+               f"do sleep 0.1; done; : >{RAM}) >/dev/null 2>&1 &")

@@ -5,6 +5,7 @@ Each test here runs small tests of its own, in files of its own.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -49,13 +50,13 @@ COMMON = """
                                        scope="session")
 """
 WAIT = 20
+NUMBER = itertools.count()
 
 
 def arguments(file):
-    """For pytest: to run the tests of a file, whose name others have, too."""
+    """For pytest: to run the tests of a file, whose name no other has."""
     return [str(file), "-s", "-p", "no:cacheprovider", "-c", os.devnull,
-            "--rootdir", str(file.parent), "--import-mode", "importlib",
-            "-W", "ignore"]
+            "--rootdir", str(file.parent), "-W", "ignore"]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def run_inner(tmp_path, capsys):
     """Run a file of tests by so many workers."""
 
     def run(text, count=2, settings=None, later=None):
-        file = tmp_path / "test_inner.py"
+        file = tmp_path / f"test_inner_{next(NUMBER)}.py"
         file.write_text(textwrap.dedent(COMMON) + textwrap.dedent(text))
         report = Report(settings or Settings.from_environment({}),
                         Artifacts(disk=None, initramfs=None))
