@@ -16,8 +16,19 @@ EARLIER = "earlier"
 # Of the configuration, the Report; of a test, {phase: pytest's report of it}.
 REPORT = pytest.StashKey["Report"]()
 PHASES = pytest.StashKey[dict]()
+# The name of pytest's own reporter.
+TERMINAL = "terminalreporter"
 # Of the reason for a failure, where it has a line to itself.
 WIDTH = 160
+
+
+class _Silent:
+    """In place of pytest's own reporter, which pytest 8 asks how to write an
+    assertion that has failed.
+    """
+
+    def __init__(self, own):
+        self._tw = own._tw
 
 
 class Report:
@@ -42,7 +53,8 @@ class Report:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config):
         config.stash[REPORT] = self
-        config.pluginmanager.unregister(name="terminalreporter")
+        own = config.pluginmanager.unregister(name=TERMINAL)
+        config.pluginmanager.register(_Silent(own), TERMINAL)
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session):
