@@ -8,6 +8,8 @@ from harness.vm import Vm
 
 pytestmark = pytest.mark.cpus("rv64")
 
+# For all moves of a guest, on a busy machine, too.
+TIMEOUT = 240
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
 
 
@@ -45,7 +47,8 @@ def test_restless(host, report, vcpus):
             for first in (0, 1))
         host.check(f"for move in $(seq {moves}); do "
                    f"{there}; usleep 1000; {back}; usleep 1000; "
-                   "done >/dev/null", timeout=moves * vcpus // 2)
+                   "done >/dev/null",
+                   timeout=max(TIMEOUT, moves * vcpus // 2))
         load.advance(vm, timeout=load.TIMEOUT * vcpus // 2)
         load.finish(vm)
 
