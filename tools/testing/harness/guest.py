@@ -70,7 +70,8 @@ def boot(host, vcpus, append="", timeout=TIMEOUT, options=""):
 def leave_running(host, vcpus):
     """Start a guest, of a host that is about to end with the guest in it."""
     host.check(f"guest-start /tmp/guest {vcpus} check")
-    host.until(f'test "$(cat {EXITS})" -gt {SOME}', "The guest did not run")
+    host.until(f'test "$(cat {EXITS})" -gt {SOME}', "The guest did not run",
+               TIMEOUT)
 
 
 def require_backend(host, wanted):

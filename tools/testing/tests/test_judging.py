@@ -3,6 +3,7 @@
 
 import pytest
 
+from harness import guest
 from harness.host import VMS
 from workspace.errors import Failure
 
@@ -25,7 +26,7 @@ def test_vm_that_is_left_is_found(host, slot):
     # The VM by which QEMU asks for the features of a vCPU, and which it closes,
     # has no exits.
     host.until(f"grep -qE '[0-9]{{4}}' {VMS}/[0-9]*-*/exits",
-               "There is no VM that runs")
+               "There is no VM that runs", guest.TIMEOUT)
     with pytest.raises(Failure, match="A VM is left"):
         slot.drop()
 
