@@ -8,6 +8,7 @@
 #ifndef SELFTEST_KVM_RISCV_HOSTILE_H
 #define SELFTEST_KVM_RISCV_HOSTILE_H
 
+#include "expect_errno.h"
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -19,24 +20,6 @@
 #define MMIO_GVA	0x40000000UL
 #define FREE_GPA	0x80000000UL
 #define FREE_SLOT	20
-
-/* The kernel's half of the address space, and a hole in ours. */
-#define KERNEL_ADDRESS	(-8192UL)
-
-/* Without the library's check that the argument is of the right type. */
-#define vcpu_raw(vcpu, request, arg)	ioctl((vcpu)->fd, request, (unsigned long)(arg))
-#define vm_raw(vm, request, arg)	ioctl((vm)->fd, request, (unsigned long)(arg))
-
-/* An ioctl that must fail, and how. */
-#define EXPECT_ERRNO(expected, call)					\
-do {									\
-	int __ret = (call);						\
-	int __errno = errno;						\
-									\
-	TEST_ASSERT(__ret == -1, "%s returned %d", #call, __ret);	\
-	TEST_ASSERT(__errno == (expected), "%s: errno %d (%s), not %d",	\
-		    #call, __errno, strerror(__errno), (expected));	\
-} while (0)
 
 /*
  * A guest that does nothing but exit, in all ways that user space completes, and
