@@ -38,7 +38,8 @@ class Skip:
     why: str
     # As fnmatch has them; without any, the program skips itself.
     cases: tuple = ()
-    # CPUs of hosts, or "debug"; without any, all.
+    # CPUs of hosts, with the machine if that is another one, or "debug"; all, without
+    # any.
     hosts: tuple = ()
     backend: str = ""
 

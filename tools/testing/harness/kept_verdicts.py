@@ -25,11 +25,11 @@ JUDGES = (*sorted((TESTING / "harness").glob("*.py")),
 class KeptVerdicts:
     """Those of one host, in a file of the cache."""
 
-    def __init__(self, report, backend, cpu, nacl):
+    def __init__(self, report, backend, cpu, nacl, machine):
         settings = report.settings
         self._used = backend == "c" and not settings.full
         self._artifacts = report.artifacts
-        self._host = (backend, settings.machine, cpu, nacl)
+        self._host = (backend, machine, cpu, nacl)
         self._file = settings.cache / "verdicts" / \
             f"{'-'.join(filter(None, (backend, cpu, nacl)))}.json"
         self._found = _load(self._file) if self._used else {}

@@ -10,6 +10,7 @@ import pytest
 from . import guest, vm
 from .host import Files, Host, Machine
 from .kept_verdicts import KeptVerdicts
+from .selftest import Place
 
 HARTS = 2
 # A disk for guests, and for what the host swaps out.
@@ -20,6 +21,13 @@ SCRATCH = 512 << 20
 STOCK = "stock"
 STOCK_CPU = "max"
 STOCK_MEMORY = "3G"
+# Machines of QEMU, by the names that they have here; MACHINE= has chosen that of the
+# others. The number is that of the guest interrupt files of each hart.
+MACHINES = {
+    **{f"aia{files}": f"virt,aia=aplic-imsic,aia-guests={files}"
+       for files in (0, 1, 3, 7)},
+    "aplic": "virt,aia=aplic",
+}
 
 
 @dataclass
@@ -32,17 +40,33 @@ class Slot:
     cpu: str
     # The features of SBI nested acceleration; see `Machine`.
     nacl: str = ""
+    # A name of MACHINES, or that of MACHINE=.
+    machine: str = ""
     boots: int = 0
     host: Host | None = None
 
     @property
     def name(self):
-        return "-".join(filter(None, (self.backend, self.cpu, self.nacl)))
+        return "-".join(filter(None, (self.backend, self.cpu, self.nacl,
+                                      self.machine)))
+
+    @property
+    def place(self):
+        """Where a selftest runs, for the tables: a CPU that has another machine
+        than MACHINE= is a host of its own there.
+        """
+        return Place(self.name, self.backend,
+                     "-".join(filter(None, (self.cpu, self.machine))))
 
     @functools.cached_property
     def kept(self):
         """Verdicts of an earlier run."""
-        return KeptVerdicts(self.report, self.backend, self.cpu, self.nacl)
+        return KeptVerdicts(self.report, self.backend, self.place.cpu,
+                            self.nacl, self._machine)
+
+    @property
+    def _machine(self):
+        return MACHINES.get(self.machine, self.report.settings.machine)
 
     @property
     def is_stock(self):
@@ -93,7 +117,7 @@ class Slot:
         again = f"-{self.boots}" if self.boots > 1 else ""
         host = Host(
             f"test-{self.name}{again}", self._files(),
-            Machine(settings.machine,
+            Machine(self._machine,
                     STOCK_CPU if self.is_stock else self.cpu, HARTS, memory,
                     append, nacl=self.nacl, ports=vm.PORTS, scratch=SCRATCH),
             settings.timeout_factor)
@@ -126,15 +150,21 @@ def stock_files(artifacts, backend):
 
 
 @functools.cache
-def configuration(backend, cpu, nacl):
+def configuration(backend, cpu, nacl, *machine):
     """What a slot is for: one object, by which pytest knows it again."""
-    return backend, cpu, nacl
+    return backend, cpu, nacl, *machine
 
 
 def on(report, cpus):
     """The configurations of all backends on those CPUs."""
     return [configuration(backend, cpu, report.settings.nacl)
             for cpu in cpus
+            for backend in sorted(report.artifacts.backends)]
+
+
+def on_machine(report, cpu, machine):
+    """The configurations of all backends on that CPU of a machine."""
+    return [configuration(backend, cpu, report.settings.nacl, machine)
             for backend in sorted(report.artifacts.backends)]
 
 

@@ -216,12 +216,12 @@ class Verdicts:
     def table(self, backends, exceptions, skips=()):
         rows = self.rows(backends)
         width = max([len(row.title) for row in rows] + [8])
-        lines = [f"{'selftest':{width}} {'CPU':6}" +
+        lines = [f"{'selftest':{width}} {'CPU':10}" +
                  "".join(f"{backend:>6}" for backend in backends)]
         for row in rows:
             excepted = row.differs and _is_covered(row, exceptions, skips)
             lines.append(
-                f"{row.title:{width}} {row.cpu:6}" +
+                f"{row.title:{width}} {row.cpu:10}" +
                 "".join(f"{word:>6}" for word in row.words) +
                 ("  excepted" if excepted else ""))
         return "\n".join(f"    {line}" for line in lines)

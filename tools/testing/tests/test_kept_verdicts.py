@@ -33,7 +33,7 @@ def report(tmp_path, monkeypatch):
 
 def kept(report, backend="c", cpu="rv64"):
     """As a new run of the tests has them."""
-    return KeptVerdicts(report, backend, cpu, "")
+    return KeptVerdicts(report, backend, cpu, "", "virt")
 
 
 def test_a_verdict_is_used_again(report):
