@@ -28,6 +28,11 @@ NACL_VMIDS = "riscv/nacl_vmids_test"
 NACL_CONTROL = "nacl_sbi_ctl"
 NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, NACL_REMOTE, NACL_VMIDS,
              NACL_CONTROL)
+# What needs harts with Ssaia: tests/test_aia.py runs it.
+AIA_DEVICE = "riscv/aia_device_test"
+APLIC = "riscv/aplic_test"
+IMSIC = "riscv/imsic_test"
+AIA_ONLY = (AIA_DEVICE, APLIC, IMSIC)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def of_all(programs):
     upstream = read()
     ours = (Run(name) for name in programs
             if name not in (*upstream.programs, *DEBUG_ONLY, HOST_SLEEP,
-                            *NACL_ONLY))
+                            *NACL_ONLY, *AIA_ONLY))
     return sorted((*upstream.runs, *ours), key=lambda run: bool(run.memory))
 
 
