@@ -59,6 +59,8 @@ help:
 	@echo '  HOST_SMP=1..8      harts of the host; default 2'
 	@echo '  CPU=rv64|max       the CPU of the host, by its QEMU name'
 	@echo '  MACHINE=virt       the machine of the host, by its QEMU name'
+	@echo '  GUEST_MACHINE=virt run: the machine of the guest, such as virt,aia=aplic-imsic and'
+	@echo '                     virt,aia=aplic-imsic,kernel_irqchip=split'
 	@echo '  NACL=none|all|...  SBI nested acceleration, with these features of sync_csr,'
 	@echo '                     sync_hfence, sync_sret and autoswap_csr, joined by +'
 	@echo '  GUEST_QEMU=        the QEMU of the guests: 10.0 (default) or 11.1; the series'

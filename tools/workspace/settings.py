@@ -27,6 +27,7 @@ DEFAULTS = {
     "HOST_SMP": "2",
     "CPU": "rv64",
     "MACHINE": "virt",
+    "GUEST_MACHINE": "virt",
     "NACL": "",
     "GUEST_QEMU": next(iter(pins.GUEST_QEMU)),
     "KERNEL": "",
@@ -52,6 +53,7 @@ class Settings:
     host_smp: int
     cpu: str
     machine: str
+    guest_machine: str
     nacl: str
     guest_qemu: str
     # A series, whose source is fetched; or what a module is built for. The
@@ -100,7 +102,8 @@ class Settings:
             smp=_count("SMP", value("SMP"), MAX_HARTS),
             host_smp=_count("HOST_SMP", value("HOST_SMP"), MAX_HARTS),
             cpu=_one_of("CPU", value("CPU"), CPUS),
-            machine=_machine(value("MACHINE")),
+            machine=_machine("MACHINE", value("MACHINE")),
+            guest_machine=_machine("GUEST_MACHINE", value("GUEST_MACHINE")),
             nacl=_nacl(value("NACL")),
             guest_qemu=_one_of("GUEST_QEMU", value("GUEST_QEMU"),
                                tuple(pins.GUEST_QEMU)),
@@ -137,12 +140,12 @@ def _count(name, value, limit):
     return int(value)
 
 
-def _machine(value):
+def _machine(name, value):
     # QEMU itself says which machines it has; here, only what cannot be one.
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*(,[a-z0-9._=-]+)*", value):
-        raise Failure(f"MACHINE={value} is not a QEMU machine.",
-                      "Valid: MACHINE=virt, or with options: "
-                      "MACHINE=virt,aia=aplic")
+        raise Failure(f"{name}={value} is not a QEMU machine.",
+                      f"Valid: {name}=virt, or with options: "
+                      f"{name}=virt,aia=aplic")
     return value
 
 

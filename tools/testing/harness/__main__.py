@@ -27,7 +27,8 @@ def run(settings):
             host.load_kvm()
             backend = guest.require_backend(host, settings.backend)
             say("run", f"kvm.ko ({backend}) is loaded; starting the guest")
-            started = guest.boot(host, settings.smp)
+            started = guest.boot(host, settings.smp,
+                                 machine=settings.guest_machine)
         print(f"guest: up in {started.seconds:.1f} s "
               f"under kvm.ko ({backend}), {started}")
 

@@ -34,11 +34,13 @@ class Guest:
         return f"{self.vcpus} vCPU{plural}, {self.exits} exits"
 
 
-def boot(host, vcpus, append="", timeout=TIMEOUT, options=""):
+def boot(host, vcpus, append="", timeout=TIMEOUT, options="", machine=""):
     """Boot a guest; fail unless it says itself that all is well."""
     command = f"guest {vcpus} check {options}".rstrip()
     if append:
         command = f"GUEST_APPEND='{append}' {command}"
+    if machine:
+        command = f"GUEST_MACHINE={machine} {command}"
     before = len(host.kernel_text())
     # QEMU only stops where it cannot go on, and would be waited for in vain.
     result = host.run(command, timeout, mark=r"guest: up, [^\n]*\n",
