@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import selftest_runs, slots
+from harness import guest_devices, selftest_runs, slots
 from harness.report import PHASES, Report
 from harness.verdicts import Verdicts
 from workspace.settings import CPUS
@@ -76,6 +76,18 @@ def host(request, slot):
     call = request.node.stash.get(PHASES, {}).get("call")
     if call is None or call.failed:
         slot.discard()
+
+
+@pytest.fixture
+def disk(host, slot):
+    """An empty file system on the guest's disk, and where the host mounts it."""
+    yield from guest_devices.file_system(host, slot)
+
+
+@pytest.fixture
+def served(host, slot):
+    """A file that the host serves, of which this is the checksum."""
+    yield from guest_devices.served_file(host, slot)
 
 
 @pytest.hookimpl(trylast=True)
