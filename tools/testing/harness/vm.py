@@ -35,7 +35,7 @@ class Vm(Agent):
     _poweroff = "poweroff -f\n"
 
     def __init__(self, host, slot=0, vcpus=2, options="", accel="kvm",
-                 cgroup="", incoming=False, machine=""):
+                 cgroup="", incoming=False, machine="", append=""):
         self.host = host
         self.name = SLOTS[slot]
         self.vcpus = vcpus
@@ -44,7 +44,8 @@ class Vm(Agent):
         self._kernel_log = f"{self.directory}/kernel"
         self._options = options
         self._environment = (f"GUEST_ACCEL={accel} GUEST_CGROUP={cgroup} "
-                             f"GUEST_MACHINE={machine}")
+                             f"GUEST_MACHINE={machine} "
+                             f"GUEST_APPEND='{append}'")
         self._incoming = incoming
         self._transcript = host.transcript(self.name)
         self._connections = []
