@@ -29,10 +29,9 @@ NACL_CONTROL = "nacl_sbi_ctl"
 NACL_ONLY = (NACL_COUNTS, NACL_FENCES, NACL_MISUSE, NACL_REMOTE, NACL_VMIDS,
              NACL_CONTROL)
 # What needs harts with Ssaia: tests/test_aia.py runs it.
-AIA_DEVICE = "riscv/aia_device_test"
-APLIC = "riscv/aplic_test"
-IMSIC = "riscv/imsic_test"
-AIA_ONLY = (AIA_DEVICE, APLIC, IMSIC)
+AIA_ONLY = ("riscv/aia_device_test", "riscv/aia_irqfd_test",
+            "riscv/aia_move_test", "riscv/aia_state_test", "riscv/aplic_test",
+            "riscv/hostile_aia_test", "riscv/imsic_test")
 
 
 @dataclass(frozen=True)

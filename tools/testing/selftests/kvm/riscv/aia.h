@@ -12,6 +12,7 @@
 
 #include <sched.h>
 
+#include <asm/barrier.h>
 #include <linux/bits.h>
 
 #include "kvm_util.h"

@@ -3,8 +3,6 @@
  * The interrupt file of a vCPU: its registers as the guest has them, messages from
  * vCPUs and from user space, and how these become interrupts.
  */
-#include <asm/barrier.h>
-
 #include "aia.h"
 #include "ask_guest.h"
 
