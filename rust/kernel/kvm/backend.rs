@@ -123,6 +123,11 @@ pub trait VcpuOps: Backend {
     /// Called once the vCPU can be reached.
     fn postcreate(vcpu: &Vcpu<Self>);
 
+    /// Called before a vCPU is destroyed, which nobody else can reach any more.
+    fn destroy(vcpu: &Vcpu<Self>) {
+        let _ = vcpu;
+    }
+
     /// Puts the guest's state on this hart. May run in the middle of a context switch.
     fn load(vcpu: &LockedVcpu<'_, Self>, cpu: CpuId, preempt: &PreemptOff);
 

@@ -227,6 +227,8 @@ pub unsafe fn vcpu_postcreate<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) {
 /// [`vcpu_create`] must have succeeded for `vcpu`, and nobody may use the vCPU any more.
 #[doc(hidden)]
 pub unsafe fn vcpu_destroy<B: LinkedBackend>(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: The vCPU is valid.
+    B::destroy(unsafe { Vcpu::<B>::from_raw(vcpu) });
     // SAFETY: The vCPU is valid, nobody else can reach it any more, and this is the pointer that
     // `vcpu_create()` has made.
     drop(unsafe {
