@@ -12,6 +12,7 @@ pub(crate) mod fence;
 pub(crate) mod firmware;
 pub(crate) mod guest_config;
 pub(crate) mod guest_csr;
+pub(crate) mod guest_files;
 pub(crate) mod nacl;
 pub(crate) mod smp;
 pub(crate) mod state;

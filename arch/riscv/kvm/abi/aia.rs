@@ -97,6 +97,9 @@ impl Identity {
     /// The largest identity that an interrupt file can have.
     pub const MAX: u32 = 2047;
 
+    /// That identity.
+    pub const LAST: Self = Self(Self::MAX as u16);
+
     /// Returns the identity with this number, or [`None`] if no interrupt file can have it.
     #[inline]
     pub fn new(number: u32) -> Option<Self> {
@@ -468,6 +471,20 @@ pub enum ImsicReg {
     Reserved,
 }
 
+impl ImsicReg {
+    /// Returns the value of `siselect` that selects the register.
+    #[inline]
+    pub const fn siselect(self) -> Option<u64> {
+        match self {
+            Self::EiDelivery => Some(0x70),
+            Self::EiThreshold => Some(0x72),
+            Self::Eip(eix) => Some(0x80 | (eix.index() as u64) << 1),
+            Self::Eie(eix) => Some(0xc0 | (eix.index() as u64) << 1),
+            Self::Reserved => None,
+        }
+    }
+}
+
 /// Why a value of `siselect` selects no register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelectError {
@@ -513,16 +530,15 @@ pub mod hvictl {
 
     const IID_SHIFT: u32 = 16;
 
-    /// Returns the value for a vCPU without a guest interrupt file, for which `top` is the external
-    /// interrupt of the highest priority (section 6.3.3).
+    /// Returns the value for a vCPU whose external interrupt is pending without a guest interrupt
+    /// file. It stands for `top` of an interrupt file in memory, whose priority is its number, or
+    /// for an interrupt of unknown priority, which gets the lowest (section 6.3.3).
     ///
-    /// IID is 9. With that, IPRIO is the priority number of the external interrupt, and 0 stands
-    /// for a number above 255, or for no interrupt.
+    /// Numbers above 255 are as good as 255.
     #[inline]
     pub fn external(top: Option<super::Identity>) -> u64 {
-        let priority = top.map_or(0, |identity| u64::from(identity.number()));
-        let number = if priority > IPRIO { 0 } else { priority };
-        u64::from(super::EXTERNAL_INTERRUPT) << IID_SHIFT | number
+        let number = top.map_or(IPRIO, |identity| u64::from(identity.number()));
+        u64::from(super::EXTERNAL_INTERRUPT) << IID_SHIFT | number.min(IPRIO)
     }
 }
 

@@ -11,6 +11,12 @@ use kernel::{
     num::Bounded, //
 };
 
+/// `sstatus`.
+pub(crate) const SSTATUS: u16 = 0x100;
+/// `sireg`, of the AIA.
+pub(crate) const SIREG: u16 = 0x151;
+/// `stopei`, of the AIA.
+pub(crate) const STOPEI: u16 = 0x15c;
 /// `senvcfg`.
 pub(crate) const SENVCFG: u16 = 0x10a;
 /// `scounteren`.
@@ -39,6 +45,8 @@ pub(crate) const VSTVAL: u16 = 0x243;
 pub(crate) const VSTIMECMP: u16 = 0x24d;
 /// `vsiselect`.
 pub(crate) const VSISELECT: u16 = 0x250;
+/// `vsireg`.
+pub(crate) const VSIREG: u16 = 0x251;
 /// `vsatp`.
 pub(crate) const VSATP: u16 = 0x280;
 /// `hstatus`.
@@ -53,6 +61,8 @@ pub(crate) const HIE: u16 = 0x604;
 pub(crate) const HTIMEDELTA: u16 = 0x605;
 /// `hcounteren`.
 pub(crate) const HCOUNTEREN: u16 = 0x606;
+/// `hgeie`.
+pub(crate) const HGEIE: u16 = 0x607;
 /// `hvien`.
 pub(crate) const HVIEN: u16 = 0x608;
 /// `hvictl`.
@@ -73,6 +83,8 @@ pub(crate) const HVIPRIO2: u16 = 0x647;
 pub(crate) const HTINST: u16 = 0x64a;
 /// `hgatp`.
 pub(crate) const HGATP: u16 = 0x680;
+/// `hgeip`.
+pub(crate) const HGEIP: u16 = 0xe12;
 /// `time`.
 pub(crate) const TIME: u16 = 0xc01;
 /// `seed`, of the Zkr extension.
@@ -123,6 +135,28 @@ pub(crate) unsafe fn swap<const CSR: u16>(value: u64) -> u64 {
     old
 }
 
+/// Sets bits of a CSR.
+///
+/// # Safety
+///
+/// As for [`write`], whatever the other bits are.
+#[inline(always)]
+pub(crate) unsafe fn set<const CSR: u16>(bits: u64) {
+    // SAFETY: By the requirement.
+    unsafe { core::arch::asm!("csrs {}, {}", const CSR, in(reg) bits, options(nostack)) };
+}
+
+/// Clears bits of a CSR.
+///
+/// # Safety
+///
+/// As for [`write`], whatever the other bits are.
+#[inline(always)]
+pub(crate) unsafe fn clear<const CSR: u16>(bits: u64) {
+    // SAFETY: By the requirement.
+    unsafe { core::arch::asm!("csrc {}, {}", const CSR, in(reg) bits, options(nostack)) };
+}
+
 /// Returns the time of the host, in ticks of the time base.
 #[inline(always)]
 pub(crate) fn time() -> u64 {
@@ -157,6 +191,9 @@ bitfield! {
         7:7 spv;
         /// The guest's privilege at the last trap from V=1; that of HLV and HSV.
         8:8 spvp;
+        /// The guest external interrupt that VS-level has, and by it the guest's interrupt file;
+        /// 0 is none.
+        17:12 vgein;
         /// WFI in VS-mode traps.
         21:21 vtw;
     }
@@ -209,6 +246,12 @@ bitfield! {
 bitfield! {
     /// `hstateen0` ("State Enable Extension").
     pub(crate) struct Hstateen0(u64) {
+        /// `stopei`, and by `siselect` the registers of an interrupt file, are accessible.
+        58:58 imsic;
+        /// All other state of the AIA is accessible.
+        59:59 aia;
+        /// `siselect` and `sireg` are accessible.
+        60:60 csrind;
         /// `senvcfg` is accessible.
         62:62 senvcfg;
         /// `sstateen0` is accessible.

@@ -20,6 +20,7 @@ use crate::{
             Hgatp, //
         },
         fence,
+        guest_files,
         nacl,
         state, //
     },
@@ -47,6 +48,7 @@ pub(crate) fn enable_cpu(no_vcpu: &NoVcpu) -> Result {
         EIO
     })?;
     init_csrs(no_vcpu);
+    guest_files::enable(&preempt);
     state::set_enabled(&preempt, true);
     Ok(())
 }
@@ -55,6 +57,7 @@ pub(crate) fn enable_cpu(no_vcpu: &NoVcpu) -> Result {
 pub(crate) fn disable_cpu() {
     let preempt = PreemptOff::new();
     state::set_enabled(&preempt, false);
+    guest_files::disable(&preempt);
     forget_guests(&preempt);
     with_irqs_saved(nacl::disable_cpu);
 }
@@ -62,6 +65,7 @@ pub(crate) fn disable_cpu() {
 /// Prepares this hart for losing its state.
 pub(crate) fn sleep(preempt: &PreemptOff) {
     if state::enabled(preempt) {
+        guest_files::disable(preempt);
         forget_guests(preempt);
     }
 }
@@ -76,6 +80,7 @@ pub(crate) fn wake(no_vcpu: &NoVcpu, preempt: &PreemptOff) {
             kernel::pr_err_once!("NACL: shared memory was refused: {:?}\n", e);
         }
         init_csrs(no_vcpu);
+        guest_files::enable(preempt);
     }
 }
 

@@ -290,14 +290,14 @@ fn hvictl_shows_the_external_interrupt() {
         ],
         [0x4000_0000, 0x0fff_0000, 0x200, 0x100, 0xff]
     );
-    assert_eq!(hvictl::external(None), 9 << 16);
+    assert_eq!(hvictl::external(None), 9 << 16 | 255);
     for (number, priority) in [
         (1, 1),
         (254, 254),
         (255, 255),
-        (256, 0),
-        (257, 0),
-        (2047, 0),
+        (256, 255),
+        (257, 255),
+        (2047, 255),
     ] {
         let value = hvictl::external(Some(identity(number)));
         assert_eq!(value, 9 << 16 | priority);
