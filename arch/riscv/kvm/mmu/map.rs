@@ -12,6 +12,7 @@ use crate::{
     hart::{
         cache,
         features,
+        guest_files::GuestFile,
         trap::GuestPageFault, //
     },
     mmu::{
@@ -23,7 +24,8 @@ use crate::{
             self,
             Flush, //
         },
-        remote_fence, //
+        remote_fence,
+        table, //
     },
     Riscv, //
 };
@@ -208,4 +210,31 @@ fn fence_instructions(vm: &Vm<Riscv>) {
 fn fence_page(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
     let span = Span::new(gfn.gpa().0, PAGE_SIZE as u64);
     remote_fence::queue(vcpu, Fence::Gpa(span));
+}
+
+/// Maps the page of a guest interrupt file at `gfn`, so that the guest stores messages to it
+/// without an exit. From then on, nobody stores to what was mapped there before.
+///
+/// Where user space has put memory, the guest has that, and messages do not come this way.
+///
+/// # Errors
+///
+/// [`ENOMEM`].
+pub(crate) fn map_guest_file(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn, file: &GuestFile) -> Result {
+    let vm = vcpu.vm();
+    let mut cache = vcpu.local().cache.try_borrow_mut().map_err(|_| EBUSY)?;
+    cache.top_up(vm, vm.backend().gstage.max_new_tables())?;
+    match table::map_guest_file(&mut vm.mmu_write_lock(), &mut cache, gfn, file) {
+        Ok(()) | Err(EFAULT | EEXIST) => {}
+        Err(e) => return Err(e),
+    }
+    vm.flush_remote_tlbs(&(gfn..Gfn(gfn.0 + 1)));
+    Ok(())
+}
+
+/// Unmaps the page of a guest interrupt file at `gfn`. From then on, nobody stores to it.
+pub(crate) fn unmap_guest_file(vm: &Vm<Riscv>, gfn: Gfn) {
+    let gfns = gfn..Gfn(gfn.0 + 1);
+    gstage::unmap(&mut vm.mmu_write_lock(), gfns.clone(), true);
+    vm.flush_remote_tlbs(&gfns);
 }

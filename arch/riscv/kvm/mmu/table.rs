@@ -11,7 +11,9 @@
 
 use crate::{
     abi::pte::{
+        Fetch,
         Level,
+        MemoryType,
         Mode,
         Pte,
         Rights,
@@ -27,6 +29,7 @@ use crate::{
             self,
             Translating, //
         },
+        guest_files::GuestFile,
         smp, //
     },
     mmu::{
@@ -52,6 +55,7 @@ use kernel::{
         FaultedPage,
         Gfn,
         LoadedVcpu,
+        MemoryCache,
         MmuLocked,
         MmuWriteGuard,
         PageTablePage,
@@ -82,7 +86,8 @@ pub(crate) type TablePage = PageTablePage<1>;
 /// are empty or leaves. The shape of the tree changes only under the MMU lock, held for writing.
 ///
 /// A leaf maps host memory that backs the frames of the entry, with at most the rights that the
-/// host has granted; the MMU notifier removes it before the host takes the memory.
+/// host has granted; the MMU notifier removes it before the host takes the memory. Or it maps the
+/// page of a guest interrupt file that a vCPU of the VM has, until the vCPU gives the file back.
 ///
 /// The scheme changes only while the tree is empty and no vCPU uses it.
 ///
@@ -443,6 +448,36 @@ impl<'a> Entry<'a> {
             }
         }
     }
+
+    /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns.
+    /// Returns the entry of that table, or [`None`], having done nothing, if there is no level
+    /// below.
+    ///
+    /// The lock of the tree must be held for writing, as it is where this is called.
+    #[inline]
+    fn link(&self, page: TablePage) -> Option<Entry<'a>> {
+        let below = self.level.below()?;
+        match self.read() {
+            Node::Empty => {}
+            Node::Leaf(old) => {
+                // SAFETY: The parts map what the leaf has mapped.
+                let entries = unsafe { page.entries() };
+                for (i, entry) in entries.iter().enumerate() {
+                    entry.write_once(old.part(i, below).into_raw());
+                }
+            }
+            Node::Table(_) => return None,
+        }
+        let phys = page.into_phys();
+        // The entries of the table are visible before the table. INVARIANT: The entry owns the
+        // table from now on.
+        release_barrier();
+        self.pte.write_once(Pte::table(phys).into_raw());
+        match self.read() {
+            Node::Table(below) => Some(below),
+            _ => None,
+        }
+    }
 }
 
 /// A walk to the entry that is to map a frame, which the host backs.
@@ -557,26 +592,7 @@ impl<'m> MapWalk<'m> {
     /// goes down to it. Returns [`None`], having done nothing, if there is no level below.
     #[inline]
     pub(crate) fn link(&mut self, page: TablePage) -> Option<()> {
-        let below = self.entry.level.below()?;
-        match self.entry.read() {
-            Node::Empty => {}
-            Node::Leaf(old) => {
-                // SAFETY: The parts map what the leaf has mapped.
-                let entries = unsafe { page.entries() };
-                for (i, entry) in entries.iter().enumerate() {
-                    entry.write_once(old.part(i, below).into_raw());
-                }
-            }
-            Node::Table(_) => return None,
-        }
-        let phys = page.into_phys();
-        // The entries of the table are visible before the table. INVARIANT: The entry owns the
-        // table from now on.
-        release_barrier();
-        self.entry.pte.write_once(Pte::table(phys).into_raw());
-        if let Node::Table(below) = self.entry.read() {
-            self.entry = below;
-        }
+        self.entry = self.entry.link(page)?;
         Some(())
     }
 }
@@ -614,4 +630,49 @@ pub(crate) fn replace_table(
     remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
     Retired::add(mmu, old);
     true
+}
+
+/// Maps the page of a guest interrupt file at `gfn`, in place of another such page.
+///
+/// The caller fences what was mapped there. `cache` holds
+/// [`max_new_tables`](Tree::max_new_tables) pages.
+///
+/// # Errors
+///
+/// [`EFAULT`] if the translation scheme does not reach the frame, [`EEXIST`] if it is in a large
+/// page of memory, [`ENOMEM`] if the cache is empty.
+pub(super) fn map_guest_file(
+    mmu: &mut MmuWriteGuard<'_, Riscv>,
+    cache: &mut MemoryCache,
+    gfn: Gfn,
+    file: &GuestFile,
+) -> Result {
+    if gfn >= mmu.vm().backend().gstage.end() {
+        return Err(EFAULT);
+    }
+    let mut entry = Entry::root(mmu, gfn);
+    loop {
+        match entry.read() {
+            Node::Table(below) => entry = below,
+            _ if entry.level == Level::PAGE => break,
+            Node::Leaf(_) => return Err(EEXIST),
+            Node::Empty => {
+                let page = cache.take(mmu).ok_or(ENOMEM)?;
+                entry = entry.link(page).ok_or(EFAULT)?;
+            }
+        }
+    }
+    let rights = Rights {
+        write: Write::Allowed,
+        fetch: Fetch::Traps,
+    };
+    let leaf = Pte::leaf(file.phys() >> PAGE_SHIFT, rights);
+    let leaf = if features::has_memory_types() {
+        leaf.with_memory_type(MemoryType::Device)
+    } else {
+        leaf
+    };
+    // INVARIANT: A vCPU of the VM has the file, and whoever gives it back unmaps it before.
+    entry.pte.xchg(leaf.into_raw(), Release);
+    Ok(())
 }
