@@ -15,6 +15,7 @@ use crate::{
     },
     vcpu::{
         self,
+        aia,
         completion,
         power,
         timer, //
@@ -80,6 +81,9 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         vcpu.with_unloaded(entry, vcpu::begin);
     }
     activate::run_queued_fences(vcpu);
+    if !aia::follow_hart(vcpu)? {
+        return Ok(Next::Return);
+    }
     if vcpu.dirty_ring_full() {
         return Ok(Next::Return);
     }

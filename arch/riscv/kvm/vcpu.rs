@@ -2,6 +2,7 @@
 
 //! A vCPU: its state, and its way on and off a hart.
 
+pub(crate) mod aia;
 pub(crate) mod completion;
 pub(crate) mod csrs;
 pub(crate) mod exception;
@@ -13,7 +14,10 @@ pub(crate) mod timer;
 pub(crate) mod wait;
 
 use crate::{
-    abi::one_reg::IsaExtId,
+    abi::{
+        aia::ADDR_UNDEFINED,
+        one_reg::IsaExtId, //
+    },
     hart::{
         csr::{
             self,
@@ -40,6 +44,10 @@ use crate::{
         },
     },
     vcpu::{
+        aia::{
+            AiaCsrs,
+            Imsic, //
+        },
         completion::Completion,
         csrs::Csrs,
         interrupts::Interrupts,
@@ -66,7 +74,11 @@ use kernel::{
     },
     new_spinlock,
     prelude::*,
-    sync::SpinLock, //
+    sync::{
+        atomic::Atomic,
+        SetOnce,
+        SpinLock, //
+    },
 };
 
 /// The part of a vCPU's state that any thread may use.
@@ -81,6 +93,11 @@ pub(crate) struct Shared {
     pub(crate) fences: SpinLock<FenceQueue>,
     /// Whether the guest's vector registers are on the hart.
     pub(crate) vector_on_hart: vector::OnHart,
+    /// Where the vCPU's interrupt file is, in the guest's physical memory, or
+    /// [`ADDR_UNDEFINED`]. User space sets it before there is one.
+    pub(crate) imsic_addr: Atomic<u64>,
+    /// The interrupt file, if the interrupt controller of the VM is in the kernel.
+    pub(crate) imsic: SetOnce<Pin<KBox<Imsic>>>,
     /// Whether the guest's hart is started, and where it starts.
     #[pin]
     pub(crate) power: Power,
@@ -94,6 +111,8 @@ impl Shared {
             timer: GuestTimer::new(),
             fences <- new_spinlock!(FenceQueue::new()),
             vector_on_hart: vector::OnHart::new(),
+            imsic_addr: Atomic::new(ADDR_UNDEFINED),
+            imsic: SetOnce::new(),
             power <- Power::new(),
         })
     }
@@ -115,6 +134,9 @@ pub(crate) struct Local {
     pub(crate) cache: RefCell<MemoryCache>,
     /// The guest's CSRs while the vCPU is not loaded.
     pub(crate) csrs: Cell<Csrs>,
+    /// The guest's CSRs of the AIA. What the guest itself changes is valid only while the vCPU is
+    /// not loaded.
+    pub(crate) aia: Cell<AiaCsrs>,
     /// The guest's values of the CSRs that are swapped at each entry and exit.
     pub(crate) user_csrs: Cell<UserCsrs>,
     /// What the guest may do by itself.
@@ -140,6 +162,7 @@ impl Local {
             completion: Cell::new(Completion::None),
             cache: RefCell::new(MemoryCache::new()),
             csrs: Cell::new(Csrs::RESET),
+            aia: Cell::new(AiaCsrs::RESET),
             user_csrs: Cell::new(UserCsrs::RESET),
             config: Cell::new(GuestConfig::new(isa.henvcfg(), isa.hstateen0(), false)),
             csrs_changed: Cell::new(true),
@@ -201,6 +224,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     let shared = vcpu.shared();
     let regs = Regs::of(vcpu);
 
+    let vgein = regs.hstatus().vgein();
     regs.clear();
     regs.set_sepc(pc);
     for (n, value) in (10..).zip(args) {
@@ -212,6 +236,8 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
         Hstatus::from_raw(0)
             .with_spv(true)
             .with_spvp(true)
+            // The interrupt file stays.
+            .with_vgein(vgein)
             .with_vtw(true),
     );
     reset_units(vcpu);
@@ -224,6 +250,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
         hvip,
         ..Csrs::RESET
     });
+    local.aia.set(AiaCsrs::RESET);
     local.user_csrs.set(UserCsrs::RESET);
     local.csrs_changed.set(true);
     local.completion.set(Completion::None);
@@ -270,9 +297,15 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
         local.config.get().load(preempt);
         local.csrs.get().load(preempt);
         if features::ssaia() {
-            clear_aia(preempt);
+            // Without the AIA, the guest gets zeroes: a hart without Smstateen cannot keep it from
+            // reading what another guest has left there.
+            local.aia.get().load(preempt);
+            shared
+                .interrupts
+                .load_hvictl(preempt, local.csrs.get().hvip);
         }
     }
+    aia::loaded(vcpu, cpu, preempt);
     shared.timer.load(preempt, &vm.time);
     local.activation.loaded(&vm.tlb_owners, cpu, vcpu.index());
     Regs::of(vcpu).load_fp(preempt, local.isa.get().fp());
@@ -292,6 +325,12 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     vector::put(&vcpu.as_running(), preempt);
     let csrs = Csrs::read(preempt);
     local.csrs.set(csrs);
+    if features::ssaia() && local.isa.get().has(IsaExtId::Ssaia) {
+        let mut csrs = local.aia.get();
+        csrs.read(preempt);
+        local.aia.set(csrs);
+    }
+    aia::put(vcpu, preempt);
     local.activation.put(preempt);
     shared.interrupts.snapshot(csrs.hvip, csrs.vsie);
     // `hvip` and `vsie` are parts of `mip` and `mie`, so that an interrupt which is pending and
@@ -304,19 +343,4 @@ pub(crate) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
     if shared.timer.put(preempt) || awake {
         guest_csr::commit(preempt);
     }
-}
-
-/// Clears the CSRs of the AIA. They are not offered to guests, but a hart without Smstateen cannot
-/// keep a guest from reading what another has left in them.
-///
-/// Zero in `hvictl` leaves a guest without the AIA its interrupts: VTI is clear, so that `vstopi`
-/// follows `vsip` and `vsie`, and IID could do no more than to give a priority to the external
-/// interrupt (AIA, "Virtual supervisor top interrupt CSR"). Only while VTI is set would IID have to
-/// be 9 for "no interrupt".
-fn clear_aia(preempt: &PreemptOff) {
-    guest_csr::write::<{ csr::HVIEN }>(preempt, 0);
-    guest_csr::write::<{ csr::HVICTL }>(preempt, 0);
-    guest_csr::write::<{ csr::VSISELECT }>(preempt, 0);
-    guest_csr::write::<{ csr::HVIPRIO1 }>(preempt, 0);
-    guest_csr::write::<{ csr::HVIPRIO2 }>(preempt, 0);
 }

@@ -8,12 +8,17 @@
 //! overrides what the guest has done meanwhile.
 
 use crate::{
+    abi::aia::{
+        hvictl,
+        Identity, //
+    },
     hart::{
         csr::{
             self,
             vsip_to_hvip,
             VsInterrupt, //
         },
+        features,
         guest_csr::{
             self,
             GuestCsrAccess, //
@@ -77,6 +82,10 @@ pub(crate) struct Interrupts {
     hvip: Atomic<u64>,
     /// The value of `vsie` at the last snapshot.
     vsie: Atomic<u64>,
+    /// The interrupt of the vCPU's interrupt file that the external interrupt stands for, or 0.
+    external: Atomic<u32>,
+    /// The value of `hvictl` on the hart that the vCPU is loaded on.
+    hvictl: Atomic<u64>,
 }
 
 impl Interrupts {
@@ -86,6 +95,8 @@ impl Interrupts {
             changes: Atomic::new(Changes::NONE.0),
             hvip: Atomic::new(0),
             vsie: Atomic::new(0),
+            external: Atomic::new(0),
+            hvictl: Atomic::new(0),
         }
     }
 
@@ -135,6 +146,30 @@ impl Interrupts {
         if new != old {
             guest_csr::write::<{ csr::HVIP }>(hart, new);
         }
+        if features::ssaia() && self.hvictl.read_once() != self.hvictl_for(new) {
+            self.load_hvictl(hart, new);
+        }
+    }
+
+    /// Returns the value for `hvictl` that goes with a value of `hvip`.
+    ///
+    /// VTI is clear, so that `vstopi` follows `vsip` and `vsie`. IID and IPRIO give the external
+    /// interrupt its priority: that of the interrupt that it stands for in a file in memory, as a
+    /// file of the hart would have it, and else the lowest one, as if there were none here (AIA,
+    /// "Virtual supervisor top interrupt CSR"). QEMU shows a pending external interrupt in `vstopi`
+    /// only if it has a priority here, and one with a priority even if it is not pending.
+    fn hvictl_for(&self, hvip: u64) -> u64 {
+        if hvip & VsInterrupt::External.bit() == 0 {
+            return 0;
+        }
+        hvictl::external(Identity::new(self.external.read_once()))
+    }
+
+    /// Writes the `hvictl` of this hart that goes with `hvip`.
+    pub(super) fn load_hvictl(&self, hart: &impl GuestCsrAccess, hvip: u64) {
+        let hvictl = self.hvictl_for(hvip);
+        guest_csr::write::<{ csr::HVICTL }>(hart, hvictl);
+        self.hvictl.write_once(hvictl);
     }
 
     /// Copies `hvip` and `vsie` to where [`pending`](Self::pending) finds them, which other threads
@@ -160,6 +195,11 @@ impl Interrupts {
         hvip & vsip_to_hvip(guest_csr::read::<{ csr::VSIE }>(hart)) != 0
     }
 
+    /// Returns whether the external interrupt stands for one of an interrupt file in memory.
+    pub(super) fn has_external(&self) -> bool {
+        self.external.read_once() != 0
+    }
+
     /// Returns whether the guest has enabled `irq`.
     #[inline]
     pub(crate) fn enabled(&self, irq: VsInterrupt) -> bool {
@@ -182,6 +222,17 @@ pub(crate) fn set(vcpu: &Vcpu<Riscv>, irq: VsInterrupt, level: bool) {
     if level {
         vcpu.kick();
     }
+}
+
+/// Raises or lowers the external interrupt of `vcpu`, which stands for `top` of an interrupt file
+/// in memory. If it is raised, the caller kicks the vCPU.
+pub(super) fn set_external(vcpu: &Vcpu<Riscv>, top: Option<Identity>) {
+    let interrupts = &vcpu.shared().interrupts;
+    let (irq, level) = (VsInterrupt::External, top.is_some());
+    let identity = top.map_or(0, Identity::number);
+    interrupts.external.write_once(identity);
+    interrupts.change(irq, level);
+    trace::vcpu_irq(vcpu, irq as u32, level);
 }
 
 /// Lowers an interrupt of a loaded vCPU. Returns whether it was pending. An interrupt that another

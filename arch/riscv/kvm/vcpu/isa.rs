@@ -95,9 +95,13 @@ impl IsaSet {
         Henvcfg::of(|ext| self.has(ext))
     }
 
-    /// Returns the `hstateen0` for these extensions. The guest gets no access to the AIA.
+    /// Returns the `hstateen0` for these extensions.
     pub(crate) fn hstateen0(self) -> Hstateen0 {
+        let aia = self.has(IsaExtId::Ssaia);
         Hstateen0::from_raw(0)
+            .with_imsic(aia)
+            .with_aia(aia)
+            .with_csrind(aia)
             .with_senvcfg(true)
             .with_se0(self.has(IsaExtId::Smstateen))
     }
@@ -137,6 +141,7 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::M => features::letter(b'm'),
         IsaExtId::V => features::letter(b'v'),
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
+        IsaExtId::Ssaia => bindings::RISCV_ISA_EXT_SSAIA,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
         IsaExtId::Svade => bindings::RISCV_ISA_EXT_SVADE,
@@ -203,8 +208,8 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvksed => bindings::RISCV_ISA_EXT_ZVKSED,
         IsaExtId::Zvksh => bindings::RISCV_ISA_EXT_ZVKSH,
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
-        // State that is not switched yet: the AIA and the PMU.
-        IsaExtId::Ssaia | IsaExtId::Sscofpmf => return None,
+        // State that is not switched yet: the PMU.
+        IsaExtId::Sscofpmf => return None,
         // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm
         // masks the pointers of VS-mode.
         IsaExtId::Smnpm | IsaExtId::Zicfilp | IsaExtId::Zicfiss => return None,
@@ -241,6 +246,8 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         | IsaExtId::Zicbom
         | IsaExtId::Zicboz
         | IsaExtId::Zilsd => true,
+        // The CSRs of the AIA trap only where the hart has `hstateen0`.
+        IsaExtId::Ssaia => features::smstateen(),
         // Only where the hart can do otherwise.
         IsaExtId::Svade => features::hardware_updates_ad(),
         _ => false,

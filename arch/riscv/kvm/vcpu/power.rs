@@ -4,6 +4,7 @@
 
 use crate::{
     abi::sbi::SbiError,
+    vcpu::aia,
     Riscv, //
 };
 use kernel::{
@@ -79,6 +80,7 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, entry: EntryPoint) -> Result<(), SbiErro
     // The hart begins without interrupts. Those that are raised from now on stay, even if the vCPU
     // is not reset before it runs next.
     vcpu.shared().interrupts.lower_all();
+    aia::restore_external(vcpu);
     // The vCPU sees the request when it sees that it is started.
     vcpu.request(RESET);
     power.stopped.store(false, Release);

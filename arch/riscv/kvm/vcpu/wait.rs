@@ -4,6 +4,7 @@
 
 use crate::{
     vcpu::{
+        aia,
         interrupts,
         timer, //
     },
@@ -15,7 +16,7 @@ use kernel::kvm::LoadedVcpu;
 pub(crate) fn wait_for_interrupt(vcpu: &LoadedVcpu<'_, Riscv>) {
     interrupts::snapshot_loaded(vcpu);
     let shared = vcpu.shared();
-    if shared.interrupts.pending() {
+    if shared.interrupts.pending() || aia::has_interrupt(vcpu) {
         return;
     }
     timer::while_asleep(vcpu, || vcpu.halt());
