@@ -6,14 +6,16 @@
 //!
 //! | floor | modules | concern |
 //! | --- | --- | --- |
-//! | 8 | this file | the module, and one line for each function that the KVM core calls |
-//! | 7 | [`run`] | `KVM_RUN` |
-//! | 6 | [`sbi`], [`user`] | the firmware that the guest sees; ioctls of user space |
-//! | 5 | [`exits`], [`vm`] | what the guest did; the state of a VM |
-//! | 4 | [`vcpu`] | the state of a vCPU |
-//! | 3 | [`aia`], [`mmu`] | the guest's interrupt controllers; its memory |
-//! | 3 | [`switch`], [`trace`] | what moves between host and guest; events |
-//! | 2 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
+//! | 11 | this file | the module, and one line for each function that the KVM core calls |
+//! | 10 | [`run`] | `KVM_RUN` |
+//! | 9 | [`sbi`], [`user`] | the firmware that the guest sees; ioctls of user space |
+//! | 8 | [`exits`] | what the guest did |
+//! | 7 | [`irqchip`] | the interrupt controller of a VM |
+//! | 6 | [`vm`] | the state of a VM |
+//! | 5 | [`vcpu`] | the state of a vCPU |
+//! | 4 | [`mmu`], [`switch`], [`trace`] | the guest's memory; what moves between host and guest |
+//! | 3 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
+//! | 2 | [`aia`] | models of a guest's interrupt controllers |
 //! | 1 | [`abi`] | formats of specifications and of the uapi |
 //!
 //! The one exception is [`Riscv`]: the lower modules take a vCPU or a VM of this backend, whose
@@ -27,6 +29,7 @@ pub mod abi;
 pub mod aia;
 mod exits;
 mod hart;
+mod irqchip;
 pub mod mmu;
 mod run;
 mod sbi;
@@ -36,6 +39,7 @@ mod user;
 mod vcpu;
 mod vm;
 
+use aia::aplic::Level;
 use kernel::{
     cpu::{
         nr_cpu_ids,
@@ -53,6 +57,7 @@ use kernel::{
             VcpuOps,
             VmOps, //
         },
+        DeviceRegistration,
         Gfn,
         GfnRange,
         LoadPermit,
@@ -69,6 +74,7 @@ use kernel::{
         Vm, //
     },
     prelude::*,
+    sync::atomic::ordering::Relaxed,
     uaccess::UserPtr, //
 };
 
@@ -96,8 +102,8 @@ impl Backend for Riscv {
 }
 
 // SAFETY: `csrs`, `config`, `isa` and the vector registers in memory change only while the vCPU is
-// not loaded. `activation` is accessed with preemption disabled. `csrs_on` is for the hooks alone.
-// `csrs_changed` is set while the vCPU is not loaded, and by a hook.
+// not loaded. While it is, `activation` and `aia` are accessed with preemption disabled. `csrs_on`
+// is for the hooks alone. `csrs_changed` is set while the vCPU is not loaded, and by a hook.
 #[allow(unsafe_code)]
 unsafe impl VcpuLocal for vcpu::Local {}
 
@@ -130,6 +136,7 @@ impl HardwareOps for Riscv {
     }
 
     fn disable_cpu() {
+        vcpu::aia::evict_all_here();
         hart::virtualization::disable_cpu();
     }
 }
@@ -149,16 +156,17 @@ impl VmOps for Riscv {
 }
 
 impl IrqchipOps for Riscv {
-    fn in_kernel(_: &Vm<Self>) -> bool {
-        false
+    fn in_kernel(vm: &Vm<Self>) -> bool {
+        vm.backend().has_irqchip.load(Relaxed)
     }
 
-    fn set_line(_: &Vm<Self>, _pin: u32, _level: bool) -> Result {
-        Err(ENXIO)
+    fn set_line(vm: &Vm<Self>, pin: u32, level: bool) -> Result {
+        let level = if level { Level::High } else { Level::Low };
+        irqchip::set_line(vm, pin, level)
     }
 
-    fn send_msi(_: &Vm<Self>, _: Msi) -> Result<bool> {
-        Err(ENODEV)
+    fn send_msi(vm: &Vm<Self>, msi: Msi) -> Result<bool> {
+        irqchip::send_msi(vm, msi.address, msi.data)
     }
 }
 
@@ -179,6 +187,10 @@ impl VcpuOps for Riscv {
         if vcpu.index() != 0 {
             vcpu::power::stop(vcpu);
         }
+    }
+
+    fn destroy(vcpu: &Vcpu<Self>) {
+        vcpu::aia::destroy(vcpu);
     }
 
     fn load(vcpu: &LockedVcpu<'_, Self>, cpu: CpuId, preempt: &PreemptOff) {
@@ -215,7 +227,8 @@ impl VcpuOps for Riscv {
 
     fn runnable(vcpu: &Vcpu<Self>) -> bool {
         let shared = vcpu.shared();
-        shared.interrupts.pending() && !shared.power.is_stopped()
+        (shared.interrupts.pending() || vcpu::aia::has_interrupt(vcpu))
+            && !shared.power.is_stopped()
     }
 
     fn has_pending_timer(vcpu: &Vcpu<Self>) -> bool {
@@ -282,6 +295,8 @@ unsafe impl MmuOps for Riscv {
 struct KvmRiscv {
     // Dropped in this order, the reverse of that in `init()`.
     _core: kernel::kvm::Registration,
+    _aia: Option<DeviceRegistration<Riscv, user::device::Aia>>,
+    _guest_external: Option<hart::guest_files::GuestExternalIrq>,
     _vector: Option<switch::vector::FlushCallback>,
     _cpu_pm: Pin<KBox<hart::cpu_pm::CpuPmNotifier>>,
     _nacl: Option<hart::nacl::Nacl>,
@@ -333,10 +348,22 @@ impl kernel::Module for KvmRiscv {
         );
         pr_info!("[rust]: VMID {} bits available\n", vmid_bits);
 
+        let guest_external = hart::guest_files::GuestExternalIrq::register(&unregistered)?;
+        let aia = if hart::features::ssaia() {
+            pr_info!(
+                "[rust]: AIA available with {} guest external interrupts\n",
+                hart::guest_files::count()
+            );
+            Some(DeviceRegistration::new(&unregistered)?)
+        } else {
+            None
+        };
         let cpu_pm = KBox::pin_init(hart::cpu_pm::CpuPmNotifier::register(), GFP_KERNEL)?;
         let vector = switch::vector::FlushCallback::register();
         Ok(Self {
             _core: unregistered.register()?,
+            _aia: aia,
+            _guest_external: guest_external,
             _vector: vector,
             _cpu_pm: cpu_pm,
             _nacl: nacl,

@@ -4,9 +4,24 @@
 
 use crate::{
     abi::{
+        aia::{
+            HartIndex,
+            Identity,
+            Target, //
+        },
+        nospec,
         pte::Mode,
         warl::SatpSupport, //
     },
+    aia::{
+        aplic,
+        layout::{
+            Config,
+            Host,
+            Layout, //
+        },
+    },
+    hart::guest_files,
     mmu::{
         table::Tree,
         tlb::TlbOwners,
@@ -15,10 +30,13 @@ use crate::{
     vcpu::timer::GuestTime, //
 };
 use kernel::{
+    new_spinlock,
     prelude::*,
+    raw_spinlock::RawSpinLock,
     sync::{
         atomic::AtomicFlag,
-        SetOnce, //
+        SetOnce,
+        SpinLock, //
     },
 };
 
@@ -28,7 +46,36 @@ pub(crate) static MAX_MODE: SetOnce<Mode> = SetOnce::new();
 /// What `vsatp` of the host's harts supports.
 pub(crate) static SATP_SUPPORT: SetOnce<SatpSupport> = SetOnce::new();
 
+/// An interrupt domain with its sources.
+pub(crate) type Domain = aplic::Domain<KVec<Target>>;
+
+/// The APLIC of a VM. Wires are set, and messages sent, in any context.
+pub(crate) type Aplic = Pin<KBox<RawSpinLock<Domain>>>;
+
+/// The interrupt controller of a VM in the kernel, which user space has initialized.
+pub(crate) struct Irqchip {
+    /// Which addresses belong to it.
+    pub(crate) layout: Layout,
+    /// The APLIC, unless there are no wires.
+    pub(crate) aplic: Option<Aplic>,
+    /// The hart index and the index of each vCPU with an interrupt file, sorted by the former. Of
+    /// several with the same hart index, the first one gets all messages.
+    pub(crate) harts: KVec<(HartIndex, u32)>,
+}
+
+impl Irqchip {
+    /// Returns the index of the vCPU with a hart index.
+    pub(crate) fn index_of(&self, hart: HartIndex) -> Option<usize> {
+        let place = self.harts.partition_point(|(other, _)| *other < hart);
+        // The guest has chosen the number.
+        let place = nospec::below(place as u64, self.harts.len() as u64)?;
+        let (other, index) = self.harts.get(place as usize)?;
+        (*other == hart).then_some(*index as usize)
+    }
+}
+
 /// The state of a VM.
+#[pin_data]
 pub(crate) struct VmState {
     /// The guest's page table.
     pub(crate) gstage: Tree,
@@ -40,18 +87,50 @@ pub(crate) struct VmState {
     pub(crate) tlb_owners: TlbOwners,
     /// Whether user space has enabled `KVM_MP_STATE_INIT_RECEIVED`, which resets a vCPU.
     pub(crate) mp_state_reset: AtomicFlag,
+    /// Whether user space has created the interrupt controller in the kernel.
+    pub(crate) has_irqchip: AtomicFlag,
+    /// How user space wants the interrupt controller to be.
+    #[pin]
+    pub(crate) irqchip_config: SpinLock<Config>,
+    /// The interrupt controller, once user space has initialized it.
+    irqchip: SetOnce<Irqchip>,
 }
 
 impl VmState {
     /// Returns the state of a new VM.
     pub(crate) fn new() -> Result<impl PinInit<Self, Error>> {
         let mode = *MAX_MODE.as_ref().ok_or(ENODEV)?;
-        Ok(try_init!(Self {
+        let host = Host {
+            last_id: last_identity(),
+            guest_files: guest_files::count(),
+        };
+        Ok(try_pin_init!(Self {
             gstage: Tree::new(mode)?,
             vmid: VmVmid::new(),
             time: GuestTime::new(),
             tlb_owners: TlbOwners::new()?,
             mp_state_reset: AtomicFlag::new(false),
+            has_irqchip: AtomicFlag::new(false),
+            irqchip_config <- new_spinlock!(Config::new(host)),
+            irqchip: SetOnce::new(),
         }))
     }
+
+    /// Returns the interrupt controller in the kernel, if user space has initialized one.
+    #[inline]
+    pub(crate) fn irqchip(&self) -> Option<&Irqchip> {
+        self.irqchip.as_ref()
+    }
+
+    /// Sets the interrupt controller. Returns `false` if there is one.
+    pub(crate) fn set_irqchip(&self, irqchip: Irqchip) -> bool {
+        self.irqchip.populate(irqchip)
+    }
+}
+
+/// Returns the largest identity that interrupt files of guests can have: what the host's have, so
+/// that each can be in either place.
+fn last_identity() -> Identity {
+    let last = guest_files::max_identity().unwrap_or(Identity::MAX);
+    Identity::new(last).unwrap_or(Identity::LAST)
 }

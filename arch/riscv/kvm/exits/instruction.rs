@@ -23,6 +23,10 @@ use crate::{
     hart::csr,
     switch::regs::Regs,
     vcpu::{
+        aia::{
+            self,
+            CsrAccess, //
+        },
         completion,
         exception::{
             inject,
@@ -136,10 +140,14 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
         // Without a PMU, these two counters read as zero. They were once part of the base ISA, so
         // software reads them without looking for them first.
         CYCLE | INSTRET if !access.writes() && counter_allowed(vcpu, access.csr - CYCLE) => {
-            completion::finish_csr(Regs::of(vcpu), access, 0);
-            vcpu.count(vcpu_counter!(csr_exit_kernel));
-            Next::Enter
+            finish_csr(vcpu, access, 0)
         }
+        csr::SIREG | csr::STOPEI if may_access_aia(vcpu) => match aia::access_csr(vcpu, access) {
+            CsrAccess::Done(value) => finish_csr(vcpu, access, value),
+            CsrAccess::Retry => Next::Enter,
+            CsrAccess::Illegal => illegal(vcpu, insn),
+            CsrAccess::UserSpace => ask_csr(vcpu, access),
+        },
         // To a guest, its firmware has given the entropy source to the kernel alone: SSEED is set
         // in `mseccfg`, and USEED is not. A read without a write is illegal for everybody.
         csr::SEED
@@ -147,12 +155,29 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
                 && Regs::of(vcpu).sstatus().spp().into_bool()
                 && vcpu.local().isa.get().has(IsaExtId::Zkr) =>
         {
-            vcpu.count(vcpu_counter!(csr_exit_user));
-            completion::ask_csr(vcpu, access);
-            Next::Return
+            ask_csr(vcpu, access)
         }
         _ => illegal(vcpu, insn),
     }
+}
+
+/// Completes an access that has read `value`.
+fn finish_csr(vcpu: &LoadedVcpu<'_, Riscv>, access: CsrInsn, value: u64) -> Next {
+    completion::finish_csr(Regs::of(vcpu), access, value);
+    vcpu.count(vcpu_counter!(csr_exit_kernel));
+    Next::Enter
+}
+
+/// Leaves an access to user space.
+fn ask_csr(vcpu: &LoadedVcpu<'_, Riscv>, access: CsrInsn) -> Next {
+    vcpu.count(vcpu_counter!(csr_exit_user));
+    completion::ask_csr(vcpu, access);
+    Next::Return
+}
+
+/// Returns whether the guest, in the mode that it is in, may access the supervisor CSRs of the AIA.
+fn may_access_aia(vcpu: &LoadedVcpu<'_, Riscv>) -> bool {
+    Regs::of(vcpu).sstatus().spp().into_bool() && vcpu.local().isa.get().has(IsaExtId::Ssaia)
 }
 
 /// Returns whether the guest may read counter number `counter`: its kernel may always, its user

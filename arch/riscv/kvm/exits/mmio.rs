@@ -19,6 +19,7 @@ use crate::{
         Access,
         GuestPageFault, //
     },
+    irqchip,
     switch::regs::Regs,
     trace,
     vcpu::{
@@ -41,6 +42,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// The length of the registers of the interrupt controller, in bytes.
+const REG_LEN: usize = size_of::<u32>();
+
 /// An access to a guest physical address without memory.
 pub(crate) struct DeviceAccess<'a> {
     /// The SRCU section in which no memslot was found at the address.
@@ -59,6 +63,11 @@ impl Handle for DeviceAccess<'_> {
         irq: &LocalInterruptDisabled,
     ) -> Option<Next> {
         if self.fault.access == Access::Fetch {
+            return None;
+        }
+        // While interrupts are disabled, no more than a few vCPUs are visited.
+        let device = irqchip::at(vcpu.vm(), self.fault.gpa, REG_LEN);
+        if device.is_some_and(|device| device.may_send_many()) {
             return None;
         }
         let insn = match Htinst::decode(self.fault.htinst) {
@@ -132,6 +141,11 @@ fn load(
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, false, len);
 
     let mut data = [0; 8];
+    if let Some(device) = irqchip::at(vcpu.vm(), fault.gpa, len) {
+        vcpu.count(vcpu_counter!(mmio_exit_kernel));
+        completion::finish_load(regs, load, u64::from(device.load()).to_le_bytes());
+        return Some(Next::Enter);
+    }
     if srcu.mmio_read(fault.gpa, data.get_mut(..len)?) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         completion::finish_load(regs, load, data);
@@ -156,7 +170,14 @@ fn store(
     let len = store.width.bytes();
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, true, len);
 
-    let data = regs.gpr(store.rs2).to_le_bytes();
+    let data = regs.gpr(store.rs2);
+    if let Some(device) = irqchip::at(vcpu.vm(), fault.gpa, len) {
+        vcpu.count(vcpu_counter!(mmio_exit_kernel));
+        regs.skip(store.len);
+        device.store(vcpu.vm(), data as u32);
+        return Some(Next::Enter);
+    }
+    let data = data.to_le_bytes();
     if srcu.mmio_write(fault.gpa, data, len) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);

@@ -4,6 +4,7 @@
 
 use crate::{
     abi::pte::Mode,
+    hart::features,
     mmu::table::Tree,
     vm::MAX_MODE,
     Riscv, //
@@ -24,6 +25,7 @@ pub(crate) fn check_extension(vm: Option<&Vm<Riscv>>, capability: u32) -> i32 {
         | bindings::KVM_CAP_MP_STATE
         | bindings::KVM_CAP_IMMEDIATE_EXIT
         | bindings::KVM_CAP_SET_GUEST_DEBUG => 1,
+        bindings::KVM_CAP_IRQCHIP => i32::from(features::ssaia()),
         bindings::KVM_CAP_NR_VCPUS => {
             let online = kernel::kvm::online_cpus();
             online.min(bindings::KVM_MAX_VCPUS) as i32

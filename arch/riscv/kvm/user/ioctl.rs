@@ -7,6 +7,7 @@ use crate::{
     user::one_reg,
     vcpu::{
         self,
+        aia,
         interrupts,
         power,
         timer, //
@@ -96,6 +97,7 @@ pub(crate) fn set_mp_state(vcpu: &LockedVcpu<'_, Riscv>, state: MpState) -> Resu
             power::forget_start(vcpu);
             vcpu::forget_requests(vcpu);
             vcpu.shared().interrupts.lower_all();
+            aia::reset(vcpu);
             vcpu::reset(vcpu, 0, [0, 0]);
         }
         _ => return Err(EINVAL),

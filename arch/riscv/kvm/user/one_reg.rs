@@ -8,6 +8,7 @@ use crate::{
     abi::{
         envcfg,
         one_reg::{
+            AiaCsr,
             ConfigReg,
             CoreReg,
             CsrReg,
@@ -48,6 +49,10 @@ use crate::{
     },
     vcpu::{
         self,
+        aia::{
+            self,
+            AiaCsrs, //
+        },
         csrs::Csrs,
         isa,
         sbi_ext,
@@ -127,6 +132,9 @@ fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) 
     GeneralCsr::all()
         .map(|csr| Reg::Csr(CsrReg::General(csr)))
         .try_for_each(&mut each)?;
+    AiaCsr::all()
+        .map(|csr| Reg::Csr(CsrReg::Aia(csr)))
+        .try_for_each(&mut each)?;
     SmstateenCsr::all()
         .map(|csr| Reg::Csr(CsrReg::Smstateen(csr)))
         .try_for_each(&mut each)?;
@@ -165,7 +173,8 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
         Reg::IsaExt(ExtReg::Single(ext)) => isa::is_known(ext),
         Reg::SbiExt(ExtReg::Single(ext)) => sbi_ext::default_on(ext).is_some(),
         Reg::Vector(_) => isa.has(IsaExtId::V),
-        Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
+        Reg::Csr(CsrReg::Aia(_)) => isa.has(IsaExtId::Ssaia),
+        Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
     }
 }
 
@@ -201,6 +210,7 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         Reg::Core(CoreReg::Mode) => MODE_U,
         Reg::Csr(CsrReg::General(csr)) => read_csr(vcpu, csr),
         Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.user_csrs.get().sstateen0,
+        Reg::Csr(CsrReg::Aia(csr)) => read_aia_csr(vcpu, csr),
         Reg::Timer(reg) => read_timer(vcpu, reg),
         Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
         Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
@@ -216,9 +226,9 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         }
         Reg::Vector(VectorReg::Csr(csr)) => vector::csr(vcpu, csr),
         // The vector registers are larger than what this returns; `get()` reads them.
-        Reg::Vector(VectorReg::V { .. })
-        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
-        | Reg::SbiState(_) => return Err(ENOENT),
+        Reg::Vector(VectorReg::V { .. }) | Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => {
+            return Err(ENOENT)
+        }
     })
 }
 
@@ -239,6 +249,7 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
             env.sstateen0 = warl::sstateen0(value, hstateen0);
             local.user_csrs.set(env);
         }
+        Reg::Csr(CsrReg::Aia(csr)) => write_aia_csr(vcpu, csr, value),
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
         Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
         Reg::FpD(FpReg::F(n)) => regs.set_fp_d(n.index(), value),
@@ -251,9 +262,9 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
             return write_ext(ext, value, |ext, value| write_sbi_ext(vcpu, ext, value));
         }
         Reg::Vector(VectorReg::Csr(csr)) => return write_vector_csr(vcpu, csr, value),
-        Reg::Vector(VectorReg::V { .. })
-        | Reg::Csr(CsrReg::Aia(_) | CsrReg::Zicfiss(_))
-        | Reg::SbiState(_) => return Err(ENOENT),
+        Reg::Vector(VectorReg::V { .. }) | Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => {
+            return Err(ENOENT)
+        }
     }
     Ok(())
 }
@@ -370,7 +381,35 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     set_csrs(vcpu, csrs);
     if let GeneralCsr::Sip = csr {
         timer::update_interrupt(vcpu);
+        aia::restore_external(vcpu);
     }
+}
+
+/// Reads a CSR of the AIA. Those that have the upper half of another one where XLEN is 32 read as
+/// zero.
+fn read_aia_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: AiaCsr) -> u64 {
+    let csrs = vcpu.local().aia.get();
+    match csr {
+        AiaCsr::Siselect => csrs.vsiselect,
+        AiaCsr::Iprio1 => csrs.priorities.hviprio1,
+        AiaCsr::Iprio2 => csrs.priorities.hviprio2,
+        AiaCsr::Sieh | AiaCsr::Siph | AiaCsr::Iprio1h | AiaCsr::Iprio2h => 0,
+    }
+}
+
+/// Sets a CSR of the AIA to the legal value that a write of `value` by the guest would leave.
+fn write_aia_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: AiaCsr, value: u64) {
+    let local = vcpu.local();
+    let mut csrs = local.aia.get();
+    match csr {
+        AiaCsr::Siselect => csrs.vsiselect = AiaCsrs::legal_siselect(value),
+        AiaCsr::Iprio1 => csrs.priorities.hviprio1 = value & AiaCsrs::HVIPRIO1,
+        // The guest has none of these interrupts.
+        AiaCsr::Iprio2 => {}
+        AiaCsr::Sieh | AiaCsr::Siph | AiaCsr::Iprio1h | AiaCsr::Iprio2h => {}
+    }
+    local.aia.set(csrs);
+    local.csrs_changed.set(true);
 }
 
 /// Changes the guest's CSRs in memory.
