@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measurements of one backend, in a host that counts instructions as time."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ INSTRUCTIONS_PER_MICROSECOND = 1000
 
 # Counting makes the emulator slow; these are seconds of ours, not of the host.
 TIMEOUT = 600
+
+# A machine that has what the usual one has not, and what is said of that there.
+AIA_MACHINE = "virt,aia=aplic-imsic,aia-guests=3"
+NO_AIA = "the host has no AIA"
 
 # While a disk is waited for, the emulated time passes at once: no task hangs.
 NO_HUNG_TASKS = "sysctl.kernel.hung_task_timeout_secs=0"
@@ -145,8 +150,32 @@ def measure(backend, files, cpu, timeout_factor, stock=False):
             raise host.failure("exit_cost printed no result")
         guest.require_backend(host, backend)
         guests = () if stock else measure_guests(backend, host)
-    return Measurements(cases, left_out(printed), guests,
-                        text_bytes(files.module))
+    cases, lacking = with_messages(
+        backend, files, cpu, timeout_factor, cases, left_out(printed))
+    return Measurements(cases, lacking, guests, text_bytes(files.module))
+
+
+def with_messages(backend, files, cpu, timeout_factor, cases, lacking):
+    """The cases, and those that a machine without AIA lacks, measured on one that
+    has it; and what is lacking still.
+    """
+    names = [case.name for case in lacking if case.reason == NO_AIA]
+    if not names:
+        return cases, lacking
+    say("bench", f"{backend}: interrupts by message")
+    host = Host(f"bench-{backend}-aia", files,
+                dataclasses.replace(counting_machine(cpu), machine=AIA_MACHINE),
+                timeout_factor)
+    with host:
+        host.load_kvm()
+        printed = host.check(f"/payload/exit_cost {' '.join(names)}", TIMEOUT)
+        guest.require_backend(host, backend)
+    found = exit_cases(printed)
+    missing = set(names) - {case.name for case in found}
+    return (*cases, *found), tuple(
+        case for case in (*lacking, *left_out(printed))
+        if case.name not in names or case.name in missing and
+        case.reason != NO_AIA)
 
 
 def measure_guests(backend, host):

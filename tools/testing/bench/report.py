@@ -14,6 +14,7 @@ FAST = 0.40
 FAST_ON_STOCK = 0.45
 TO_OTHERS = 0.45
 IN_KERNEL = 0.55
+TO_MESSAGES = 0.60
 SWITCH = 0.70
 TO_USER = 0.75
 FAULT = 0.80
@@ -41,6 +42,15 @@ LIMITS = {
     # Two thirds of it are the host's memory management. Where guests have Svpbmt,
     # the caches of a page are written back.
     "first_touch": 0.93,
+    # Half of it is the system call.
+    "msi": TO_MESSAGES,
+    "irqfd": TO_MESSAGES,
+    "irq_line": TO_MESSAGES,
+    "wake_msi": SWITCH,
+    "aplic_store": TO_OTHERS,
+    "imsic_ipi": TO_OTHERS,
+    "claim": TO_OTHERS,
+    "file_switch": SWITCH,
     "text": 1.00,
 }
 # Of guests: no more than under C, but for what the places of ticks and of memory

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of cases, and the guest's loops that belong to them. */
+#include "aia.h"
 #include "cases.h"
 #include "devices.h"
 #include "guest.h"
@@ -132,7 +133,43 @@
 	     (.exits = DATA_PAGES, .begin = begin_dirty_log,		\
 	      .after = check_dirty_log),				\
 	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
-	     "sd zero, 0(s1)", "add s1, s1, s2")
+	     "sd zero, 0(s1)", "add s1, s1, s2")			\
+	CASE(msi, "KVM_SIGNAL_MSI to a vCPU that does not run",		\
+	     (.vcpus = 0, .set_up = set_up_aia,			\
+	      .from_outside = signal_msis, .after = take_msi_of_other), \
+	     "", "", "nop", "")						\
+	/* All the way, as with an IPI. */				\
+	CASE(wake_msi, "KVM_SIGNAL_MSI that wakes a vCPU from WFI",	\
+	     (.exits = WAKEUPS, .vcpus = 0, .set_up = set_up_aia,	\
+	      .begin = begin_msi_sleeper,				\
+	      .from_outside = signal_msis, .after = check_msi_sleeper), \
+	     "", "", "nop", "")						\
+	CASE(irqfd, "irqfd with an MSI to a vCPU that does not run",	\
+	     (.vcpus = 0, .set_up = set_up_aia, .begin = begin_irqfd,	\
+	      .from_outside = signal_irqfd, .after = take_msi_of_other), \
+	     "", "", "nop", "")						\
+	CASE(irq_line, "KVM_IRQ_LINE, up and down",			\
+	     (.vcpus = 0, .set_up = set_up_aia,			\
+	      .from_outside = pulse_wire, .after = take_msi_of_other),	\
+	     "", "", "nop", "")						\
+	CASE(aplic_store, "Store to setipnum of the APLIC",		\
+	     (.counter = STAT_mmio_exit_kernel, .set_up = set_up_aia,	\
+	      .after = take_msi_of_other),				\
+	     "li s1, " STR(APLIC_SETIPNUM) "; li s2, " STR(WIRE), "",	\
+	     "sw s2, 0(s1)", "")					\
+	CASE(imsic_ipi, "IPI by the IMSIC to a vCPU that does not run",	\
+	     (.counter = STAT_mmio_exit_kernel, .set_up = set_up_aia,	\
+	      .after = take_msi_of_other),				\
+	     "li s1, " STR(IMSIC_OF_OTHER) "; li s2, " STR(IDENTITY), "", \
+	     "sw s2, 0(s1)", "")					\
+	CASE(claim, "Claim of an interrupt of the IMSIC",		\
+	     (.counter = STAT_csr_exit_kernel, .set_up = set_up_aia),	\
+	     "", "", "csrrw t0, 0x15c, zero", "or s3, s3, t0")		\
+	CASE(file_switch, "SBI call to user space, 2 vCPUs with guest files", \
+	     (.exits = EXITS / 2, .vcpus = 2,			\
+	      .counter = STAT_ecall_exit_stat,				\
+	      .set_up = set_up_aia_with_files),			\
+	     EXT_USER, "", "ecall", NO_ERROR)
 
 #define CASE_LOOPS(name, title, how, init, before, insn, after)		\
 	GUEST_LOOP(name##_loop, init, before, insn, after);		\

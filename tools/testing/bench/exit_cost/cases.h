@@ -25,8 +25,14 @@ struct exit_case {
 	 * other of its counters may grow.
 	 */
 	enum counter counter;
-	/* Once; returns why this host cannot run the case, or NULL. */
+	/*
+	 * Once, before a vCPU runs, and after that; they return why this host
+	 * cannot run the case, or NULL.
+	 */
+	const char *(*set_up)(void);
 	const char *(*begin)(void);
+	/* What is timed where no vCPU runs a loop: so many rounds of it. */
+	void (*from_outside)(unsigned int rounds);
 	/* Before and after each lap, not timed. */
 	void (*before)(void);
 	void (*after)(unsigned int exits);

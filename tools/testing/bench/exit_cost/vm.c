@@ -124,7 +124,6 @@ void set_reg(struct vcpu *vcpu, uint64_t id, uint64_t value)
 
 static void create_vcpu(struct vcpu *vcpu, unsigned long id)
 {
-	struct kvm_mp_state started = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	int bytes = must_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL,
 			       "KVM_GET_VCPU_MMAP_SIZE");
 
@@ -134,6 +133,11 @@ static void create_vcpu(struct vcpu *vcpu, unsigned long id)
 			 vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		err(1, "mmap of kvm_run");
+}
+
+static void start_vcpu(struct vcpu *vcpu)
+{
+	struct kvm_mp_state started = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
 	/* All but the first wait for the guest to start them. */
 	must_ioctl(vcpu->fd, KVM_SET_MP_STATE, &started, "KVM_SET_MP_STATE");
@@ -144,8 +148,9 @@ static void create_vcpu(struct vcpu *vcpu, unsigned long id)
 		     vcpu->run->exit_reason);
 }
 
-void create_vm(void)
+const char *create_vm(const char *(*set_up)(void))
 {
+	const char *reason = NULL;
 	int i;
 
 	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -155,6 +160,11 @@ void create_vm(void)
 	load_guest();
 	for (i = 0; i < NR_VCPUS; i++)
 		create_vcpu(&vcpus[i], i);
+	if (set_up)
+		reason = set_up();
+	for (i = 0; !reason && i < NR_VCPUS; i++)
+		start_vcpu(&vcpus[i]);
+	return reason;
 }
 
 void answer(struct vcpu *vcpu, const char *loop, unsigned int rounds)

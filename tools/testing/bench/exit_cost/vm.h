@@ -26,8 +26,11 @@ extern struct vcpu vcpus[NR_VCPUS];
 int must_ioctl(int fd, unsigned long request, const void *arg,
 	       const char *what);
 
-/* A VM whose vCPUs have asked their first question. */
-void create_vm(void);
+/*
+ * A VM whose vCPUs have asked their first question. Ahead of that, `set_up` is
+ * called, if there is such; what it returns is why there is no such VM, or NULL.
+ */
+const char *create_vm(const char *(*set_up)(void));
 
 /* Makes the slot of data pages anew: none of them is in the G-stage table. */
 void replace_data_slot(void);
