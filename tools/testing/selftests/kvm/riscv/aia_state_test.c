@@ -119,7 +119,8 @@ TEST_F(aia_state, iprio)
 			expected |= BIT(irq);
 		}
 	for (irq = 0; irq < 64; irq++)
-		TEST_ASSERT(!found[irq] || expected & BIT(irq), "interrupt %lu has a priority", irq);
+		TEST_ASSERT(!found[irq] || expected & BIT(irq), "interrupt %lu has a priority",
+			    irq);
 	/* These are reserved: AIA 6.3.1. */
 	TEST_ASSERT(!found[0] && !found[4] && !found[8], "a reserved priority");
 
