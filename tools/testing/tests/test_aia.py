@@ -101,15 +101,14 @@ def test_aia_guest_boots(slot, report, machine, vcpus):
 
 
 def test_aia_guest_works(host, disk, served, machine, bus):
-    """A guest uses its devices while its vCPUs work, reboots, and does so again."""
+    """A guest uses its devices, works, is stopped meanwhile, and reboots."""
     options = f"{guest_devices.disk(bus)} {guest_devices.network(bus)}"
     with Vm(host, options=options, machine=machine,
             append=append(machine)) as vm:
-        load.start(vm)
         guest_devices.write_disk(vm)
         guest_devices.use_network(vm, served)
+        load.start(vm)
         load.advance(vm)
-        # As it is, for a moment.
         vm.qmp.execute("stop")
         vm.qmp.execute("cont")
         load.advance(vm)
