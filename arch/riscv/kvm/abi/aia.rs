@@ -273,16 +273,11 @@ impl Target {
     const GUEST: u32 = 0x3f;
     const EIID: u32 = 0x7ff;
 
-    /// Takes what is written to the register: bit 11 is reserved.
+    /// Takes what is written to the register, or to `genmsi`: bit 11 is reserved, and so is Busy,
+    /// as the message is sent before the write to `genmsi` returns (section 4.5.15). There is no
+    /// guest index: a guest's hart has no interrupt files of its own guests.
     #[inline]
     pub const fn from_raw(raw: u32) -> Self {
-        Self(raw & !(1 << 11))
-    }
-
-    /// Takes what is written to `genmsi`, which has no guest index (section 4.5.15). Its bit Busy
-    /// is never seen set, as the message is sent before the write returns.
-    #[inline]
-    pub const fn from_genmsi(raw: u32) -> Self {
         Self(raw & !(Self::GUEST << Self::GUEST_SHIFT | 1 << 11))
     }
 

@@ -259,7 +259,7 @@ impl<S: DerefMut<Target = [Target]>> Domain<S> {
                 }
             }
             AplicReg::GenMsi => {
-                self.genmsi = Target::from_genmsi(value);
+                self.genmsi = Target::from_raw(value);
                 return Deliveries {
                     extempore: self.genmsi.msi(),
                     ..Deliveries::NONE

@@ -24,7 +24,7 @@ fn a_message_has_the_fields_of_its_target() {
     assert!(!deliveries.is_empty());
     let expected = Msi {
         hart: HartIndex(0x2abc),
-        guest: GuestIndex(0x2d),
+        guest: GuestIndex(0),
         identity: Identity::new(0x4d2).unwrap(),
     };
     assert_eq!(aplic.drain(deliveries), [expected]);

@@ -139,7 +139,7 @@ impl Model {
             }
             0x3004..=0x3fff => {
                 if let Some(line) = self.lines.get_mut(place) {
-                    line.target = value & 0xffff_f7ff;
+                    line.target = value & 0xfffc_07ff;
                 }
             }
             _ => (),

@@ -53,13 +53,13 @@ fn sourcecfg_holds_the_modes_that_exist() {
 }
 
 #[test]
-fn target_has_three_fields_and_is_zero_while_its_source_is_inactive() {
+fn target_has_two_fields_and_is_zero_while_its_source_is_inactive() {
     let mut aplic = Aplic::new(40);
     assert_eq!(aplic.write(target(40), 1 << 18 | 5), []);
     assert_eq!(aplic.read(target(40)), 0);
     assert_eq!(aplic.write(sourcecfg(40), DETACHED), []);
     assert_eq!(aplic.write(target(40), !0), []);
-    assert_eq!(aplic.read(target(40)), 0xffff_f7ff);
+    assert_eq!(aplic.read(target(40)), 0xfffc_07ff);
     assert_eq!(aplic.write(sourcecfg(40), INACTIVE), []);
     assert_eq!(aplic.read(target(40)), 0);
 }
