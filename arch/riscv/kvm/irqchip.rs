@@ -162,15 +162,30 @@ fn send_to(vm: &Vm<Riscv>, chip: &Irqchip, place: Place, data: u32) -> bool {
     )
 }
 
-/// Delivers a message that a device stores. Returns whether it has got to an interrupt file.
+/// Delivers a message that a device stores. Returns whether there is an interrupt file for it.
 ///
 /// # Errors
 ///
-/// [`EBUSY`] if user space has not initialized the interrupt controller.
+/// [`EBUSY`] if user space has not initialized the interrupt controller. [`ENODEV`] if the address
+/// is not where the file takes messages, or the data are 0. [`EINVAL`] if the file has no such
+/// interrupt.
 pub(crate) fn send_msi(vm: &Vm<Riscv>, address: u64, data: u32) -> Result<bool> {
     let chip = vm.backend().irqchip().ok_or(EBUSY)?;
-    let place = chip.layout.locate(address);
-    Ok(place.is_some_and(|place| send_to(vm, chip, place, data)))
+    let Some(place) = chip.layout.locate(address) else {
+        return Ok(false);
+    };
+    if chip.index_of(place.hart).is_none() {
+        return Ok(false);
+    }
+    let port = MsiPort::decode(place.offset).ok_or(ENODEV)?;
+    if data == 0 || place.guest != GuestIndex(0) {
+        return Err(ENODEV);
+    }
+    let identity = port
+        .identity(data)
+        .filter(|identity| *identity <= chip.last);
+    identity.ok_or(EINVAL)?;
+    Ok(send_to(vm, chip, place, data))
 }
 
 /// Sets the level of a wire of the APLIC.

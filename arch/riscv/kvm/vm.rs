@@ -56,6 +56,8 @@ pub(crate) type Aplic = Pin<KBox<RawSpinLock<Domain>>>;
 pub(crate) struct Irqchip {
     /// Which addresses belong to it.
     pub(crate) layout: Layout,
+    /// The largest identity of each interrupt file.
+    pub(crate) last: Identity,
     /// The APLIC, unless there are no wires.
     pub(crate) aplic: Option<Aplic>,
     /// The hart index and the index of each vCPU with an interrupt file, sorted by the former. Of

@@ -125,7 +125,18 @@ impl DeviceOps<Riscv> for Aia {
     }
 
     fn get_attr(vm: &Vm<Riscv>, attr: DeviceAttr) -> Result {
-        match decode(attr)? {
+        let decoded = decode(attr)?;
+        // A value that cannot be read cannot be written, either.
+        match decoded {
+            Attr::Config(_) | Attr::Aplic { .. } => {
+                get_user::<u32>(attr.data)?;
+            }
+            Attr::AplicAddr | Attr::ImsicAddr(_) | Attr::Imsic { .. } => {
+                get_user::<u64>(attr.data)?;
+            }
+            Attr::Init => {}
+        }
+        match decoded {
             Attr::Config(config) => {
                 let value = vm.backend().irqchip_config.lock().get(config);
                 put_user(attr.data, value)
@@ -279,6 +290,7 @@ fn init(vm: &VmLock<'_, Riscv>) -> Result {
     }
     vm.backend().set_irqchip(Irqchip {
         layout,
+        last: config.last_id(),
         aplic,
         harts,
     });
