@@ -312,7 +312,7 @@ pub(crate) fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: CsrInsn) -> CsrAcce
         });
         return match top {
             Some(top) => CsrAccess::Done(top.map_or(0, Identity::topei)),
-            None => CsrAccess::Retry,
+            None => refused_by_hart(vcpu),
         };
     }
     let siselect = guest_csr::read::<{ csr::VSISELECT }>(vcpu);
@@ -336,11 +336,22 @@ pub(crate) fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: CsrInsn) -> CsrAcce
             let old = change(vcpu, imsic, |file| {
                 file.modify(reg, write.value, write.mask)
             });
-            old.map_or(CsrAccess::Retry, CsrAccess::Done)
+            old.map_or_else(|| refused_by_hart(vcpu), CsrAccess::Done)
         }
         (Err(SelectError::Odd), _) | (Err(SelectError::Unknown), Some(_)) => CsrAccess::Illegal,
         (Ok(IndirectReg::Imsic(_)) | Err(SelectError::Unknown), None) => CsrAccess::UserSpace,
     }
+}
+
+/// Returns what comes of an access to the interrupt file that traps although the vCPU has one of
+/// the hart: the file has no such register. Those are read-only zeros (AIA, "Indirectly accessed
+/// interrupt-file registers").
+fn refused_by_hart(vcpu: &LoadedVcpu<'_, Riscv>) -> CsrAccess {
+    if Regs::of(vcpu).hstatus().vgein().get() == 0 {
+        // The vCPU has got the file since.
+        return CsrAccess::Retry;
+    }
+    CsrAccess::Done(0)
 }
 
 /// Returns whether a guest interrupt file has, or may have, an interrupt that the guest waits for.
