@@ -18,6 +18,11 @@ SAMPLE = ("aia3",)
 MACHINES = tuple((cpu, machine) for cpu in CPUS
                  for machine in slots.MACHINES) + (("max", ""),)
 
+# Now and then, all threads of this one stop on a host with the AIA, under either
+# backend, while its vCPUs move and harts go and come. Whether the host, QEMU or KVM
+# loses an interrupt there is not known yet.
+STALLS = ("riscv/aia_move_test",)
+
 # Machines of guests. With split, the APLIC is QEMU's, and so is all of it without an
 # IMSIC.
 IMSIC = "virt,aia=aplic-imsic"
@@ -48,7 +53,8 @@ def pytest_generate_tests(metafunc):
     if "run" in metafunc.fixturenames:
         slots.parametrize_runs(metafunc, [
             (where, selftest_runs.Run(program)) for where in chosen
-            for program in selftest_runs.AIA_ONLY])
+            for program in selftest_runs.AIA_ONLY
+            if full or program not in STALLS])
         return
     if not full:
         # One CPU shows as much of a guest as the other.
