@@ -57,6 +57,7 @@ static const struct insn {
 	{ "fmv.w.x f0, x0 (F)", KVM_RISCV_ISA_EXT_F, 0xf0000053 },
 	{ "fmv.d.x f0, x0 (F, D)", KVM_RISCV_ISA_EXT_F, 0xf2000053 },
 	{ "frcsr a1 (F)", KVM_RISCV_ISA_EXT_F, 0x003025f3 },
+	{ "csrr a1, stopi (Ssaia)", KVM_RISCV_ISA_EXT_SSAIA, 0xdb0025f3 },
 	{ "cbo.inval (Zicbom)", KVM_RISCV_ISA_EXT_ZICBOM, CBO(0) },
 	{ "cbo.clean (Zicbom)", KVM_RISCV_ISA_EXT_ZICBOM, CBO(1) },
 	{ "cbo.flush (Zicbom)", KVM_RISCV_ISA_EXT_ZICBOM, CBO(2) },
@@ -204,6 +205,8 @@ static bool can_be_disabled(struct kvm_vcpu *vcpu, int ext)
 	/* Not where the hart can do no otherwise. */
 	case KVM_RISCV_ISA_EXT_SVADE:
 		return __vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_SVADU);
+	case KVM_RISCV_ISA_EXT_SSAIA:
+		return __vcpu_has_isa_ext(vcpu, KVM_RISCV_ISA_EXT_SMSTATEEN);
 	case KVM_RISCV_ISA_EXT_D:
 	case KVM_RISCV_ISA_EXT_F:
 	case KVM_RISCV_ISA_EXT_H:
