@@ -34,6 +34,7 @@ use crate::{
     Riscv, //
 };
 use kernel::{
+    bindings,
     kvm::{
         Gpa,
         Vm, //
@@ -217,13 +218,14 @@ impl<'a> AplicAttr<'a> {
     ///
     /// # Errors
     ///
-    /// [`ENODEV`] if the VM has no APLIC, or the APLIC has no such register. [`EOPNOTSUPP`] if the
+    /// [`ENODEV`] if the VM has no APLIC, or the APLIC has no such register. `EOPNOTSUPP` if the
     /// offset is not a multiple of four.
     pub(crate) fn at(vm: &'a Vm<Riscv>, offset: u64) -> Result<Self> {
         let chip = vm.backend().irqchip().ok_or(ENODEV)?;
         let aplic = chip.aplic.as_ref().ok_or(ENODEV)?;
         let reg = AplicReg::decode(offset).map_err(|e| match e {
-            OffsetError::Misaligned => EOPNOTSUPP,
+            // Linux 7.2 has no name for it in Rust.
+            OffsetError::Misaligned => Error::from_errno(-(bindings::EOPNOTSUPP as c_int)),
             OffsetError::Outside => ENODEV,
         })?;
         if !aplic.lock_irqsave().implements(reg) {

@@ -71,13 +71,16 @@ pub(crate) fn on<R: Send>(
         result: None,
     };
     let function = caller(&this);
+    // A number in Linux 7.2, a truth value since.
+    #[allow(clippy::useless_conversion)]
+    let wait = true.into();
     // SAFETY: `this` outlives the call, which waits. Functions are called with interrupts disabled.
     unsafe {
         bindings::smp_call_function_single(
             cpu.as_u32() as c_int,
             Some(function),
             (&raw mut this).cast(),
-            true,
+            wait,
         )
     };
     this.result
