@@ -46,10 +46,10 @@ pub trait DeviceOps<B: LinkedBackend>: 'static {
     /// there is a device without one.
     fn create(vm: &VmLock<'_, B>) -> Result;
 
-    /// Handles `KVM_SET_DEVICE_ATTR`. May be called by several threads at once.
+    /// Handles `KVM_SET_DEVICE_ATTR`. Several threads may call it at the same time.
     fn set_attr(vm: &Vm<B>, attr: DeviceAttr) -> Result;
 
-    /// Handles `KVM_GET_DEVICE_ATTR`. May be called by several threads at once.
+    /// Handles `KVM_GET_DEVICE_ATTR`. Several threads may call it at the same time.
     fn get_attr(vm: &Vm<B>, attr: DeviceAttr) -> Result;
 
     /// Handles `KVM_HAS_DEVICE_ATTR`: returns [`ENXIO`] if there is no such attribute.

@@ -55,7 +55,7 @@ impl<B: IrqchipOps + LinkedBackend> Vm<B> {
             route.u.irqchip = bindings::kvm_irq_routing_irqchip { irqchip: 0, pin };
             routes.push(route, GFP_KERNEL)?;
         }
-        // SAFETY: The VM is valid, and there are so many routes.
+        // SAFETY: The VM is valid, and `routes` has `pins` entries.
         to_result(unsafe { bindings::kvm_set_irq_routing(self.as_raw(), routes.as_ptr(), pins, 0) })
     }
 

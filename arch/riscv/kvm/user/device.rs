@@ -36,7 +36,6 @@ use crate::{
     },
     Riscv, //
 };
-use core::cmp::Ordering;
 use kernel::{
     bindings,
     kvm::{
@@ -276,10 +275,7 @@ fn init(vm: &VmLock<'_, Riscv>) -> Result {
         let place = layout.locate(addr).ok_or(EINVAL)?;
         harts.push((place.hart, index as u32), GFP_KERNEL_ACCOUNT)?;
     }
-    harts.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-        Ordering::Equal => a.1.cmp(&b.1),
-        order => order,
-    });
+    harts.sort_unstable();
     if aplic.is_some() {
         vm.route_pins(config.sources() + 1)?;
     }

@@ -187,8 +187,3 @@ const char *begin_msi_sleeper(void)
 {
 	return begin_sleep(msi_sleeper_loop);
 }
-
-void check_msi_sleeper(unsigned int msis)
-{
-	check_sleeper(msis);
-}

@@ -31,7 +31,6 @@ void pulse_wire(unsigned int rounds);
 
 const char *begin_irqfd(void);
 const char *begin_msi_sleeper(void);
-void check_msi_sleeper(unsigned int msis);
 /* That the other vCPU has the interrupt; takes it away. */
 void take_msi_of_other(unsigned int msis);
 

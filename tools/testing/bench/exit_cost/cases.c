@@ -142,7 +142,7 @@
 	CASE(wake_msi, "KVM_SIGNAL_MSI that wakes a vCPU from WFI",	\
 	     (.exits = WAKEUPS, .vcpus = 0, .set_up = set_up_aia,	\
 	      .begin = begin_msi_sleeper,				\
-	      .from_outside = signal_msis, .after = check_msi_sleeper), \
+	      .from_outside = signal_msis, .after = check_sleeper),	\
 	     "", "", "nop", "")						\
 	CASE(irqfd, "irqfd with an MSI to a vCPU that does not run",	\
 	     (.vcpus = 0, .set_up = set_up_aia, .begin = begin_irqfd,	\
