@@ -89,8 +89,13 @@ static void guest_exchange(void)
 				if (may_send(to, ID(me, i)))
 					imsic_send(to, ID(me, i));
 		}
-		if (me == NR_VCPUS - 1)
+		if (me != NR_VCPUS - 1)
+			continue;
+		/* A message that comes after the look at guest_stop ends the WFI. */
+		local_irq_disable();
+		if (!READ_ONCE(guest_stop))
 			asm volatile("wfi");
+		local_irq_enable();
 	}
 	/* What is under way still comes. */
 	for (i = 1; i < NR_ALL; i++)
@@ -167,9 +172,6 @@ static void *move_vcpus(void *arg)
 				move_to(tids[i], rand_r(&seed) % NR_HARTS);
 		usleep(1000);
 	}
-	/* All of them can go on to their end. */
-	for (i = 0; i < NR_VCPUS; i++)
-		move_to(tids[i], i % NR_HARTS);
 	return NULL;
 }
 
@@ -267,6 +269,9 @@ static void exchange(struct aia *aia, bool with_hotplug)
 	pthread_join(mover, NULL);
 	if (with_hotplug)
 		pthread_join(switcher, NULL);
+	/* Both harts are there, with a file for each vCPU: all can go on to their end. */
+	for (i = 0; i < NR_VCPUS; i++)
+		move_to(tids[i], i % NR_HARTS);
 	stop_guest(aia->vm);
 	/* The sleeper sees that only if it wakes up. */
 	id = ID(BY_MESSAGE, 0);
