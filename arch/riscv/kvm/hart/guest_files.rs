@@ -186,6 +186,7 @@ impl PercpuIrqHandler for GuestExternal {
             csr::clear::<{ csr::HGEIE }>(due);
             due
         };
+        see_interrupts(irq);
         // In this order: see `GuestFile::is_armed()`.
         files.woken.store(files.woken.read_once() | due, Release);
         files.armed.store(files.armed.read_once() & !due, Release);
@@ -221,6 +222,7 @@ pub(super) fn enable(preempt: &PreemptOff) {
         }
         // SAFETY: The handler of the interrupt is registered, and knows the files.
         unsafe { csr::write::<{ csr::HGEIE }>(files.armed.read_once()) };
+        see_interrupts(irq);
     });
     external.enable_here(preempt);
     // SAFETY: As above.
@@ -501,6 +503,7 @@ impl Port {
             armed.write_once(armed.read_once() | self.number.bit());
             // SAFETY: The handler of the interrupt clears the bit.
             unsafe { csr::set::<{ csr::HGEIE }>(self.number.bit()) };
+            see_interrupts(irq);
         }
         is_here
     }
@@ -523,8 +526,7 @@ impl Port {
         FILES.get_on(self.hart).woken.load(Acquire) & self.number.bit() != 0
     }
 
-    fn is_here(self, irq: &LocalInterruptDisabled) -> bool {
-        let _ = irq;
+    fn is_here(self, _: &LocalInterruptDisabled) -> bool {
         CpuId::current() == self.hart
     }
 }
@@ -564,10 +566,9 @@ impl HartFiles {
     /// Returns the vCPU that has a file of this hart.
     fn owner<'a>(
         &self,
-        irq: &'a LocalInterruptDisabled,
+        _: &'a LocalInterruptDisabled,
         number: FileNumber,
     ) -> Option<&'a Vcpu<Riscv>> {
-        let _ = irq;
         let owner = self.owners.get(number.index())?.read_once();
         // SAFETY: The pointer is null, or that of a vCPU, which cannot go before it has given the
         // file back. That happens on this hart, and not while interrupts are disabled.
@@ -579,6 +580,7 @@ impl HartFiles {
 fn disarm_here(irq: &LocalInterruptDisabled, number: FileNumber) {
     // SAFETY: Fewer interrupts of the host.
     unsafe { csr::clear::<{ csr::HGEIE }>(number.bit()) };
+    see_interrupts(irq);
     let files = FILES.get(irq);
     files
         .armed
@@ -588,14 +590,28 @@ fn disarm_here(irq: &LocalInterruptDisabled, number: FileNumber) {
         .write_once(files.woken.read_once() & !number.bit());
 }
 
+/// Enables again what is enabled in `hgeie`, if that has an interrupt. Called after each change of
+/// `hgeie`.
+///
+/// A hart needs no such call. But QEMU 10 takes no lock when it computes `hip.SGEIP` for a change of
+/// `hgeie`, so a message that arrives at that time may interrupt nobody until the next change.
+fn see_interrupts(_: &LocalInterruptDisabled) {
+    // SAFETY: The hart has the registers, as it has files. `hgeie` stays as it is.
+    unsafe {
+        let due = csr::read::<{ csr::HGEIP }>() & csr::read::<{ csr::HGEIE }>();
+        if due != 0 {
+            csr::set::<{ csr::HGEIE }>(due);
+        }
+    }
+}
+
 /// A file of this hart, whose registers `vsireg` accesses.
 struct Selected(());
 
 impl Selected {
     /// Selects a file while `f` runs. Whatever guest the hart has the CSRs of finds them as they
     /// were.
-    fn with<R>(irq: &LocalInterruptDisabled, number: FileNumber, f: impl FnOnce(&Self) -> R) -> R {
-        let _ = irq;
+    fn with<R>(_: &LocalInterruptDisabled, number: FileNumber, f: impl FnOnce(&Self) -> R) -> R {
         // SAFETY: The hart has the CSRs, as it has files. VGEIN acts on VS-level alone, and no
         // guest runs before both are restored.
         let (hstatus, vsiselect) = unsafe {
