@@ -234,7 +234,5 @@ pub(crate) fn map_guest_file(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn, file: &Gues
 
 /// Unmaps the page of a guest interrupt file at `gfn`. From then on, nobody stores to it.
 pub(crate) fn unmap_guest_file(vm: &Vm<Riscv>, gfn: Gfn) {
-    let gfns = gfn..Gfn(gfn.0 + 1);
-    gstage::unmap(&mut vm.mmu_write_lock(), gfns.clone(), true);
-    vm.flush_remote_tlbs(&gfns);
+    gstage::unmap(&mut vm.mmu_write_lock(), gfn..Gfn(gfn.0 + 1), true);
 }

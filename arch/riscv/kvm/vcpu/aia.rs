@@ -364,7 +364,7 @@ pub(crate) fn has_interrupt(vcpu: &Vcpu<Riscv>) -> bool {
 }
 
 /// Notes that the vCPU is loaded on CPU `cpu`.
-pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, preempt: &PreemptOff) {
+pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, _: &PreemptOff) {
     let Some(imsic) = vcpu.shared().imsic.as_ref() else {
         return;
     };
@@ -375,7 +375,6 @@ pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, preempt: &PreemptOf
         vcpu.request(MOVE_FILE);
     } else if imsic.armed.read_once() {
         // While the vCPU runs, an interrupt of its file is the guest's alone.
-        let _ = preempt;
         let mut place = imsic.place.lock_irqsave();
         let (place, irq) = place.split();
         if let Some(port) = place.port {
@@ -387,11 +386,10 @@ pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, preempt: &PreemptOf
 
 /// Notes that the vCPU is taken off its hart. If it waits for an interrupt, the next one of its
 /// guest interrupt file wakes it.
-pub(super) fn put(vcpu: &LockedVcpu<'_, Riscv>, preempt: &PreemptOff) {
+pub(super) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
     let Some(imsic) = vcpu.shared().imsic.as_ref() else {
         return;
     };
-    let _ = preempt;
     if imsic.cpu.read_once() == NO_CPU || !vcpu.is_halted() {
         return;
     }
