@@ -11,22 +11,24 @@ use kernel::{
     num::Bounded, //
 };
 
+/// `seed`, of the Zkr extension.
+pub(crate) const SEED: u16 = 0x015;
 /// `sstatus`.
 pub(crate) const SSTATUS: u16 = 0x100;
-/// `sireg`, of the AIA.
-pub(crate) const SIREG: u16 = 0x151;
-/// `stopei`, of the AIA.
-pub(crate) const STOPEI: u16 = 0x15c;
-/// `senvcfg`.
-pub(crate) const SENVCFG: u16 = 0x10a;
 /// `scounteren`.
 pub(crate) const SCOUNTEREN: u16 = 0x106;
+/// `senvcfg`.
+pub(crate) const SENVCFG: u16 = 0x10a;
 /// `sstateen0`.
 pub(crate) const SSTATEEN0: u16 = 0x10c;
 /// `scause`.
 pub(crate) const SCAUSE: u16 = 0x142;
 /// `stval`.
 pub(crate) const STVAL: u16 = 0x143;
+/// `sireg`, of the AIA.
+pub(crate) const SIREG: u16 = 0x151;
+/// `stopei`, of the AIA.
+pub(crate) const STOPEI: u16 = 0x15c;
 /// `vsstatus`.
 pub(crate) const VSSTATUS: u16 = 0x200;
 /// `vsie`.
@@ -83,12 +85,10 @@ pub(crate) const HVIPRIO2: u16 = 0x647;
 pub(crate) const HTINST: u16 = 0x64a;
 /// `hgatp`.
 pub(crate) const HGATP: u16 = 0x680;
-/// `hgeip`.
-pub(crate) const HGEIP: u16 = 0xe12;
 /// `time`.
 pub(crate) const TIME: u16 = 0xc01;
-/// `seed`, of the Zkr extension.
-pub(crate) const SEED: u16 = 0x015;
+/// `hgeip`.
+pub(crate) const HGEIP: u16 = 0xe12;
 
 /// Reads a CSR.
 ///
