@@ -34,19 +34,13 @@ macro_rules! new_raw_spinlock {
 }
 pub use new_raw_spinlock;
 
-/// A `raw_spinlock_t`, held with interrupts disabled only.
-///
-/// [`lock_irqsave`](Self::lock_irqsave) may be called anywhere;
-/// [`lock_irq_disabled`](Self::lock_irq_disabled) is cheaper where interrupts are disabled already.
+/// A `raw_spinlock_t`, held with interrupts disabled only, and taken in any context.
 pub type RawSpinLock<T> = Lock<T, RawSpinLockBackend>;
 
 /// What [`RawSpinLock::lock_irqsave`] returns.
 ///
 /// Interrupts are disabled as long as this exists, in whatever order guards are dropped.
 pub type RawSpinLockGuard<'a, T> = Guard<'a, T, RawSpinLockBackend>;
-
-/// What [`RawSpinLock::lock_irq_disabled`] returns.
-pub type RawSpinLockIrqDisabledGuard<'a, T> = Guard<'a, T, IrqDisabledBackend>;
 
 /// A raw spinlock that disables interrupts when it is taken.
 pub struct RawSpinLockBackend;
@@ -92,45 +86,6 @@ unsafe impl Backend for RawSpinLockBackend {
     }
 }
 
-/// A raw spinlock that leaves interrupts as they are: they are disabled already.
-pub struct IrqDisabledBackend;
-
-// SAFETY: As for `RawSpinLockBackend`.
-unsafe impl Backend for IrqDisabledBackend {
-    type State = bindings::raw_spinlock_t;
-    type GuardState = ();
-
-    #[inline]
-    unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
-        // SAFETY: By the requirements, `ptr` is valid for writes, `name` and `key` for ever.
-        unsafe { bindings::raw_spin_lock_init(ptr, name, key) }
-    }
-
-    #[inline]
-    unsafe fn lock(ptr: *mut Self::State) {
-        // SAFETY: By the requirement, the lock has been initialized.
-        unsafe { bindings::raw_spin_lock(ptr) }
-    }
-
-    #[inline]
-    unsafe fn try_lock(ptr: *mut Self::State) -> Option<()> {
-        // SAFETY: By the requirement, the lock has been initialized.
-        (unsafe { bindings::raw_spin_trylock(ptr) } != 0).then_some(())
-    }
-
-    #[inline]
-    unsafe fn unlock(ptr: *mut Self::State, (): &()) {
-        // SAFETY: By the requirement, the caller holds the lock.
-        unsafe { bindings::raw_spin_unlock(ptr) }
-    }
-
-    #[inline]
-    unsafe fn assert_is_held(ptr: *mut Self::State) {
-        // SAFETY: By the requirement, the lock has been initialized.
-        unsafe { assert_is_held(ptr) }
-    }
-}
-
 /// Asks lockdep whether the lock is held. Without lockdep, not even a call.
 ///
 /// # Safety
@@ -149,38 +104,6 @@ impl<T: ?Sized> Lock<T, RawSpinLockBackend> {
     #[inline]
     pub fn lock_irqsave(&self) -> RawSpinLockGuard<'_, T> {
         self.lock()
-    }
-
-    /// Takes the lock where interrupts are disabled, and stay that at least until the guard is
-    /// dropped.
-    #[inline]
-    pub fn lock_irq_disabled<'a>(
-        &'a self,
-        irq: &'a LocalInterruptDisabled,
-    ) -> RawSpinLockIrqDisabledGuard<'a, T> {
-        self.with_irq_disabled(irq).lock()
-    }
-
-    /// Takes the lock if it is free, where interrupts are disabled.
-    #[must_use = "if unused, the lock will be immediately unlocked"]
-    #[inline]
-    pub fn try_lock_irq_disabled<'a>(
-        &'a self,
-        irq: &'a LocalInterruptDisabled,
-    ) -> Option<RawSpinLockIrqDisabledGuard<'a, T>> {
-        self.with_irq_disabled(irq).try_lock()
-    }
-
-    #[inline]
-    fn with_irq_disabled<'a>(
-        &'a self,
-        _: &'a LocalInterruptDisabled,
-    ) -> &'a Lock<T, IrqDisabledBackend> {
-        let this: *const Self = self;
-        // SAFETY: The types have one layout, for `Lock` is `repr(C)` and the states are of one
-        // type. Both backends exclude each other, for they take the same C lock. Interrupts are
-        // disabled for `'a`.
-        unsafe { &*(this as *const Lock<T, IrqDisabledBackend>) }
     }
 }
 

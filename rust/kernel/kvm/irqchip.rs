@@ -58,19 +58,6 @@ impl<B: IrqchipOps + LinkedBackend> Vm<B> {
         // SAFETY: The VM is valid, and `routes` has `pins` entries.
         to_result(unsafe { bindings::kvm_set_irq_routing(self.as_raw(), routes.as_ptr(), pins, 0) })
     }
-
-    /// Says that the guest has handled the interrupt of a pin. The eventfds that hold the pin's
-    /// wire high until then (`KVM_IRQFD_FLAG_RESAMPLE`) lower it, and tell their devices to look
-    /// whether it has to be raised again.
-    ///
-    /// May call [`IrqchipOps::set_line`]. Must not be called with a raw spinlock held.
-    #[inline]
-    pub fn pin_handled(&self, pin: u32) {
-        if pin < IRQCHIP_PINS && self.has_resampling_eventfds() {
-            // SAFETY: The VM is valid, and the routing table has the pin.
-            unsafe { bindings::kvm_notify_acked_irq(self.as_raw(), 0, pin) };
-        }
-    }
 }
 
 impl<B: LinkedBackend> Vm<B> {
