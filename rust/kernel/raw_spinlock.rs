@@ -10,16 +10,15 @@
 
 use crate::{
     bindings,
-    interrupt::{
-        local_interrupt_disable,
-        LocalInterruptDisabled, //
-    },
+    interrupt::LocalInterruptDisabled,
     prelude::*,
-    sync::lock::{
-        Backend,
-        Guard,
-        Lock, //
-    },
+    sync::LockClassKey,
+    types::Opaque, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomPinned,
+    pin::Pin, //
 };
 
 /// Creates an initializer of a [`RawSpinLock`] with a lock class of its own.
@@ -34,88 +33,57 @@ macro_rules! new_raw_spinlock {
 }
 pub use new_raw_spinlock;
 
-/// A `raw_spinlock_t`, held with interrupts disabled only, and taken in any context.
-pub type RawSpinLock<T> = Lock<T, RawSpinLockBackend>;
-
-/// What [`RawSpinLock::lock_irqsave`] returns.
-///
-/// Interrupts are disabled as long as this exists, in whatever order guards are dropped.
-pub type RawSpinLockGuard<'a, T> = Guard<'a, T, RawSpinLockBackend>;
-
-/// A raw spinlock that disables interrupts when it is taken.
-pub struct RawSpinLockBackend;
-
-// SAFETY: The C type ensures mutual exclusion. `relock` is the default, which calls `lock`.
-unsafe impl Backend for RawSpinLockBackend {
-    type State = bindings::raw_spinlock_t;
-    // `Guard` drops this after the call of `unlock`.
-    type GuardState = LocalInterruptDisabled;
-
-    #[inline]
-    unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
-        // SAFETY: By the requirements, `ptr` is valid for writes, `name` and `key` for ever.
-        unsafe { bindings::raw_spin_lock_init(ptr, name, key) }
-    }
-
-    #[inline]
-    unsafe fn lock(ptr: *mut Self::State) -> LocalInterruptDisabled {
-        let irq = local_interrupt_disable();
-        // SAFETY: By the requirement, the lock has been initialized.
-        unsafe { bindings::raw_spin_lock(ptr) };
-        irq
-    }
-
-    #[inline]
-    unsafe fn try_lock(ptr: *mut Self::State) -> Option<LocalInterruptDisabled> {
-        let irq = local_interrupt_disable();
-        // SAFETY: By the requirement, the lock has been initialized.
-        let locked = unsafe { bindings::raw_spin_trylock(ptr) } != 0;
-        locked.then_some(irq)
-    }
-
-    #[inline]
-    unsafe fn unlock(ptr: *mut Self::State, _: &LocalInterruptDisabled) {
-        // SAFETY: By the requirement, the caller holds the lock.
-        unsafe { bindings::raw_spin_unlock(ptr) }
-    }
-
-    #[inline]
-    unsafe fn assert_is_held(ptr: *mut Self::State) {
-        // SAFETY: By the requirement, the lock has been initialized.
-        unsafe { assert_is_held(ptr) }
-    }
+/// A `raw_spinlock_t` and what it protects, taken in any context.
+#[pin_data]
+pub struct RawSpinLock<T> {
+    #[pin]
+    lock: Opaque<bindings::raw_spinlock_t>,
+    data: UnsafeCell<T>,
+    // The lock is known to lockdep by its address.
+    #[pin]
+    _pin: PhantomPinned,
 }
 
-/// Asks lockdep whether the lock is held. Without lockdep, not even a call.
-///
-/// # Safety
-///
-/// `ptr` must point to a lock that has been initialized.
-#[inline(always)]
-unsafe fn assert_is_held(ptr: *mut bindings::raw_spinlock_t) {
-    if cfg!(CONFIG_LOCKDEP) {
-        // SAFETY: By the requirement.
-        unsafe { bindings::raw_spin_assert_is_held(ptr) }
-    }
-}
+// SAFETY: It may be dropped by another thread than the one that has made it, if its data may be.
+unsafe impl<T: Send> Send for RawSpinLock<T> {}
 
-impl<T: ?Sized> Lock<T, RawSpinLockBackend> {
-    /// Disables interrupts and takes the lock. [`lock`](Self::lock) does the same.
-    #[inline]
-    pub fn lock_irqsave(&self) -> RawSpinLockGuard<'_, T> {
-        self.lock()
-    }
-}
+// SAFETY: The data are used by one thread at a time.
+unsafe impl<T: Send> Sync for RawSpinLock<T> {}
 
-impl<T: ?Sized + Unpin> Guard<'_, T, RawSpinLockBackend> {
-    /// Returns the data, and the token for interrupts, which are disabled as long as the lock is
-    /// held.
+impl<T> RawSpinLock<T> {
+    /// Returns an initializer, which [`new_raw_spinlock!`](crate::new_raw_spinlock) calls.
+    pub fn new(
+        data: T,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The slot is valid for writes, the name and the key for ever.
+            lock <- Opaque::ffi_init(|slot| unsafe {
+                bindings::raw_spin_lock_init(slot, name.as_char_ptr(), key.as_ptr())
+            }),
+            data: UnsafeCell::new(data),
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// Calls `f` with the lock held and interrupts disabled, and returns what `f` returns.
     ///
-    /// It borrows the guard mutably because a shared reference may be used by another thread, whose
-    /// interrupts are its own.
+    /// There is no guard, because locks have to be released in the reverse order in which they
+    /// were taken: each puts the state of interrupts back that it has found.
     #[inline]
-    pub fn split(&mut self) -> (&mut T, &LocalInterruptDisabled) {
-        // SAFETY: The lock is held, and this is the only reference to what it protects.
-        (unsafe { &mut *self.lock.data.get() }, &self.state)
+    pub fn with<R>(&self, f: impl FnOnce(&mut T, &LocalInterruptDisabled) -> R) -> R {
+        // SAFETY: The lock has been initialized.
+        let flags = unsafe { bindings::_raw_spin_lock_irqsave(self.lock.get()) };
+        // SAFETY: The lock is held, and interrupts are disabled, until `f` has returned.
+        let result = unsafe {
+            f(
+                &mut *self.data.get(),
+                LocalInterruptDisabled::assume_disabled(),
+            )
+        };
+        // SAFETY: The lock was taken above, with these flags.
+        unsafe { bindings::_raw_spin_unlock_irqrestore(self.lock.get(), flags) };
+        result
     }
 }

@@ -13,19 +13,20 @@ use crate::{
     abi::aia::{
         AplicReg,
         GuestIndex,
-        Msi,
+        HartIndex,
+        Identity,
         MsiPort,
         OffsetError,
         Source, //
     },
-    aia::{
-        aplic::{
-            Deliveries,
-            Level, //
-        },
-        layout::Place, //
+    aia::aplic::{
+        Deliveries,
+        Level, //
     },
-    vcpu::aia,
+    vcpu::aia::{
+        self,
+        Imsic, //
+    },
     vm::{
         Aplic,
         Domain,
@@ -37,6 +38,7 @@ use kernel::{
     bindings,
     kvm::{
         Gpa,
+        Vcpu,
         Vm, //
     },
     prelude::*, //
@@ -47,33 +49,41 @@ use kernel::{
 pub(crate) enum Device<'a> {
     /// One of the APLIC.
     Aplic(&'a Aplic, AplicReg),
-    /// One in the page of an interrupt file.
-    Imsic(Place),
+    /// The one at an offset in the page of an interrupt file.
+    Imsic(InterruptFile<'a>, u64),
 }
 
-/// Returns what the guest accesses by an aligned load or store of `len` bytes at `gpa`, if that is
-/// for the interrupt controller. Its registers have 32 bits.
-pub(crate) fn at(vm: &Vm<Riscv>, gpa: Gpa, len: usize) -> Option<Device<'_>> {
-    let chip = vm.backend().irqchip()?;
-    if len != size_of::<u32>() {
-        return None;
-    }
+/// The length of all registers, in bytes.
+pub(crate) const REG_LEN: usize = size_of::<u32>();
+
+/// Returns what the guest accesses by an aligned load or store of [`REG_LEN`] bytes at `gpa`, if
+/// that is for the interrupt controller.
+#[inline(always)]
+pub(crate) fn at(vm: &Vm<Riscv>, gpa: Gpa) -> Option<Device<'_>> {
+    find(vm, vm.backend().irqchip()?, gpa)
+}
+
+#[inline(never)]
+fn find<'a>(vm: &'a Vm<Riscv>, chip: &'a Irqchip, gpa: Gpa) -> Option<Device<'a>> {
     if let (Some(offset), Some(aplic)) = (chip.layout.aplic_offset(gpa.0), &chip.aplic) {
         let reg = AplicReg::decode(offset).ok()?;
         return Some(Device::Aplic(aplic, reg));
     }
     let place = chip.layout.locate(gpa.0)?;
     // The guest's hart has no interrupt files of its own guests.
-    (place.guest == GuestIndex(0) && chip.index_of(place.hart).is_some())
-        .then_some(Device::Imsic(place))
+    if place.guest != GuestIndex(0) {
+        return None;
+    }
+    let file = InterruptFile::of(vm, chip, place.hart)?;
+    Some(Device::Imsic(file, place.offset))
 }
 
 impl Device<'_> {
     /// Returns what a load reads.
     pub(crate) fn load(&self) -> u32 {
         match self {
-            Self::Aplic(aplic, reg) => aplic.lock_irqsave().read(*reg),
-            Self::Imsic(_) => 0,
+            Self::Aplic(aplic, reg) => aplic.with(|domain, _| domain.read(*reg)),
+            Self::Imsic(..) => 0,
         }
     }
 
@@ -84,23 +94,49 @@ impl Device<'_> {
                 reg,
                 AplicReg::DomainCfg | AplicReg::SetIp(_) | AplicReg::SetIe(_)
             ),
-            Self::Imsic(_) => false,
+            Self::Imsic(..) => false,
         }
     }
 
     /// Carries out a store of the guest of `vm`.
     pub(crate) fn store(&self, vm: &Vm<Riscv>, data: u32) {
-        let Some(chip) = vm.backend().irqchip() else {
-            return;
-        };
         match *self {
             Self::Aplic(aplic, reg) => {
+                let Some(chip) = vm.backend().irqchip() else {
+                    return;
+                };
                 change(vm, chip, aplic, |domain| Some(domain.write(reg, data)));
             }
-            Self::Imsic(place) => {
-                send_to(vm, chip, place, data);
+            Self::Imsic(file, offset) => {
+                let port = MsiPort::decode(offset);
+                if let Some(identity) = port.and_then(|port| port.identity(data)) {
+                    file.deliver(identity);
+                }
             }
         }
+    }
+}
+
+/// The interrupt file of a vCPU.
+#[derive(Clone, Copy)]
+pub(crate) struct InterruptFile<'a> {
+    vcpu: &'a Vcpu<Riscv>,
+    imsic: &'a Imsic,
+}
+
+impl<'a> InterruptFile<'a> {
+    /// Returns the file of the vCPU with a hart index, if there is one.
+    #[inline]
+    fn of(vm: &'a Vm<Riscv>, chip: &Irqchip, hart: HartIndex) -> Option<Self> {
+        let vcpu = vm.vcpu(chip.index_of(hart)?)?;
+        let imsic = vcpu.shared().imsic.get()?;
+        Some(Self { vcpu, imsic })
+    }
+
+    /// Delivers a message.
+    #[inline]
+    fn deliver(self, identity: Identity) {
+        aia::deliver(self.vcpu, self.imsic, identity);
     }
 }
 
@@ -112,55 +148,31 @@ fn change(
     aplic: &Aplic,
     f: impl FnOnce(&mut Domain) -> Option<Deliveries>,
 ) -> bool {
-    let mut domain = aplic.lock_irqsave();
-    let Some(mut due) = f(&mut domain) else {
+    // Returns whether there are more.
+    let deliver = |domain: &mut Domain, due: &mut Deliveries| {
+        let Some(batch) = domain.take(due) else {
+            return false;
+        };
+        for msi in batch.iter().filter(|msi| msi.guest == GuestIndex(0)) {
+            if let Some(file) = InterruptFile::of(vm, chip, msi.hart) {
+                file.deliver(msi.identity);
+            }
+        }
+        !due.is_empty()
+    };
+    let begun = aplic.with(|domain, _| {
+        let mut due = f(domain)?;
+        let has_more = deliver(domain, &mut due);
+        Some((due, has_more))
+    });
+    let Some((mut due, mut has_more)) = begun else {
         return false;
     };
-    while let Some(batch) = domain.take(&mut due) {
-        for msi in batch.iter() {
-            deliver(vm, chip, msi);
-        }
-        if due.is_empty() {
-            break;
-        }
-        // Let interrupts in.
-        drop(domain);
-        domain = aplic.lock_irqsave();
+    // Between two batches, interrupts are let in.
+    while has_more {
+        has_more = aplic.with(|domain, _| deliver(domain, &mut due));
     }
     true
-}
-
-/// Delivers a message. Returns whether there is such an interrupt file.
-fn deliver(vm: &Vm<Riscv>, chip: &Irqchip, msi: Msi) -> bool {
-    if msi.guest != GuestIndex(0) {
-        return false;
-    }
-    let vcpu = chip.index_of(msi.hart).and_then(|index| vm.vcpu(index));
-    let Some(vcpu) = vcpu else {
-        return false;
-    };
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
-        return false;
-    };
-    aia::deliver(vcpu, imsic, msi.identity);
-    true
-}
-
-/// Carries out a store of a message. Returns whether it has got to an interrupt file.
-fn send_to(vm: &Vm<Riscv>, chip: &Irqchip, place: Place, data: u32) -> bool {
-    let port = MsiPort::decode(place.offset);
-    let Some(identity) = port.and_then(|port| port.identity(data)) else {
-        return false;
-    };
-    deliver(
-        vm,
-        chip,
-        Msi {
-            hart: place.hart,
-            guest: place.guest,
-            identity,
-        },
-    )
 }
 
 /// Delivers a message that a device stores. Returns whether there is an interrupt file for it.
@@ -175,18 +187,19 @@ pub(crate) fn send_msi(vm: &Vm<Riscv>, address: u64, data: u32) -> Result<bool> 
     let Some(place) = chip.layout.locate(address) else {
         return Ok(false);
     };
-    if chip.index_of(place.hart).is_none() {
+    let Some(file) = InterruptFile::of(vm, chip, place.hart) else {
         return Ok(false);
-    }
+    };
     let port = MsiPort::decode(place.offset).ok_or(ENODEV)?;
     if data == 0 || place.guest != GuestIndex(0) {
         return Err(ENODEV);
     }
     let identity = port
         .identity(data)
-        .filter(|identity| *identity <= chip.last);
-    identity.ok_or(EINVAL)?;
-    Ok(send_to(vm, chip, place, data))
+        .filter(|identity| *identity <= chip.last)
+        .ok_or(EINVAL)?;
+    file.deliver(identity);
+    Ok(true)
 }
 
 /// Sets the level of a wire of the APLIC.
@@ -228,7 +241,7 @@ impl<'a> AplicAttr<'a> {
             OffsetError::Misaligned => Error::from_errno(-(bindings::EOPNOTSUPP as c_int)),
             OffsetError::Outside => ENODEV,
         })?;
-        if !aplic.lock_irqsave().implements(reg) {
+        if !aplic.with(|domain, _| domain.implements(reg)) {
             return Err(ENODEV);
         }
         Ok(Self {
@@ -241,7 +254,7 @@ impl<'a> AplicAttr<'a> {
 
     /// Reads the register.
     pub(crate) fn read(&self) -> u32 {
-        self.aplic.lock_irqsave().read(self.reg)
+        self.aplic.with(|domain, _| domain.read(self.reg))
     }
 
     /// Writes the register, with all that follows from a write of the guest. May sleep.

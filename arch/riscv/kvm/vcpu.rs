@@ -73,10 +73,10 @@ use kernel::{
         PreemptOff, //
     },
     new_spinlock,
+    once_box::OnceBox,
     prelude::*,
     sync::{
         atomic::Atomic,
-        SetOnce,
         SpinLock, //
     },
 };
@@ -97,7 +97,7 @@ pub(crate) struct Shared {
     /// [`ADDR_UNDEFINED`]. User space sets it before there is one.
     pub(crate) imsic_addr: Atomic<u64>,
     /// The interrupt file, if the interrupt controller of the VM is in the kernel.
-    pub(crate) imsic: SetOnce<Pin<KBox<Imsic>>>,
+    pub(crate) imsic: OnceBox<Imsic>,
     /// Whether the guest's hart is started, and where it starts.
     #[pin]
     pub(crate) power: Power,
@@ -112,7 +112,7 @@ impl Shared {
             fences <- new_spinlock!(FenceQueue::new()),
             vector_on_hart: vector::OnHart::new(),
             imsic_addr: Atomic::new(ADDR_UNDEFINED),
-            imsic: SetOnce::new(),
+            imsic: OnceBox::new(),
             power <- Power::new(),
         })
     }

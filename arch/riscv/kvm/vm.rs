@@ -31,6 +31,7 @@ use crate::{
 };
 use kernel::{
     new_spinlock,
+    once_box::OnceBox,
     prelude::*,
     raw_spinlock::RawSpinLock,
     sync::{
@@ -68,11 +69,47 @@ pub(crate) struct Irqchip {
 impl Irqchip {
     /// Returns the index of the vCPU with a hart index.
     pub(crate) fn index_of(&self, hart: HartIndex) -> Option<usize> {
+        // In most guests, they are counted alike.
+        if let Some(index) = self.at(hart.0 as usize, hart) {
+            return Some(index);
+        }
         let place = self.harts.partition_point(|(other, _)| *other < hart);
+        self.at(place, hart)
+    }
+
+    /// Returns the index of the vCPU at a place of the table, if it has that hart index.
+    #[inline]
+    fn at(&self, place: usize, hart: HartIndex) -> Option<usize> {
         // The guest has chosen the number.
         let place = nospec::below(place as u64, self.harts.len() as u64)?;
         let (other, index) = self.harts.get(place as usize)?;
         (*other == hart).then_some(*index as usize)
+    }
+
+    /// Adds a vCPU to a sorted table of hart indices, and keeps it sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub(crate) fn add_hart(
+        harts: &mut KVec<(HartIndex, u32)>,
+        hart: HartIndex,
+        index: u32,
+    ) -> Result {
+        harts.push((hart, index), GFP_KERNEL_ACCOUNT)?;
+        // Almost all come in the right order.
+        let mut place = harts.len() - 1;
+        while let Some([one, other]) = place
+            .checked_sub(1)
+            .and_then(|before| harts.get_mut(before..=place))
+        {
+            if *one <= *other {
+                break;
+            }
+            core::mem::swap(one, other);
+            place -= 1;
+        }
+        Ok(())
     }
 }
 
@@ -95,7 +132,7 @@ pub(crate) struct VmState {
     #[pin]
     pub(crate) irqchip_config: SpinLock<Config>,
     /// The interrupt controller, once user space has initialized it.
-    irqchip: SetOnce<Irqchip>,
+    irqchip: OnceBox<Irqchip>,
 }
 
 impl VmState {
@@ -114,19 +151,19 @@ impl VmState {
             mp_state_reset: AtomicFlag::new(false),
             has_irqchip: AtomicFlag::new(false),
             irqchip_config <- new_spinlock!(Config::new(host)),
-            irqchip: SetOnce::new(),
+            irqchip: OnceBox::new(),
         }))
     }
 
     /// Returns the interrupt controller in the kernel, if user space has initialized one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn irqchip(&self) -> Option<&Irqchip> {
-        self.irqchip.as_ref()
+        self.irqchip.get()
     }
 
     /// Sets the interrupt controller. Returns `false` if there is one.
-    pub(crate) fn set_irqchip(&self, irqchip: Irqchip) -> bool {
-        self.irqchip.populate(irqchip)
+    pub(crate) fn set_irqchip(&self, irqchip: KBox<Irqchip>) -> bool {
+        self.irqchip.set(irqchip.into())
     }
 }
 

@@ -147,12 +147,18 @@ impl File {
     }
 
     /// Makes an interrupt pending. An identity that the file does not have is ignored (section
-    /// 3.5).
+    /// 3.5). Returns `false` if nothing has changed.
     #[inline]
-    pub fn set_pending(&mut self, identity: Identity) {
+    pub fn set_pending(&mut self, identity: Identity) -> bool {
         let eix = identity.eix();
-        self.eip[eix.index()] |= identity.mask() & self.identities(eix);
+        let old = self.eip[eix.index()];
+        let new = old | identity.mask() & self.identities(eix);
+        if new == old {
+            return false;
+        }
+        self.eip[eix.index()] = new;
         self.refresh(eix);
+        true
     }
 
     /// Returns what `stopei` shows: the interrupt of the highest priority that is pending, enabled

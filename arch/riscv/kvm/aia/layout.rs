@@ -323,15 +323,26 @@ impl Layout {
     /// index and if the guest index is 0.
     #[inline]
     pub fn locate(&self, gpa: u64) -> Option<Place> {
-        if self.base? != self.base_of(gpa) {
-            return None;
-        }
-        let hart = gpa >> self.hart_shift & low_bits(self.hart_bits);
-        let group = gpa >> self.group_shift & low_bits(self.group_bits);
+        // What the address has besides: in the base, these bits are zero.
+        let bits = gpa ^ self.base?;
+        let hart = if self.group_bits == 0 {
+            // Almost all guests are like that.
+            if bits >> (self.hart_shift + self.hart_bits) != 0 {
+                return None;
+            }
+            bits >> self.hart_shift
+        } else {
+            if self.base_of(bits) != 0 {
+                return None;
+            }
+            let hart = bits >> self.hart_shift & low_bits(self.hart_bits);
+            let group = bits >> self.group_shift & low_bits(self.group_bits);
+            group << self.hart_bits | hart
+        };
         Some(Place {
-            hart: HartIndex((group << self.hart_bits | hart) as u32),
-            guest: GuestIndex(((gpa & self.guest_mask()) >> IMSIC_PAGE_SHIFT) as u32),
-            offset: gpa & low_bits(IMSIC_PAGE_SHIFT),
+            hart: HartIndex(hart as u32),
+            guest: GuestIndex(((bits & self.guest_mask()) >> IMSIC_PAGE_SHIFT) as u32),
+            offset: bits & low_bits(IMSIC_PAGE_SHIFT),
         })
     }
 

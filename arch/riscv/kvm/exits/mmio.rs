@@ -19,7 +19,11 @@ use crate::{
         Access,
         GuestPageFault, //
     },
-    irqchip,
+    irqchip::{
+        self,
+        Device,
+        REG_LEN, //
+    },
     switch::regs::Regs,
     trace,
     vcpu::{
@@ -42,9 +46,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// The length of the registers of the interrupt controller, in bytes.
-const REG_LEN: usize = size_of::<u32>();
-
 /// An access to a guest physical address without memory.
 pub(crate) struct DeviceAccess<'a> {
     /// The SRCU section in which no memslot was found at the address.
@@ -66,7 +67,7 @@ impl Handle for DeviceAccess<'_> {
             return None;
         }
         // While interrupts are disabled, no more than a few vCPUs are visited.
-        let device = irqchip::at(vcpu.vm(), self.fault.gpa, REG_LEN);
+        let device = irqchip::at(vcpu.vm(), self.fault.gpa);
         if device.is_some_and(|device| device.may_send_many()) {
             return None;
         }
@@ -75,7 +76,7 @@ impl Handle for DeviceAccess<'_> {
             Htinst::Transformed { .. } | Htinst::PageTableWalk { .. } => return None,
             Htinst::Unknown => self.check(vcpu, guest_memory::fetch_irqs_off(vcpu, irq)?)?,
         };
-        self.emulate(vcpu, insn)
+        self.emulate(vcpu, insn, device)
     }
 
     /// Handles all accesses.
@@ -92,8 +93,9 @@ impl Handle for DeviceAccess<'_> {
                 Err(next) => return next,
             },
         };
+        let device = irqchip::at(vcpu.vm(), self.fault.gpa);
         Ok(insn
-            .and_then(|insn| self.emulate(vcpu, insn))
+            .and_then(|insn| self.emulate(vcpu, insn, device))
             .unwrap_or_else(|| {
                 inject(
                     vcpu,
@@ -116,12 +118,17 @@ impl DeviceAccess<'_> {
             .then_some(insn)
     }
 
-    /// Emulates a load or store. Returns [`None`], having done nothing, if the access is none of a
-    /// device.
-    fn emulate(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Option<Next> {
+    /// Emulates a load or store. `device` is what [`irqchip::at`] has found at the address. Returns
+    /// [`None`], having done nothing, if the access is none of a device.
+    fn emulate(
+        &self,
+        vcpu: &LoadedVcpu<'_, Riscv>,
+        insn: TrapInsn,
+        device: Option<Device<'_>>,
+    ) -> Option<Next> {
         match self.fault.access {
-            Access::Load => load(vcpu, self.srcu, self.fault, insn),
-            _ => store(vcpu, self.srcu, self.fault, insn),
+            Access::Load => load(vcpu, self.srcu, self.fault, insn, device),
+            _ => store(vcpu, self.srcu, self.fault, insn, device),
         }
     }
 }
@@ -131,6 +138,7 @@ fn load(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
+    device: Option<Device<'_>>,
 ) -> Option<Next> {
     let load = decode_load(insn)?;
     if !load.width.is_aligned(fault.gpa.0) {
@@ -141,7 +149,7 @@ fn load(
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, false, len);
 
     let mut data = [0; 8];
-    if let Some(device) = irqchip::at(vcpu.vm(), fault.gpa, len) {
+    if let Some(device) = device.filter(|_| len == REG_LEN) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         completion::finish_load(regs, load, u64::from(device.load()).to_le_bytes());
         return Some(Next::Enter);
@@ -161,6 +169,7 @@ fn store(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
+    device: Option<Device<'_>>,
 ) -> Option<Next> {
     let store = decode_store(insn)?;
     if !store.width.is_aligned(fault.gpa.0) {
@@ -171,7 +180,7 @@ fn store(
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, true, len);
 
     let data = regs.gpr(store.rs2);
-    if let Some(device) = irqchip::at(vcpu.vm(), fault.gpa, len) {
+    if let Some(device) = device.filter(|_| len == REG_LEN) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);
         device.store(vcpu.vm(), data as u32);

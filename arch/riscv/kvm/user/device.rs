@@ -229,7 +229,7 @@ fn imsic_reg(
     }
     let id = u32::try_from(vcpu_id).map_err(|_| ENODEV)?;
     let vcpu = vm.vcpu_by_id(VcpuId(id)).ok_or(ENODEV)?;
-    let imsic = vcpu.shared().imsic.as_ref().ok_or(ENODEV)?;
+    let imsic = vcpu.shared().imsic.get().ok_or(ENODEV)?;
     let reg = match IndirectReg::decode(siselect) {
         Ok(IndirectReg::Imsic(ImsicReg::Reserved) | IndirectReg::Iprio(_)) => return Err(ENOENT),
         Ok(IndirectReg::Imsic(reg)) => reg,
@@ -273,23 +273,24 @@ fn init(vm: &VmLock<'_, Riscv>) -> Result {
         let imsic = Imsic::new(config.mode(), config.last_id(), Gpa(addr));
         imsics.push(KBox::pin_init(imsic, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL)?;
         let place = layout.locate(addr).ok_or(EINVAL)?;
-        harts.push((place.hart, index as u32), GFP_KERNEL_ACCOUNT)?;
+        Irqchip::add_hart(&mut harts, place.hart, index as u32)?;
     }
-    harts.sort_unstable();
-    if aplic.is_some() {
-        vm.route_pins(config.sources() + 1)?;
-    }
-
-    for (vcpu, imsic) in vm.vcpus().zip(imsics) {
-        vcpu.shared().imsic.populate(imsic);
-        aia::follow_hart_later(vcpu);
-    }
-    vm.backend().set_irqchip(Irqchip {
+    let irqchip = Irqchip {
         layout,
         last: config.last_id(),
         aplic,
         harts,
-    });
+    };
+    let irqchip = KBox::new(irqchip, GFP_KERNEL_ACCOUNT)?;
+    if irqchip.aplic.is_some() {
+        vm.route_pins(config.sources() + 1)?;
+    }
+
+    for (vcpu, imsic) in vm.vcpus().zip(imsics) {
+        vcpu.shared().imsic.set(imsic);
+        aia::follow_hart_later(vcpu);
+    }
+    vm.backend().set_irqchip(irqchip);
     Ok(())
 }
 

@@ -183,14 +183,14 @@ impl Imsic {
 
     /// Returns whether user space has a register to save and restore.
     pub(crate) fn implements(&self, reg: ImsicReg) -> bool {
-        self.place.lock_irqsave().file.implements(reg)
+        self.place.with(|place, _| place.file.implements(reg))
     }
 
     /// Reads a register for user space. May sleep.
     pub(crate) fn read(&self, reg: ImsicReg) -> u64 {
         match &*self.guest_file.lock() {
             Some(file) => file.read(reg),
-            None => self.place.lock_irqsave().file.read(reg),
+            None => self.place.with(|place, _| place.file.read(reg)),
         }
     }
 
@@ -200,33 +200,28 @@ impl Imsic {
         if self.cpu.read_once() == NO_CPU {
             return false;
         }
-        let mut place = self.place.lock_irqsave();
-        let (place, irq) = place.split();
-        let Some(port) = place.port else {
-            return false;
-        };
-        let is_armed = port.is_armed();
-        // A vCPU that has been moved since it last ran, and not been armed before, asks another
-        // hart: WFI may end for no reason.
-        port.was_woken() || !is_armed && port.has_interrupt(irq).unwrap_or(true)
+        self.place.with(|place, irq| {
+            let Some(port) = place.port else {
+                return false;
+            };
+            let is_armed = port.is_armed();
+            // A vCPU that has been moved since it last ran, and not been armed before, asks another
+            // hart: WFI may end for no reason.
+            port.was_woken() || !is_armed && port.has_interrupt(irq).unwrap_or(true)
+        })
     }
 }
 
 /// Delivers a message to a vCPU. May be called in any context.
 pub(crate) fn deliver(vcpu: &Vcpu<Riscv>, imsic: &Imsic, identity: Identity) {
-    let kick = {
-        let mut place = imsic.place.lock_irqsave();
-        match place.port {
-            Some(port) => {
-                port.send(identity);
-                false
-            }
-            None => {
-                place.file.set_pending(identity);
-                show_external(vcpu, &place)
-            }
+    let kick = imsic.place.with(|place, _| match place.port {
+        Some(port) => {
+            port.send(identity);
+            false
         }
-    };
+        // If the interrupt is pending already, this one is a part of it.
+        None => place.file.set_pending(identity) && show_external(vcpu, place),
+    });
     if kick {
         vcpu.kick();
     }
@@ -243,14 +238,13 @@ pub(crate) fn write(vcpu: &Vcpu<Riscv>, imsic: &Imsic, reg: ImsicReg, value: u64
 /// Changes the file in memory, and the vCPU's external interrupt with it. Returns [`None`], having
 /// done nothing, if the vCPU has a file of a hart.
 fn change<R>(vcpu: &Vcpu<Riscv>, imsic: &Imsic, f: impl FnOnce(&mut File) -> R) -> Option<R> {
-    let (result, kick) = {
-        let mut place = imsic.place.lock_irqsave();
+    let (result, kick) = imsic.place.with(|place, _| {
         if place.port.is_some() {
             return None;
         }
         let result = f(&mut place.file);
-        (result, show_external(vcpu, &place))
-    };
+        Some((result, show_external(vcpu, place)))
+    })?;
     if kick {
         vcpu.kick();
     }
@@ -262,23 +256,23 @@ fn change<R>(vcpu: &Vcpu<Riscv>, imsic: &Imsic, f: impl FnOnce(&mut File) -> R) 
 /// `true`.
 fn show_external(vcpu: &Vcpu<Riscv>, place: &Place) -> bool {
     let top = place.file.external();
-    if top.is_some() || vcpu.shared().interrupts.has_external() {
-        interrupts::set_external(vcpu, top);
+    if top == vcpu.shared().interrupts.external() {
+        return false;
     }
+    interrupts::set_external(vcpu, top);
     top.is_some()
 }
 
 /// Makes the external interrupt of a vCPU that of its file again, after all interrupts were set.
 pub(crate) fn restore_external(vcpu: &Vcpu<Riscv>) {
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
+    let Some(imsic) = vcpu.shared().imsic.get() else {
         return;
     };
-    let kick = {
-        let place = imsic.place.lock_irqsave();
+    let kick = imsic.place.with(|place, _| {
         let top = place.file.external();
         interrupts::set_external(vcpu, top);
         top.is_some()
-    };
+    });
     if kick {
         vcpu.kick();
     }
@@ -286,7 +280,7 @@ pub(crate) fn restore_external(vcpu: &Vcpu<Riscv>) {
 
 /// Empties the file of a vCPU. May sleep.
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>) {
-    if let Some(imsic) = vcpu.shared().imsic.as_ref() {
+    if let Some(imsic) = vcpu.shared().imsic.get() {
         evict(vcpu);
         change(vcpu, imsic, File::clear);
         vcpu.request(MOVE_FILE);
@@ -297,7 +291,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>) {
 pub(crate) fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: CsrInsn) -> CsrAccess {
     let regs = Regs::of(vcpu);
     let write = insn.write(|gpr| regs.gpr(gpr));
-    let imsic = vcpu.shared().imsic.as_ref();
+    let imsic = vcpu.shared().imsic.get();
     if insn.csr == csr::STOPEI {
         let Some(imsic) = imsic else {
             return CsrAccess::UserSpace;
@@ -357,7 +351,7 @@ fn refused_by_hart(vcpu: &LoadedVcpu<'_, Riscv>) -> CsrAccess {
 /// Returns whether a guest interrupt file has, or may have, an interrupt that the guest waits for.
 pub(crate) fn has_interrupt(vcpu: &Vcpu<Riscv>) -> bool {
     let shared = vcpu.shared();
-    let imsic = shared.imsic.as_ref();
+    let imsic = shared.imsic.get();
     imsic.is_some_and(|imsic| {
         imsic.may_have_interrupt() && shared.interrupts.enabled(VsInterrupt::External)
     })
@@ -365,7 +359,7 @@ pub(crate) fn has_interrupt(vcpu: &Vcpu<Riscv>) -> bool {
 
 /// Notes that the vCPU is loaded on CPU `cpu`.
 pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, _: &PreemptOff) {
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
+    let Some(imsic) = vcpu.shared().imsic.get() else {
         return;
     };
     if imsic.mode == Mode::Emulated {
@@ -375,11 +369,11 @@ pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, _: &PreemptOff) {
         vcpu.request(MOVE_FILE);
     } else if imsic.armed.read_once() {
         // While the vCPU runs, an interrupt of its file is the guest's alone.
-        let mut place = imsic.place.lock_irqsave();
-        let (place, irq) = place.split();
-        if let Some(port) = place.port {
-            port.disarm(irq);
-        }
+        imsic.place.with(|place, irq| {
+            if let Some(port) = place.port {
+                port.disarm(irq);
+            }
+        });
         imsic.armed.write_once(false);
     }
 }
@@ -387,24 +381,23 @@ pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>, cpu: u32, _: &PreemptOff) {
 /// Notes that the vCPU is taken off its hart. If it waits for an interrupt, the next one of its
 /// guest interrupt file wakes it.
 pub(super) fn put(vcpu: &LockedVcpu<'_, Riscv>, _: &PreemptOff) {
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
+    let Some(imsic) = vcpu.shared().imsic.get() else {
         return;
     };
     if imsic.cpu.read_once() == NO_CPU || !vcpu.is_halted() {
         return;
     }
-    let mut place = imsic.place.lock_irqsave();
-    let (place, irq) = place.split();
-    if let Some(port) = place.port {
-        if port.arm(irq) {
-            imsic.armed.write_once(true);
-        }
+    let is_armed = imsic
+        .place
+        .with(|place, irq| place.port.is_some_and(|port| port.arm(irq)));
+    if is_armed {
+        imsic.armed.write_once(true);
     }
 }
 
 /// Asks a vCPU, which has just got its interrupt file, for [`follow_hart`].
 pub(crate) fn follow_hart_later(vcpu: &Vcpu<Riscv>) {
-    let imsic = vcpu.shared().imsic.as_ref();
+    let imsic = vcpu.shared().imsic.get();
     if imsic.is_some_and(|imsic| imsic.mode != Mode::Emulated) {
         vcpu.request(MOVE_FILE);
         vcpu.kick();
@@ -416,7 +409,7 @@ pub(crate) fn follow_hart_later(vcpu: &Vcpu<Riscv>) {
 ///
 /// The vCPU may go on to another hart meanwhile. Then it is asked for this again.
 pub(crate) fn follow_hart(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<bool> {
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
+    let Some(imsic) = vcpu.shared().imsic.get() else {
         return Ok(true);
     };
     if !vcpu.take_request(MOVE_FILE) || imsic.mode == Mode::Emulated {
@@ -467,13 +460,12 @@ fn move_to(vcpu: &LoadedVcpu<'_, Riscv>, imsic: &Imsic, file: GuestFile) -> Resu
         file.release();
         return Err(e);
     }
-    let in_memory = {
-        let mut place = imsic.place.lock_irqsave();
+    let in_memory = imsic.place.with(|place, _| {
         place.port = Some(file.port());
         let held = place.file.take();
-        show_external(vcpu, &place);
+        show_external(vcpu, place);
         held
-    };
+    });
     imsic.cpu.write_once(file.hart().as_u32());
     imsic.armed.write_once(false);
     match guest_file.take() {
@@ -488,7 +480,7 @@ fn move_to(vcpu: &LoadedVcpu<'_, Riscv>, imsic: &Imsic, file: GuestFile) -> Resu
 ///
 /// Any thread may do that. If the vCPU runs, it must do so on another hart.
 pub(crate) fn evict(vcpu: &Vcpu<Riscv>) {
-    let Some(imsic) = vcpu.shared().imsic.as_ref() else {
+    let Some(imsic) = vcpu.shared().imsic.get() else {
         return;
     };
     let mut guest_file = imsic.guest_file.lock();
@@ -496,7 +488,7 @@ pub(crate) fn evict(vcpu: &Vcpu<Riscv>) {
         return;
     };
     map::unmap_guest_file(vcpu.vm(), imsic.gpa.gfn());
-    imsic.place.lock_irqsave().port = None;
+    imsic.place.with(|place, _| place.port = None);
     imsic.cpu.write_once(NO_CPU);
     imsic.armed.write_once(false);
     let held = old.release();
@@ -513,7 +505,7 @@ pub(crate) fn evict_all_here() {
 
 /// Takes the file of a vCPU that is about to be destroyed.
 pub(crate) fn destroy(vcpu: &Vcpu<Riscv>) {
-    if vcpu.shared().imsic.as_ref().is_some() {
+    if vcpu.shared().imsic.get().is_some() {
         guest_files::before_destruction(|| evict(vcpu));
     }
 }

@@ -195,9 +195,10 @@ impl Interrupts {
         hvip & vsip_to_hvip(guest_csr::read::<{ csr::VSIE }>(hart)) != 0
     }
 
-    /// Returns whether the external interrupt stands for one of an interrupt file in memory.
-    pub(super) fn has_external(&self) -> bool {
-        self.external.read_once() != 0
+    /// Returns the interrupt of the interrupt file in memory that the external interrupt stands
+    /// for.
+    pub(super) fn external(&self) -> Option<Identity> {
+        Identity::new(self.external.read_once())
     }
 
     /// Returns whether the guest has enabled `irq`.
