@@ -8,6 +8,7 @@ are taken: the others have an interrupt in them.
 
 import argparse
 import bisect
+import dataclasses
 import json
 import re
 import tempfile
@@ -34,6 +35,9 @@ ENOUGH = 50
 KERNEL = 1 << 63
 SECTIONS = (".text", ".noinstr.text")
 SWITCH = "__kvm_riscv_rust_switch_to"
+# Where a case begins anew, each time: most enter the guest, and others are calls of
+# user space. The first that is executed counts.
+BEGINNINGS = (f"kvm:{SWITCH}", "kvm:kvm_vm_ioctl", "kvm:irqfd_wakeup")
 # The program counter in a line of QEMU's log.
 PC = re.compile(r"^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/", re.M)
 SYMBOL = re.compile(r"^([0-9a-f]{16}) .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
@@ -118,7 +122,7 @@ class Code:
 
 
 def exits(pcs, entry):
-    """Split what was executed where the guest is entered."""
+    """Split what was executed where a case begins anew."""
     starts = [place for place, pc in enumerate(pcs) if pc == entry]
     return [pcs[start:end] for start, end in zip(starts, starts[1:])]
 
@@ -171,9 +175,11 @@ def measure(settings, cases):
         host = Host("budget",
                     Files(built.kernel, built.module, artifacts.disk,
                           artifacts.initramfs, programs),
-                    counting_machine(settings.cpu, options=(
-                        "-D", str(log),
-                        "-qmp", f"unix:{socket},server=on,wait=off")),
+                    dataclasses.replace(
+                        counting_machine(settings.cpu, options=(
+                            "-D", str(log),
+                            "-qmp", f"unix:{socket},server=on,wait=off")),
+                        machine=settings.machine),
                     settings.timeout_factor)
         with host, port.connect(socket.parent, socket.name) as monitor:
             qmp = Qmp(port.terminal(monitor, host.transcript("qmp")),
@@ -186,16 +192,15 @@ def measure(settings, cases):
             objects = workspace.builder("rust").objects
             code = Code.of(objects / "vmlinux", built.module, sections,
                            workspace.toolchain().llvm)
-            entry = next(address for address, name
-                         in zip(code.addresses, code.names)
-                         if name == f"kvm:{SWITCH}")
+            places = dict(zip(code.names, code.addresses))
+            entries = [places[name] for name in BEGINNINGS if name in places]
             for case in cases:
                 say("budget", case)
                 yield case, *spent(code, most_frequent(
-                    executed(host, qmp, log, case, entry)))
+                    executed(host, qmp, log, case, entries)))
 
 
-def executed(host, qmp, log, case, entry):
+def executed(host, qmp, log, case, entries):
     """What was executed while a case's loop ran, exit by exit."""
     def monitor(command):
         qmp.execute("human-monitor-command", {"command-line": command})
@@ -211,7 +216,9 @@ def executed(host, qmp, log, case, entry):
         monitor("log none")
         monitor("one-insn-per-tb off")
         text = log.read_text(encoding="utf-8", errors="replace")
-        runs += exits([int(pc, 16) for pc in PC.findall(text)], entry)
+        pcs = [int(pc, 16) for pc in PC.findall(text)]
+        runs += next((found for entry in entries
+                      if (found := exits(pcs, entry))), [])
         if len(runs) >= ENOUGH:
             break
         time.sleep(LOGGED)
