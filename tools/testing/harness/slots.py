@@ -162,6 +162,15 @@ def on(report, cpus):
             for backend in sorted(report.artifacts.backends)]
 
 
+def sample(report, chosen):
+    """Those of the configurations that are enough where nothing is compared: without
+    the C backend, unless it is the only one, or FULL=1.
+    """
+    if report.settings.full or "rust" not in report.artifacts.backends:
+        return chosen
+    return [where for where in chosen if where[0] == "rust"]
+
+
 def on_machine(report, cpu, machine):
     """The configurations of all backends on that CPU of a machine."""
     return [configuration(backend, cpu, report.settings.nacl, machine)

@@ -9,12 +9,20 @@ from harness.verdicts import Verdicts
 from workspace.settings import CPUS
 
 
+def sampled(metafunc, chosen):
+    """Of some configurations, those that a test is run on."""
+    if metafunc.definition.get_closest_marker("rust_sample"):
+        return slots.sample(Report.of(metafunc.config), chosen)
+    return chosen
+
+
 def configurations(metafunc):
     """What a test is run on, unless the test itself says it."""
     report = Report.of(metafunc.config)
     marker = metafunc.definition.get_closest_marker("cpus")
     everywhere = not marker or report.settings.full
     chosen = slots.on(report, CPUS if everywhere else marker.args)
+    chosen = sampled(metafunc, chosen)
     if metafunc.definition.get_closest_marker("stock") and \
             report.artifacts.stock:
         chosen += slots.on_stock()
@@ -24,7 +32,9 @@ def configurations(metafunc):
 def pytest_generate_tests(metafunc):
     report = Report.of(metafunc.config)
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", sorted(report.artifacts.backends))
+        metafunc.parametrize("backend", [where[0] for where in sampled(
+            metafunc, [(backend,) for backend in
+                       sorted(report.artifacts.backends)])])
     # A module that chooses what to run, and where, parametrizes by that itself.
     if hasattr(metafunc.module, "pytest_generate_tests"):
         return

@@ -11,17 +11,12 @@ from harness.vm import Vm
 from workspace.errors import Failure
 from workspace.settings import CPUS
 
-# All machines are for FULL=1: between two of them, the number of guest interrupt
-# files and of identities differs. The last one has neither, which a CPU with Ssaia
-# does not mind.
-SAMPLE = ("aia3",)
+# All are for FULL=1: between two machines, the number of guest interrupt files and
+# of identities differs. The last one has neither, which a CPU with Ssaia does not
+# mind.
+SAMPLE = (CPUS[-1], "aia3")
 MACHINES = tuple((cpu, machine) for cpu in CPUS
                  for machine in slots.MACHINES) + (("max", ""),)
-
-# Now and then, all threads of this one stop on a host with the AIA, under either
-# backend, while its vCPUs move and harts go and come. Whether the host, QEMU or KVM
-# loses an interrupt there is not known yet.
-STALLS = ("riscv/aia_move_test",)
 
 # Machines of guests. With split, the APLIC is QEMU's, and so is all of it without an
 # IMSIC.
@@ -48,21 +43,14 @@ def pytest_generate_tests(metafunc):
     report = Report.of(metafunc.config)
     full = report.settings.full
     chosen = [where for cpu, machine in MACHINES
-              if machine in SAMPLE or full
+              if (cpu, machine) == SAMPLE or full
               for where in slots.on_machine(report, cpu, machine)]
     if "run" in metafunc.fixturenames:
         slots.parametrize_runs(metafunc, [
             (where, selftest_runs.Run(program)) for where in chosen
-            for program in selftest_runs.AIA_ONLY
-            if full or program not in STALLS])
+            for program in selftest_runs.AIA_ONLY])
         return
-    if not full:
-        # One CPU shows as much of a guest as the other.
-        chosen = [where for where in chosen if where[1] == CPUS[-1]]
-        if metafunc.function is test_aia_guest_works:
-            # Under C, a transfer by a device with wires has outlasted its time-out.
-            chosen = [where for where in chosen if where[0] == "rust"]
-    slots.parametrize(metafunc, chosen)
+    slots.parametrize(metafunc, slots.sample(report, chosen))
     if "vcpus" in metafunc.fixturenames:
         metafunc.parametrize("machine, vcpus", ALL_BOOTS if full else BOOTS)
     else:

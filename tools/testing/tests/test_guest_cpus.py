@@ -6,7 +6,7 @@ import pytest
 from harness import load
 from harness.vm import Vm
 
-pytestmark = pytest.mark.cpus("rv64")
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.rust_sample]
 
 # For all moves of a guest, on a busy machine, too.
 TIMEOUT = 240

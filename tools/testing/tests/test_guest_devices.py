@@ -6,7 +6,8 @@ import pytest
 from harness import guest_devices
 from harness.vm import Vm
 
-pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.stock]
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.stock,
+              pytest.mark.rust_sample]
 
 
 def test_disk(host, disk):

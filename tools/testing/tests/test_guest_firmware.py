@@ -10,7 +10,7 @@ import pytest
 
 from harness.vm import FirmwareVm
 
-pytestmark = pytest.mark.cpus("rv64")
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.rust_sample]
 
 # What each says once in a boot, ahead of its prompt, which may be there twice.
 U_BOOT_BEGINS = r"U-Boot 20\d\d"

@@ -6,7 +6,7 @@ import pytest
 from harness import guest, load
 from harness.vm import Vm
 
-pytestmark = pytest.mark.cpus("rv64")
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.rust_sample]
 
 
 @pytest.mark.stock

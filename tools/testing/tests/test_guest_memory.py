@@ -9,7 +9,7 @@ import pytest
 from harness import huge_pages, load
 from harness.vm import Vm
 
-pytestmark = pytest.mark.cpus("rv64")
+pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.rust_sample]
 
 CGROUP = "/sys/fs/cgroup/guest"
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB"

@@ -16,6 +16,8 @@ import pytest
 from harness import huge_pages, load, migration
 from harness.vm import Vm
 
+pytestmark = pytest.mark.rust_sample
+
 STOPPED = 3
 # A guest whose whole memory can be compared.
 SMALL = "-m 64M"

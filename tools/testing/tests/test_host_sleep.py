@@ -80,11 +80,13 @@ def booted(report, backend, nacl):
         host.unload_kvm()
 
 
+@pytest.mark.rust_sample
 def test_sleep_selftest(report, backend):
     with booted(report, backend, report.settings.nacl) as sleeper:
         sleeper.run_selftest(report)
 
 
+@pytest.mark.rust_sample
 def test_sleep_guest(report, backend):
     """A Linux guest boots, on harts that sleep whenever they can, and is in the
     middle of that when the system is suspended."""

@@ -16,7 +16,8 @@ SOME = 50
 
 
 def pytest_generate_tests(metafunc):
-    slots.parametrize(metafunc, slots.on(Report.of(metafunc.config), (CPU,)))
+    report = Report.of(metafunc.config)
+    slots.parametrize(metafunc, slots.sample(report, slots.on(report, (CPU,))))
 
 
 def test_kernel_vectors(host, slot, report):

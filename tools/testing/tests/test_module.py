@@ -19,6 +19,7 @@ PROGRAM = "riscv/ebreak_test"
 VMID_PROGRAMS = ("riscv/vmid_test", "riscv/world_switch_*")
 
 
+@pytest.mark.rust_sample
 def test_module_reloads(host, slot, report):
     many = slot.cpu == CPUS[0] or report.settings.full
     for _ in range(TIMES if many else FEWER_TIMES):
@@ -30,6 +31,7 @@ def test_module_reloads(host, slot, report):
     guest.boot(host, 1)
 
 
+@pytest.mark.rust_sample
 def test_host_ends(report, backend):
     """Virtualization goes on harts that are in guests; the host itself ends."""
     artifacts = report.artifacts

@@ -23,8 +23,8 @@ from workspace.settings import (NACL_FEATURES, nacl_combinations,
 
 CPU = "rv64"
 # On these, everything is run that is run without NACL, but for RARE and for what
-# needs a larger host or cannot be made short. Never upstream's own arguments: what
-# they make longer is the same on each platform.
+# needs a larger host or cannot be made short; on the second one with FULL=1 alone.
+# Never upstream's own arguments: what they make longer is the same on each platform.
 WHOLE = ("all", "none")
 # These have no exits of another kind than the programs that are left, so they are
 # for FULL=1.
@@ -136,7 +136,8 @@ def pytest_generate_tests(metafunc):
 
 def _parametrize_failures(metafunc):
     """They run under Rust as well, on hosts that other tests use."""
-    both = len(Report.of(metafunc.config).artifacts.backends) == 2
+    report = Report.of(metafunc.config)
+    both = len(report.artifacts.backends) == 2 and report.settings.full
     chosen = [(slots.configuration("rust", CPU, nacl), program)
               for nacl, program in FAILS_UNDER_C if both]
     metafunc.parametrize("slot, program", chosen, indirect=["slot"],
@@ -161,9 +162,9 @@ def guests(backend, _cpu, nacl, full):
 
     Under Rust, test_nacl_guest_while_spv_stands boots one on each set.
     """
-    if full or nacl in WHOLE:
+    if full or backend == "rust" and nacl in WHOLE:
         return 1, 4
-    return (4,) if backend == "c" and nacl in SAMPLE else ()
+    return ()
 
 
 def _parametrize_runs(metafunc, chosen):
@@ -175,7 +176,7 @@ def _parametrize_runs(metafunc, chosen):
     full = Report.of(metafunc.config).settings.full
     slots.parametrize_runs(metafunc, [
         (where, run) for where in chosen for run in runs
-        if run.name in core or where[-1] in WHOLE
+        if run.name in core or where[-1] in (WHOLE if full else WHOLE[:1])
         and not (run.memory or run.long)
         and (full or run.name not in rare)])
 
@@ -454,6 +455,7 @@ def test_shared_memory_is_not_given_back(host, report):
     guest.boot(host, 2)
 
 
+@pytest.mark.rust_sample
 def test_no_shared_memory_at_reset(report, backend):
     """As ahead of a kexec: whoever runs next must have all the memory; even if
     guests have been running up to then.

@@ -31,6 +31,7 @@ def test_every_program_of_upstream_is_known(report):
 
 
 @pytest.mark.cpus("rv64")
+@pytest.mark.rust_sample
 @pytest.mark.memory("4G", "hugepagesz=1G hugepages=1")
 @pytest.mark.parametrize("case", ("gigantic_page", "gigantic_page_again"))
 def test_gigantic_page(host, slot, report, case):

@@ -14,7 +14,7 @@ PROGRAMS = ("riscv/sbi_*", "riscv/timer_*", "riscv/world_switch_*")
 
 def pytest_generate_tests(metafunc):
     report = Report.of(metafunc.config)
-    chosen = slots.on(report, (CPU,))
+    chosen = slots.sample(report, slots.on(report, (CPU,)))
     if "run" not in metafunc.fixturenames:
         slots.parametrize(metafunc, chosen)
         return
