@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import (build, deb, debian_root, distribution, firmware, image, module,
-               packages, pins, selftests, stats, toolchain, tree)
+from . import (build, deb, debian_root, distribution, firmware, image, kvm_ioctls,
+               module, packages, pins, selftests, stats, toolchain, tree)
 from .errors import Failure
 from .settings import BUILD, LOGS
 from .steps import lock, remove, say
@@ -57,6 +57,8 @@ class Artifacts:
     package: Package | None = None
     # A disk with libvirt.
     libvirt: Path | None = None
+    # The unit tests of that crate.
+    kvm_ioctls: Path | None = None
     # That with SBI nested acceleration; QEMU has its own.
     firmware: Path | None = None
     firmware_judge: Path | None = None
@@ -68,6 +70,8 @@ class Artifacts:
         """Keep what was made for a host; without it, only say that it will be."""
         if host == module.STOCK:
             self.stock = made
+        elif host == kvm_ioctls.HOST:
+            self.kvm_ioctls = made
         else:
             self.watched[host] = made
 
@@ -189,6 +193,18 @@ def prepared_watched(settings, purpose):
 
     def make(directory):
         return _copied(directory, workspace.watched_builder(purpose).kernel())
+
+    return _own(settings, workspace, make)
+
+
+def prepared_kvm_ioctls(settings):
+    """The unit tests of the crate kvm-ioctls."""
+    workspace = Workspace(settings)
+
+    def make(directory):
+        workspace.toolchain()
+        return Path(shutil.copy(kvm_ioctls.prepare(LOGS / "kvm-ioctls.log"),
+                                directory))
 
     return _own(settings, workspace, make)
 

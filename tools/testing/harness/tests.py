@@ -10,11 +10,12 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from workspace import build, module, packages, pins, process
+from workspace import build, kvm_ioctls, module, packages, pins, process
 from workspace.errors import Failure
 from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
 from workspace.steps import lock, say
-from workspace.workspace import prepared, prepared_stock, prepared_watched
+from workspace.workspace import (prepared, prepared_kvm_ioctls, prepared_stock,
+                                 prepared_watched)
 
 from . import selftest_runs
 
@@ -26,6 +27,9 @@ CARGO_FAILED = re.compile(r"^test (\S+) \.\.\. FAILED$", re.M)
 CARGO_PANIC = re.compile(r"^---- (\S+) stdout ----\n(?:(?!---- ).*\n)*?"
                          r"thread .* panicked at .*:\n(.*)$", re.M)
 CARGO_ERROR = re.compile(r"^error.*: .*$", re.M)
+
+# What takes too long to make for a sample.
+FULL_ALONE = ("kasan", kvm_ioctls.HOST)
 
 
 @dataclass
@@ -52,7 +56,7 @@ def run(settings):
     """Run all tests; the tally comes last. Return the exit status."""
     tally = Tally()
     ours, others = _kernels(settings)
-    later = {**_watched_hosts(ours), **_stock(others)}
+    later = {**_watched_hosts(ours), **_stock(others), **_kvm_ioctls(ours)}
     with prepared(ours, settings.tested_backends,
                   programs=selftest_runs.read().programs,
                   with_firmware=True,
@@ -95,6 +99,13 @@ def _watched_hosts(settings):
             for name in build.WATCHED if _is_wanted(settings, name)}
 
 
+def _kvm_ioctls(settings):
+    """{name of the host: what makes it}, for the tests of that crate."""
+    host = kvm_ioctls.HOST
+    return {host: functools.partial(prepared_kvm_ioctls, settings)} \
+        if _is_wanted(settings, host) else {}
+
+
 def _is_wanted(settings, host):
     """Whether tests use a host that takes long to make, and that most selections
     do without.
@@ -103,7 +114,7 @@ def _is_wanted(settings, host):
         return False
     if settings.tests:
         return bool(re.search(rf"(?<!not )\b\w*{host}", settings.tests))
-    return settings.full or host != "kasan"
+    return settings.full or host not in FULL_ALONE
 
 
 def logic_alone(settings):

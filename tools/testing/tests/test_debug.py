@@ -13,7 +13,7 @@ import re
 
 import pytest
 
-from harness import guest, selftest, selftest_runs, splats
+from harness import guest, selftest, selftest_runs, slots, splats
 from harness.host import Files, Host, Machine
 from harness.report import Report
 from workspace import build, selftests
@@ -22,6 +22,8 @@ from workspace.errors import Failure
 # The one with the most extensions: each has state that is switched.
 CPU = "max"
 HARTS = 2
+# One whose interrupt controller has more to lock, and guest interrupt files.
+MACHINE = slots.MACHINES["aia3"]
 # What is freed is poisoned, and looked at when it is used again.
 APPEND = "page_poison=1"
 MEMORY = {"debug": "2G", "kasan": "3G"}
@@ -51,7 +53,8 @@ def pytest_generate_tests(metafunc):
     if "watched" in metafunc.fixturenames:
         runs = (*selftest_runs.of_all(report.artifacts.programs),
                 *(selftest_runs.Run(name)
-                  for name in selftest_runs.DEBUG_ONLY))
+                  for name in (*selftest_runs.DEBUG_ONLY,
+                               *selftest_runs.AIA_ONLY)))
         metafunc.parametrize("watched_host, watched", [
             pytest.param(name, run, id=f"{name}-{run.name}")
             for name in hosts
@@ -94,8 +97,7 @@ def watched_host(request, report):
     host = Host(f"test-{name}",
                 Files.of(artifacts, artifacts.watched[name],
                          guest_kernel=artifacts.backends["rust"].kernel),
-                Machine(report.settings.machine, CPU, HARTS, MEMORY[name],
-                        APPEND),
+                Machine(MACHINE, CPU, HARTS, MEMORY[name], APPEND),
                 3 * report.settings.timeout_factor)
     with host:
         host.load_kvm()
