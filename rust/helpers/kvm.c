@@ -12,11 +12,17 @@
 #include <linux/pgtable.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
+#include <linux/sched/stat.h>
 
 /* For what runs between guest_state_enter_irqoff() and its counterpart. */
 #define __rust_helper_noinstr						\
 	__rust_helper notrace __section(".noinstr.text") __no_kcsan	\
 	__no_sanitize_address __no_profile __no_sanitize_coverage
+
+__rust_helper bool rust_helper_sched_info_on(void)
+{
+	return sched_info_on();
+}
 
 __rust_helper void rust_helper_preempt_disable(void)
 {

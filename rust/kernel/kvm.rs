@@ -47,6 +47,7 @@ mod mmu;
 mod registration;
 mod request;
 mod run;
+mod run_delay;
 #[doc(hidden)]
 pub mod shims;
 pub mod stats;
@@ -111,6 +112,7 @@ pub use self::{
         ExitReason,
         RunArea, //
     },
+    run_delay::RunDelay,
     timer::{
         VcpuTimer,
         VcpuTimerRestart, //

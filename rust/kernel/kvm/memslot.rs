@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     bindings,
+    error::to_result,
     mm::{
         virt::VmaRef,
         MmWithUser, //
@@ -279,6 +280,42 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
             Memslot::from_raw(vm, bindings::gfn_to_memslot(vm.as_raw(), gfn.0))
         }
         .map(ActiveMemslot)
+    }
+
+    /// Reads the guest's memory from `gpa` on. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if not all of it can be read; then `data` may hold a part.
+    pub fn read_guest(&self, gpa: Gpa, data: &mut [u8]) -> Result {
+        // SAFETY: The vCPU is valid and in the section; `data` is as long as the call is told.
+        to_result(unsafe {
+            bindings::kvm_vcpu_read_guest(
+                self.vcpu.as_raw(),
+                gpa.0,
+                data.as_mut_ptr().cast(),
+                data.len(),
+            )
+        })
+        .map_err(|_| EFAULT)
+    }
+
+    /// Writes to the guest's memory from `gpa` on, and marks it dirty. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if not all of it can be written; then a part may have been.
+    pub fn write_guest(&self, gpa: Gpa, data: &[u8]) -> Result {
+        // SAFETY: As in `read_guest()`; the data is not written.
+        to_result(unsafe {
+            bindings::kvm_vcpu_write_guest(
+                self.vcpu.as_raw(),
+                gpa.0,
+                data.as_ptr().cast(),
+                data.len(),
+            )
+        })
+        .map_err(|_| EFAULT)
     }
 
     /// Offers a load from `addr` to the devices of the kernel. Returns whether one has handled it.
