@@ -7,6 +7,7 @@
 
 pub mod aia;
 pub mod envcfg;
+pub mod fwft;
 pub mod insn;
 pub mod nacl;
 pub mod nospec;

@@ -7,7 +7,18 @@
 //! Register (`henvcfg`)" and "Supervisor Environment Configuration Register (`senvcfg`)"; volume I,
 //! "CMO" extensions.
 
-use super::one_reg::IsaExtId;
+use super::{
+    fwft::Fwft,
+    one_reg::{
+        FwftFeature,
+        IsaExtId, //
+    }, //
+};
+
+/// `LPE`: indirect branches must lead to landing pads (Zicfilp).
+const LPE: u64 = 1 << 2;
+/// `SSE`: there are shadow stacks (Zicfiss).
+const SSE: u64 = 1 << 3;
 
 /// `CBIE`: how `cbo.inval` acts.
 const CBIE: u64 = 3 << 4;
@@ -32,23 +43,55 @@ impl Henvcfg {
     /// `STCE`: VS-mode has Sstc.
     const STCE: u64 = 1 << 63;
 
-    /// Returns the value for a guest, of which `has` tells whether it has an extension.
+    /// `PMM`: how many bits of a pointer are ignored.
+    const PMM_SHIFT: u32 = 32;
+
+    /// Returns the value for a guest, of which `has` tells whether it has an extension, and whose
+    /// kernel has set `features`.
     ///
     /// `cbo.inval` flushes. If it invalidated the block, the guest could discard what others have
     /// written there and no cache has written back: the zeros by which the host has cleared the
     /// page, whose former contents the guest would read then, or a page that the guest may only
     /// read. A guest cannot tell the two apart, because a cache may write a block back at any time.
-    pub fn of(has: impl Fn(IsaExtId) -> bool) -> Self {
+    pub fn of(features: &Fwft, has: impl Fn(IsaExtId) -> bool) -> Self {
         let bits = |on, bits| if on { bits } else { 0 };
+        let pmm = match features.value(FwftFeature::PointerMasking) {
+            7 => 2,
+            16 => 3,
+            _ => 0,
+        };
+        // With Svade alone, software updates A and D, and with Svadu alone the hart. A guest with
+        // both can choose.
+        let adue = has(IsaExtId::Svadu)
+            && (!has(IsaExtId::Svade) || features.is_on(FwftFeature::PteAdHwUpdating));
 
         Self(
             bits(has(IsaExtId::Zicbom), CBIE_FLUSH | CBCFE)
                 | bits(has(IsaExtId::Zicboz), CBZE)
                 | bits(has(IsaExtId::Svpbmt), Self::PBMTE)
                 | bits(has(IsaExtId::Sstc), Self::STCE)
-                // With both, software updates A and D, as Svade says.
-                | bits(has(IsaExtId::Svadu) && !has(IsaExtId::Svade), Self::ADUE),
+                | bits(adue, Self::ADUE)
+                | bits(has(IsaExtId::Smnpm), pmm << Self::PMM_SHIFT)
+                | bits(
+                    has(IsaExtId::Zicfilp) && features.is_on(FwftFeature::LandingPad),
+                    LPE,
+                )
+                | bits(
+                    has(IsaExtId::Zicfiss) && features.is_on(FwftFeature::ShadowStack),
+                    SSE,
+                ),
         )
+    }
+
+    /// Returns whether the guest can cause software-check exceptions.
+    pub const fn checks_software(self) -> bool {
+        self.0 & (LPE | SSE) != 0
+    }
+
+    /// Returns whether the guest has shadow stacks, and so `ssp`.
+    #[inline(always)]
+    pub const fn has_shadow_stacks(self) -> bool {
+        self.0 & SSE != 0
     }
 
     /// Returns the bits of the register.
@@ -74,6 +117,12 @@ pub fn senvcfg(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
     }
     if has(IsaExtId::Zicboz) {
         fields |= CBZE;
+    }
+    if has(IsaExtId::Zicfilp) {
+        fields |= LPE;
+    }
+    if has(IsaExtId::Zicfiss) {
+        fields |= SSE;
     }
     if has(IsaExtId::Ssnpm) && value & PMM != PMM_RESERVED {
         fields |= PMM;

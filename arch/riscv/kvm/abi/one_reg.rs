@@ -630,9 +630,9 @@ pub enum IdError {
     /// The type is there since a vCPU without the F, D or V extension has no such type at all,
     /// and should say so ([`IdError::NotFound`]) rather than to find fault with the size.
     InvalidSize(RegType),
-    /// No SBI extension has state with this number: `EINVAL`, as for the state of an extension that
-    /// the vCPU does not have.
-    NoSbiState,
+    /// The SBI extension has no state with this number: `ENOENT`; or no extension has: `EINVAL`, as
+    /// for the state of an extension that the vCPU does not have.
+    NoSbiState(Option<SbiExtId>),
     /// No register has this number: `ENOENT`.
     NotFound,
 }
@@ -709,7 +709,8 @@ impl Reg {
             RegType::SbiState => {
                 expect(Size::U64)?;
                 let state = SbiStateReg::from_parts(subtype, index);
-                return state.map(Self::SbiState).ok_or(IdError::NoSbiState);
+                let ext = SbiStateReg::extension_of(subtype);
+                return state.map(Self::SbiState).ok_or(IdError::NoSbiState(ext));
             }
         };
 
@@ -814,6 +815,23 @@ impl CsrReg {
 impl SbiStateReg {
     const STA: u64 = 0;
     const FWFT: u64 = 1;
+
+    /// Returns the extension whose state has a subtype.
+    const fn extension_of(subtype: u64) -> Option<SbiExtId> {
+        match subtype {
+            Self::STA => Some(SbiExtId::Sta),
+            Self::FWFT => Some(SbiExtId::Fwft),
+            _ => None,
+        }
+    }
+
+    /// Returns the extension that the register is of.
+    pub const fn extension(self) -> SbiExtId {
+        match self {
+            Self::Sta(_) => SbiExtId::Sta,
+            Self::Fwft(_) => SbiExtId::Fwft,
+        }
+    }
 
     fn from_parts(subtype: u64, index: u64) -> Option<Self> {
         match subtype {

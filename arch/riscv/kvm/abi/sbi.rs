@@ -427,6 +427,24 @@ numbers! {
 }
 
 numbers! {
+    /// Features of [`Standard::Fwft`] ("FWFT Feature Types").
+    pub enum FwftId: u32 {
+        /// `MISALIGNED_EXC_DELEG`.
+        MisalignedExcDeleg = 0,
+        /// `LANDING_PAD`.
+        LandingPad = 1,
+        /// `SHADOW_STACK`.
+        ShadowStack = 2,
+        /// `DOUBLE_TRAP`.
+        DoubleTrap = 3,
+        /// `PTE_AD_HW_UPDATING`.
+        PteAdHwUpdating = 4,
+        /// `POINTER_MASKING_PMLEN`.
+        PointerMaskingPmlen = 5,
+    }
+}
+
+numbers! {
     /// Functions of [`Standard::Dbtr`].
     pub enum DbtrFn: u64 {
         /// `sbi_debug_num_triggers`.

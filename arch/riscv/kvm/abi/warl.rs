@@ -11,6 +11,8 @@
 //! privileged specification, chapter "Supervisor-Level ISA". WARL and WLRL are defined in its
 //! section "CSR Field Specifications".
 
+use super::one_reg::IsaExtId;
+
 /// What the harts support of `vsatp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SatpSupport {
@@ -57,11 +59,15 @@ pub const fn satp(old: u64, value: u64, support: SatpSupport) -> u64 {
     value & (mode << satp::MODE_SHIFT | asid | satp::PPN)
 }
 
+/// The value of `sstatus` after a reset: U-mode has 64 bits (UXL).
+pub const SSTATUS_RESET: u64 = 2 << 32;
+
 /// Returns the value of `sstatus` after a write of `value`.
 ///
-/// Guests are little-endian and have 64 bits in U-mode, so UBE and UXL cannot be written. SPELP and
-/// SDT belong to extensions that guests do not have.
-pub const fn sstatus(value: u64) -> u64 {
+/// Guests are little-endian and have 64 bits in U-mode, so UBE and UXL cannot be written. SPELP
+/// belongs to Zicfilp, of which `has` tells whether the guest has it, and SDT to an extension that
+/// guests do not have.
+pub fn sstatus(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
     const SIE: u64 = 1 << 1;
     const SPIE: u64 = 1 << 5;
     const SPP: u64 = 1 << 8;
@@ -69,11 +75,15 @@ pub const fn sstatus(value: u64) -> u64 {
     const FS: u64 = 3 << 13;
     const SUM: u64 = 1 << 18;
     const MXR: u64 = 1 << 19;
-    const UXL_64: u64 = 2 << 32;
+    const SPELP: u64 = 1 << 23;
     const SD: u64 = 1 << 63;
 
     let dirty = value & VS == VS || value & FS == FS;
-    value & (SIE | SPIE | SPP | VS | FS | SUM | MXR) | UXL_64 | if dirty { SD } else { 0 }
+    let mut fields = SIE | SPIE | SPP | VS | FS | SUM | MXR;
+    if has(IsaExtId::Zicfilp) {
+        fields |= SPELP;
+    }
+    value & fields | SSTATUS_RESET | if dirty { SD } else { 0 }
 }
 
 /// Returns the value of `sie` after a write of `value`.
@@ -132,4 +142,10 @@ pub const fn scounteren(value: u64) -> u64 {
 /// A bit that is zero in `hstateen0` is read-only zero in `sstateen0` ("Smstateen Extension").
 pub const fn sstateen0(value: u64, hstateen0: u64) -> u64 {
     value & hstateen0 & u32::MAX as u64
+}
+
+/// Returns the value of `ssp` after a write of `value`: shadow stacks are aligned to 8 bytes
+/// (Zicfiss, "Shadow-Stack Pointer").
+pub const fn ssp(value: u64) -> u64 {
+    value & !7
 }

@@ -15,6 +15,7 @@
 pub mod abi {
     pub mod aia;
     pub mod envcfg;
+    pub mod fwft;
     pub mod insn;
     pub mod nacl;
     pub mod nospec;

@@ -7,14 +7,80 @@ use kvm_riscv_logic::abi::{
         self,
         Henvcfg, //
     },
+    fwft::{
+        Fwft,
+        Host, //
+    },
     one_reg::{
+        FwftFeature,
         IsaExtId,
         Numbered, //
     },
 };
 
 fn henvcfg(exts: &[IsaExtId]) -> u64 {
-    Henvcfg::of(|ext| exts.contains(&ext)).into_raw()
+    henvcfg_with(&Fwft::NEW, exts)
+}
+
+fn henvcfg_with(features: &Fwft, exts: &[IsaExtId]) -> u64 {
+    Henvcfg::of(features, |ext| exts.contains(&ext)).into_raw()
+}
+
+fn with(feature: FwftFeature, value: u64) -> Fwft {
+    let host = Host {
+        delegates_misaligned: true,
+        pmlens: 1 << 7 | 1 << 16,
+    };
+    let mut features = Fwft::NEW;
+    features.set(&host, feature, value, 0).unwrap();
+    features
+}
+
+/// What the guest's kernel has set shows only if the guest has the extension.
+#[test]
+fn features_have_their_bits() {
+    for (feature, value, exts, bits) in [
+        (FwftFeature::MisalignedDeleg, 1, vec![], 0),
+        (FwftFeature::LandingPad, 1, vec![IsaExtId::Zicfilp], 1 << 2),
+        (FwftFeature::ShadowStack, 1, vec![IsaExtId::Zicfiss], 1 << 3),
+        (
+            FwftFeature::PointerMasking,
+            7,
+            vec![IsaExtId::Smnpm],
+            2 << 32,
+        ),
+        (
+            FwftFeature::PointerMasking,
+            16,
+            vec![IsaExtId::Smnpm],
+            3 << 32,
+        ),
+        (
+            FwftFeature::PteAdHwUpdating,
+            1,
+            vec![IsaExtId::Svadu, IsaExtId::Svade],
+            1 << 61,
+        ),
+    ] {
+        let features = with(feature, value);
+
+        assert_eq!(henvcfg_with(&features, &exts), bits, "{feature:?}");
+        assert_eq!(henvcfg(&exts), 0, "{feature:?}");
+        assert_eq!(henvcfg_with(&features, &[]), 0, "{feature:?}");
+    }
+}
+
+#[test]
+fn software_is_checked_by_landing_pads_and_shadow_stacks() {
+    for (feature, ext) in [
+        (FwftFeature::LandingPad, IsaExtId::Zicfilp),
+        (FwftFeature::ShadowStack, IsaExtId::Zicfiss),
+    ] {
+        let henvcfg = Henvcfg::of(&with(feature, 1), |has| has == ext);
+
+        assert!(henvcfg.checks_software());
+    }
+    assert!(!Henvcfg::of(&Fwft::NEW, |_| true).checks_software());
 }
 
 #[test]

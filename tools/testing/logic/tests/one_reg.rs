@@ -429,7 +429,7 @@ fn no_other_id_decodes() {
 fn bits_without_a_meaning_make_an_id_that_nothing_has() {
     for reg in all_registers() {
         let error = match reg {
-            Reg::SbiState(_) => IdError::NoSbiState,
+            Reg::SbiState(reg) => IdError::NoSbiState(Some(reg.extension())),
             _ => IdError::NotFound,
         };
 
@@ -526,11 +526,11 @@ fn precedence_of_errors() {
         // The pointer to the vector registers is among the CSRs, which have one size.
         (9, 0, 5, U64, not_found),
         (9, 0, 5, U128, size(RegType::Vector)),
-        (10, 0, 2, U64, IdError::NoSbiState),
+        (10, 0, 2, U64, IdError::NoSbiState(Some(SbiExtId::Sta))),
         (10, 0, 2, U32, size(RegType::SbiState)),
-        (10, 1, 15, U64, IdError::NoSbiState),
-        (10, 2, 0, U64, IdError::NoSbiState),
-        (10, 0xff, 99, U64, IdError::NoSbiState),
+        (10, 1, 15, U64, IdError::NoSbiState(Some(SbiExtId::Fwft))),
+        (10, 2, 0, U64, IdError::NoSbiState(None)),
+        (10, 0xff, 99, U64, IdError::NoSbiState(None)),
     ] {
         let id = 0x80 << 56 | exponent << 52 | reg_type << 24 | subtype << 16 | number;
 

@@ -2,7 +2,10 @@
 
 //! Tests of the values that the CSRs of a guest can hold.
 
-use kvm_riscv_logic::abi::warl::*;
+use kvm_riscv_logic::abi::{
+    one_reg::IsaExtId,
+    warl::*, //
+};
 
 const SUPPORT: SatpSupport = SatpSupport {
     modes: 1 << 8 | 1 << 9,
@@ -57,12 +60,18 @@ fn satp_has_the_bits_of_asid_that_there_are() {
 #[test]
 fn sstatus_has_no_bit_of_the_host() {
     const GUEST: u64 = 1 << 1 | 1 << 5 | 1 << 8 | 3 << 9 | 3 << 13 | 1 << 18 | 1 << 19;
+    const SPELP: u64 = 1 << 23;
     for value in values() {
-        assert_eq!(sstatus(value) & !(1 << 63), value & GUEST | 2 << 32);
+        assert_eq!(sstatus(value, no_ext) & !(1 << 63), value & GUEST | 2 << 32);
+        let with_landing_pads = sstatus(value, |ext| ext == IsaExtId::Zicfilp);
+        assert_eq!(
+            with_landing_pads & !(1 << 63),
+            value & (GUEST | SPELP) | 2 << 32
+        );
     }
     // TVM, TW, TSR, MPRV and MPP of mstatus, which a hart may keep in the same register.
     for bit in [11, 12, 17, 20, 21, 22] {
-        assert_eq!(sstatus(1 << bit), 2 << 32);
+        assert_eq!(sstatus(1 << bit, any_ext), 2 << 32);
     }
 }
 
@@ -78,7 +87,22 @@ fn sstatus_sums_up_what_is_dirty() {
         (3 << 13, true),
         (3 << 13 | 3 << 9, true),
     ] {
-        assert_eq!(sstatus(value) >> 63 != 0, dirty, "{value:#x}");
+        assert_eq!(sstatus(value, no_ext) >> 63 != 0, dirty, "{value:#x}");
+    }
+}
+
+fn no_ext(_: IsaExtId) -> bool {
+    false
+}
+
+fn any_ext(_: IsaExtId) -> bool {
+    true
+}
+
+#[test]
+fn ssp_is_aligned() {
+    for value in values() {
+        assert_eq!(ssp(value), value / 8 * 8);
     }
 }
 
@@ -123,7 +147,8 @@ fn legal_values_stay() {
                 if held >> 60 == 0 { 0 } else { held }
             );
         }
-        for f in [sstatus, sie, sepc, scause, scounteren] {
+        let any_sstatus = |value| sstatus(value, any_ext);
+        for f in [any_sstatus, sie, sepc, scause, scounteren, ssp] {
             assert_eq!(f(f(value)), f(value));
         }
     }
