@@ -331,6 +331,7 @@ impl kernel::Module for KvmRiscv {
         #[allow(clippy::clone_on_copy)]
         let limit: u32 = module_parameters::vmid_bits.value().clone();
         let vmid_bits = vmid_bits.min(limit);
+        hart::guest_config::probe(unregistered.no_vcpu());
         vm::MAX_MODE.populate(mode);
         vm::SATP_SUPPORT.populate(satp);
         mmu::vmid::init(&unregistered, vmid_bits, nr_cpu_ids());

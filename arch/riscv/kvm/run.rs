@@ -18,6 +18,7 @@ use crate::{
         aia,
         completion,
         power,
+        sta,
         timer, //
     },
     Riscv, //
@@ -81,6 +82,7 @@ fn handle_requests(vcpu: &LoadedVcpu<'_, Riscv>) -> Result<Next> {
         vcpu.with_unloaded(entry, vcpu::begin);
     }
     activate::run_queued_fences(vcpu);
+    sta::record_if_requested(vcpu);
     if !aia::follow_hart(vcpu)? {
         return Ok(Next::Return);
     }

@@ -5,12 +5,15 @@
 mod base;
 mod call;
 mod extension;
+mod fwft;
 pub(crate) mod harts;
 mod hsm;
 mod ipi;
 mod legacy;
 mod rfence;
 mod srst;
+mod sta;
+mod susp;
 mod time;
 
 use self::{
@@ -24,10 +27,13 @@ use self::{
         find,
         Extension, //
     },
+    fwft::Fwft,
     hsm::Hsm,
     ipi::Ipi,
     rfence::Rfence,
     srst::Srst,
+    sta::Sta,
+    susp::Susp,
     time::Time, //
 };
 use crate::{
@@ -118,6 +124,9 @@ impl Handle for Ecall {
             Some(Extension::Rfence) => Rfence::handle(&call),
             Some(Extension::Hsm) => Hsm::handle(&call),
             Some(Extension::Srst) => Srst::handle(&call),
+            Some(Extension::Susp) => Susp::handle(&call),
+            Some(Extension::Fwft) => Fwft::handle(&call),
+            Some(Extension::Sta) => Sta::handle(&call),
             Some(Extension::User | Extension::UserRange) => Answer::AskUser(Completion::Sbi),
             None => Answer::error(SbiError::NotSupported),
         };

@@ -10,13 +10,18 @@ pub(crate) mod interrupts;
 pub(crate) mod isa;
 pub(crate) mod power;
 pub(crate) mod sbi_ext;
+pub(crate) mod sta;
 pub(crate) mod timer;
 pub(crate) mod wait;
 
 use crate::{
     abi::{
         aia::ADDR_UNDEFINED,
-        one_reg::IsaExtId, //
+        fwft::Fwft,
+        one_reg::{
+            FwftFeature,
+            IsaExtId, //
+        }, //
     },
     hart::{
         csr::{
@@ -27,7 +32,11 @@ use crate::{
         },
         features,
         firmware::MachineIds,
-        guest_config::GuestConfig,
+        guest_config::{
+            self,
+            Delegated,
+            GuestConfig, //
+        },
         guest_csr,
         state, //
     },
@@ -57,6 +66,7 @@ use crate::{
             Power, //
         },
         sbi_ext::SbiExtensions,
+        sta::StealTime,
         timer::GuestTimer, //
     },
     Riscv, //
@@ -139,6 +149,10 @@ pub(crate) struct Local {
     pub(crate) aia: Cell<AiaCsrs>,
     /// The guest's values of the CSRs that are swapped at each entry and exit.
     pub(crate) user_csrs: Cell<UserCsrs>,
+    /// What the guest's kernel has set of `config`.
+    pub(crate) fwft: Cell<Fwft>,
+    /// The steal time that the guest sees.
+    pub(crate) steal: Cell<StealTime>,
     /// What the guest may do by itself.
     pub(crate) config: Cell<GuestConfig>,
     /// Whether `csrs` or `config` differ from what the vCPU has last left on a hart.
@@ -164,7 +178,9 @@ impl Local {
             csrs: Cell::new(Csrs::RESET),
             aia: Cell::new(AiaCsrs::RESET),
             user_csrs: Cell::new(UserCsrs::RESET),
-            config: Cell::new(GuestConfig::new(isa.henvcfg(), isa.hstateen0(), false)),
+            fwft: Cell::new(Fwft::NEW),
+            steal: Cell::new(StealTime::OFF),
+            config: Cell::new(config(isa, &Fwft::NEW, true)),
             csrs_changed: Cell::new(true),
             activation: Activation::new(),
             vector: GuestVector::new()?,
@@ -173,15 +189,27 @@ impl Local {
     }
 }
 
-/// Recomputes `hedeleg`, `henvcfg` and `hstateen0` from the guest's ISA and from guest debug.
+fn config(isa: IsaSet, fwft: &Fwft, breakpoints: bool) -> GuestConfig {
+    let delegated = Delegated {
+        breakpoints,
+        misaligned: fwft.is_on(FwftFeature::MisalignedDeleg),
+    };
+    GuestConfig::new(isa.henvcfg(fwft), isa.hstateen0(), &delegated)
+}
+
+/// Returns whether the guest has a firmware feature, unless user space has taken it away.
+pub(crate) fn supports_feature(vcpu: &LockedVcpu<'_, Riscv>, feature: FwftFeature) -> bool {
+    let isa = vcpu.local().isa.get();
+    guest_config::choices().supports(feature, |ext| isa.has(ext))
+}
+
+/// Recomputes `hedeleg`, `henvcfg` and `hstateen0` from the guest's ISA, from what its kernel has
+/// set of them, and from guest debug.
 pub(crate) fn update_config(vcpu: &LockedVcpu<'_, Riscv>) {
     let local = vcpu.local();
     let isa = local.isa.get();
-    local.config.set(GuestConfig::new(
-        isa.henvcfg(),
-        isa.hstateen0(),
-        vcpu.guest_debug(),
-    ));
+    let fwft = local.fwft.get();
+    local.config.set(config(isa, &fwft, !vcpu.guest_debug()));
     local.csrs_changed.set(true);
 }
 
@@ -252,6 +280,9 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     });
     local.aia.set(AiaCsrs::RESET);
     local.user_csrs.set(UserCsrs::RESET);
+    local.fwft.set(local.fwft.get().after_reset());
+    local.steal.set(StealTime::OFF);
+    update_config(vcpu);
     local.csrs_changed.set(true);
     local.completion.set(Completion::None);
     shared.timer.reset();
@@ -306,6 +337,7 @@ pub(crate) fn load(vcpu: &LockedVcpu<'_, Riscv>, cpu: CpuId, preempt: &PreemptOf
         }
     }
     aia::loaded(vcpu, cpu, preempt);
+    sta::loaded(vcpu);
     shared.timer.load(preempt, &vm.time);
     local.activation.loaded(&vm.tlb_owners, cpu, vcpu.index());
     Regs::of(vcpu).load_fp(preempt, local.isa.get().fp());

@@ -35,7 +35,10 @@ use kernel::{
     prelude::*,
     raw_spinlock::RawSpinLock,
     sync::{
-        atomic::AtomicFlag,
+        atomic::{
+            Atomic,
+            AtomicFlag, //
+        },
         SetOnce,
         SpinLock, //
     },
@@ -124,6 +127,8 @@ pub(crate) struct VmState {
     pub(crate) time: GuestTime,
     /// The vCPUs whose translations the TLBs hold.
     pub(crate) tlb_owners: TlbOwners,
+    /// How often a hart was started.
+    pub(crate) starts: Atomic<u64>,
     /// Whether user space has enabled `KVM_MP_STATE_INIT_RECEIVED`, which resets a vCPU.
     pub(crate) mp_state_reset: AtomicFlag,
     /// Whether user space has created the interrupt controller in the kernel.
@@ -148,6 +153,7 @@ impl VmState {
             vmid: VmVmid::new(),
             time: GuestTime::new(),
             tlb_owners: TlbOwners::new()?,
+            starts: Atomic::new(0),
             mp_state_reset: AtomicFlag::new(false),
             has_irqchip: AtomicFlag::new(false),
             irqchip_config <- new_spinlock!(Config::new(host)),

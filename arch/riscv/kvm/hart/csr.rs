@@ -11,6 +11,8 @@ use kernel::{
     num::Bounded, //
 };
 
+/// `ssp`, of the Zicfiss extension.
+pub(crate) const SSP: u16 = 0x011;
 /// `seed`, of the Zkr extension.
 pub(crate) const SEED: u16 = 0x015;
 /// `sstatus`.

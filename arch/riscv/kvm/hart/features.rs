@@ -14,6 +14,7 @@ use kernel::{
 
 static SMSTATEEN: StaticKey = StaticKey::new();
 static SSTC: StaticKey = StaticKey::new();
+static ZICFISS: StaticKey = StaticKey::new();
 static SSAIA: StaticKey = StaticKey::new();
 static FPU_D: StaticKey = StaticKey::new();
 static FPU_F: StaticKey = StaticKey::new();
@@ -37,6 +38,7 @@ pub(crate) fn init() {
         (bindings::RISCV_ISA_EXT_SMSTATEEN, &SMSTATEEN),
         (bindings::RISCV_ISA_EXT_SSTC, &SSTC),
         (bindings::RISCV_ISA_EXT_SSAIA, &SSAIA),
+        (bindings::RISCV_ISA_EXT_ZICFISS, &ZICFISS),
         (letter(b'd'), &FPU_D),
         (letter(b'f'), &FPU_F),
         (bindings::RISCV_ISA_EXT_SVINVAL, &SVINVAL),
@@ -67,6 +69,12 @@ pub(crate) fn sstc() -> bool {
 #[inline(always)]
 pub(crate) fn ssaia() -> bool {
     static_key_enabled!(SSAIA)
+}
+
+/// Returns whether `ssp` exists: user space has shadow stacks.
+#[inline(always)]
+pub(crate) fn zicfiss() -> bool {
+    static_key_enabled!(ZICFISS)
 }
 
 /// Returns whether there are floating-point registers of 64 bits.

@@ -3,7 +3,10 @@
 //! Which exceptions a guest handles itself, and which features and state of the hart it may use.
 
 use crate::{
-    abi::envcfg::Henvcfg,
+    abi::{
+        envcfg::Henvcfg,
+        fwft::Host, //
+    },
     hart::{
         csr::{
             self,
@@ -14,7 +17,65 @@ use crate::{
         trap::cause, //
     },
 };
-use kernel::kvm::PreemptOff;
+use kernel::{
+    bindings,
+    kvm::{
+        NoVcpu,
+        PreemptOff, //
+    },
+    sync::SetOnce, //
+};
+
+/// What guests can choose of it by SBI FWFT.
+static CHOICES: SetOnce<Host> = SetOnce::new();
+
+/// Returns what guests can choose of their configuration.
+pub(crate) fn choices() -> &'static Host {
+    const NONE: &Host = &Host {
+        delegates_misaligned: false,
+        pmlens: 0,
+    };
+    CHOICES.as_ref().unwrap_or(NONE)
+}
+
+/// Finds out what guests can choose of their configuration.
+pub(crate) fn probe(no_vcpu: &NoVcpu) {
+    CHOICES.populate(Host {
+        // SAFETY: The function has no requirements.
+        delegates_misaligned: unsafe { bindings::misaligned_traps_can_delegate() },
+        pmlens: probe_pmlens(no_vcpu),
+    });
+}
+
+/// Returns the numbers of bits by which VS-mode can mask its pointers, as [`Host`] has them
+/// (`henvcfg.PMM`).
+fn probe_pmlens(_: &NoVcpu) -> u32 {
+    const PMM_SHIFT: u32 = 32;
+    const PMM: u64 = 3 << PMM_SHIFT;
+    if !features::host_has(bindings::RISCV_ISA_EXT_SMNPM) {
+        return 0;
+    }
+    let _preempt = PreemptOff::new();
+    // SAFETY: No vCPU is loaded. Each writes the register before its guest runs.
+    unsafe {
+        let before = csr::read::<{ csr::HENVCFG }>();
+        let has = |pmm: u64| {
+            csr::write::<{ csr::HENVCFG }>(pmm << PMM_SHIFT);
+            csr::read::<{ csr::HENVCFG }>() & PMM == pmm << PMM_SHIFT
+        };
+        let pmlens = u32::from(has(2)) << 7 | u32::from(has(3)) << 16;
+        csr::write::<{ csr::HENVCFG }>(before);
+        pmlens
+    }
+}
+
+/// The exceptions that a guest handles itself, or not.
+pub(crate) struct Delegated {
+    /// Breakpoints, unless user space debugs the guest.
+    pub(crate) breakpoints: bool,
+    /// Misaligned accesses, if the guest's kernel wants them.
+    pub(crate) misaligned: bool,
+}
 
 /// The CSRs that configure what a guest may do by itself.
 #[derive(Clone, Copy)]
@@ -36,12 +97,20 @@ impl GuestConfig {
         | 1 << cause::LOAD_PAGE_FAULT
         | 1 << cause::STORE_PAGE_FAULT;
 
-    /// Returns the configuration of a guest with these features. If user space debugs the guest,
-    /// its breakpoints trap to the host.
-    pub(crate) fn new(henvcfg: Henvcfg, hstateen0: Hstateen0, debugged: bool) -> Self {
-        let breakpoint = if debugged { 0 } else { 1 << cause::BREAKPOINT };
+    /// Returns the configuration of a guest with these features.
+    pub(crate) fn new(henvcfg: Henvcfg, hstateen0: Hstateen0, delegated: &Delegated) -> Self {
+        let mut hedeleg = Self::HEDELEG;
+        if delegated.breakpoints {
+            hedeleg |= 1 << cause::BREAKPOINT;
+        }
+        if delegated.misaligned {
+            hedeleg |= 1 << cause::LOAD_MISALIGNED | 1 << cause::STORE_MISALIGNED;
+        }
+        if henvcfg.checks_software() {
+            hedeleg |= 1 << cause::SOFTWARE_CHECK;
+        }
         Self {
-            hedeleg: Self::HEDELEG | breakpoint,
+            hedeleg,
             henvcfg,
             hstateen0,
         }

@@ -24,6 +24,9 @@ pub(super) enum Extension {
     Rfence,
     Hsm,
     Srst,
+    Susp,
+    Fwft,
+    Sta,
     /// An extension that user space serves.
     User,
     /// An extension of a range that user space serves. Only user space knows which of them it has.
@@ -42,6 +45,9 @@ pub(super) fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
         ExtensionId::Standard(Standard::Rfence) => (SbiExtId::Rfence, Extension::Rfence),
         ExtensionId::Standard(Standard::Hsm) => (SbiExtId::Hsm, Extension::Hsm),
         ExtensionId::Standard(Standard::Srst) => (SbiExtId::Srst, Extension::Srst),
+        ExtensionId::Standard(Standard::Susp) => (SbiExtId::Susp, Extension::Susp),
+        ExtensionId::Standard(Standard::Fwft) => (SbiExtId::Fwft, Extension::Fwft),
+        ExtensionId::Standard(Standard::Sta) => (SbiExtId::Sta, Extension::Sta),
         ExtensionId::Standard(Standard::Dbcn) => (SbiExtId::Dbcn, Extension::User),
         ExtensionId::Standard(Standard::Mpxy) => (SbiExtId::Mpxy, Extension::User),
         ExtensionId::Experimental(_) => (SbiExtId::Experimental, Extension::UserRange),

@@ -7,7 +7,7 @@ use crate::hart::{
     features, //
 };
 
-/// What U-mode may use. In the guest, U-mode is VU-mode.
+/// What U-mode may use, and the shadow stack. In the guest, U-mode is VU-mode.
 #[derive(Clone, Copy)]
 pub(crate) struct UserCsrs {
     /// Counters that U-mode may read.
@@ -16,6 +16,8 @@ pub(crate) struct UserCsrs {
     pub(crate) senvcfg: u64,
     /// State that U-mode may use.
     pub(crate) sstateen0: u64,
+    /// The top of the shadow stack, in whatever mode.
+    pub(crate) ssp: u64,
 }
 
 impl UserCsrs {
@@ -24,14 +26,15 @@ impl UserCsrs {
         scounteren: 0,
         senvcfg: 0,
         sstateen0: 0,
+        ssp: 0,
     };
 }
 
 /// Puts one set of these CSRs on the hart, and returns the set that was there.
 #[inline(always)]
 pub(crate) fn swap(csrs: UserCsrs) -> UserCsrs {
-    // SAFETY: They act on U-mode only, of the guest for as long as it runs. The hart has those that
-    // are accessed.
+    // SAFETY: They act on U-mode only, of the guest for as long as it runs, and the kernel itself
+    // uses no shadow stack. The hart has those that are accessed.
     unsafe {
         UserCsrs {
             scounteren: csr::swap::<{ csr::SCOUNTEREN }>(csrs.scounteren),
@@ -40,6 +43,11 @@ pub(crate) fn swap(csrs: UserCsrs) -> UserCsrs {
                 csr::swap::<{ csr::SSTATEEN0 }>(csrs.sstateen0)
             } else {
                 csrs.sstateen0
+            },
+            ssp: if features::zicfiss() {
+                csr::swap::<{ csr::SSP }>(csrs.ssp)
+            } else {
+                csrs.ssp
             },
         }
     }

@@ -14,6 +14,7 @@ use crate::{
             CsrReg,
             ExtReg,
             FpReg,
+            FwftReg,
             GeneralCsr,
             IdError,
             IsaExtId,
@@ -22,11 +23,14 @@ use crate::{
             RegNum,
             RegType,
             SbiExtId,
+            SbiStateReg,
             Size,
             SmstateenCsr,
+            StaReg,
             TimerReg,
             VectorCsr,
             VectorReg,
+            ZicfissCsr,
             MODE_S,
             MODE_U,
             TIMER_OFF,
@@ -40,7 +44,8 @@ use crate::{
             vsip_to_hvip,
             VsInterrupt, //
         },
-        features, //
+        features,
+        guest_config, //
     },
     switch::{
         fp::FpFormat,
@@ -56,6 +61,7 @@ use crate::{
         csrs::Csrs,
         isa,
         sbi_ext,
+        sta::StealTime,
         timer, //
     },
     vm::SATP_SUPPORT,
@@ -138,6 +144,9 @@ fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) 
     SmstateenCsr::all()
         .map(|csr| Reg::Csr(CsrReg::Smstateen(csr)))
         .try_for_each(&mut each)?;
+    ZicfissCsr::all()
+        .map(|csr| Reg::Csr(CsrReg::Zicfiss(csr)))
+        .try_for_each(&mut each)?;
     TimerReg::all().map(Reg::Timer).try_for_each(&mut each)?;
     FpReg::all().map(Reg::FpF).try_for_each(&mut each)?;
     FpReg::all().map(Reg::FpD).try_for_each(&mut each)?;
@@ -154,6 +163,12 @@ fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) 
         .try_for_each(&mut each)?;
     SbiExtId::all()
         .map(|ext| Reg::SbiExt(ExtReg::Single(ext)))
+        .try_for_each(&mut each)?;
+    StaReg::all()
+        .map(|reg| Reg::SbiState(SbiStateReg::Sta(reg)))
+        .try_for_each(&mut each)?;
+    FwftReg::all()
+        .map(|reg| Reg::SbiState(SbiStateReg::Fwft(reg)))
         .try_for_each(&mut each)
 }
 
@@ -174,7 +189,11 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
         Reg::SbiExt(ExtReg::Single(ext)) => sbi_ext::default_on(ext).is_some(),
         Reg::Vector(_) => isa.has(IsaExtId::V),
         Reg::Csr(CsrReg::Aia(_)) => isa.has(IsaExtId::Ssaia),
-        Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => false,
+        Reg::Csr(CsrReg::Zicfiss(_)) => isa.has(IsaExtId::Zicfiss),
+        Reg::SbiState(SbiStateReg::Fwft(reg)) => {
+            vcpu.local().sbi.get().has(SbiExtId::Fwft) && vcpu::supports_feature(vcpu, reg.feature)
+        }
+        Reg::SbiState(SbiStateReg::Sta(_)) => vcpu.local().sbi.get().has(SbiExtId::Sta),
     }
 }
 
@@ -186,7 +205,8 @@ fn decode(vcpu: &LockedVcpu<'_, Riscv>, id: u64) -> Result<Reg> {
         IdError::InvalidSize(RegType::FpF) if !isa.has(IsaExtId::F) => ENOENT,
         IdError::InvalidSize(RegType::FpD) if !isa.has(IsaExtId::D) => ENOENT,
         IdError::InvalidSize(RegType::Vector) if !isa.has(IsaExtId::V) => ENOENT,
-        IdError::InvalidSize(_) | IdError::NoSbiState => EINVAL,
+        IdError::NoSbiState(Some(ext)) if vcpu.local().sbi.get().has(ext) => ENOENT,
+        IdError::InvalidSize(_) | IdError::NoSbiState(_) => EINVAL,
         IdError::NotFound => ENOENT,
     })?;
     match (exists(vcpu, reg), reg) {
@@ -194,7 +214,7 @@ fn decode(vcpu: &LockedVcpu<'_, Riscv>, id: u64) -> Result<Reg> {
             Err(EINVAL)
         }
         (true, _) => Ok(reg),
-        (false, Reg::SbiState(_)) => Err(EINVAL),
+        (false, Reg::SbiState(reg)) if !vcpu.local().sbi.get().has(reg.extension()) => Err(EINVAL),
         (false, _) => Err(ENOENT),
     }
 }
@@ -211,6 +231,7 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         Reg::Csr(CsrReg::General(csr)) => read_csr(vcpu, csr),
         Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.user_csrs.get().sstateen0,
         Reg::Csr(CsrReg::Aia(csr)) => read_aia_csr(vcpu, csr),
+        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => local.user_csrs.get().ssp,
         Reg::Timer(reg) => read_timer(vcpu, reg),
         Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
         Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
@@ -226,9 +247,11 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         }
         Reg::Vector(VectorReg::Csr(csr)) => vector::csr(vcpu, csr),
         // The vector registers are larger than what this returns; `get()` reads them.
-        Reg::Vector(VectorReg::V { .. }) | Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => {
-            return Err(ENOENT)
-        }
+        Reg::Vector(VectorReg::V { .. }) => return Err(ENOENT),
+        Reg::SbiState(SbiStateReg::Fwft(reg)) => local.fwft.get().read(reg),
+        Reg::SbiState(SbiStateReg::Sta(StaReg::ShmemLo)) => local.steal.get().shmem(),
+        // An address has 64 bits at most.
+        Reg::SbiState(SbiStateReg::Sta(StaReg::ShmemHi)) => 0,
     })
 }
 
@@ -250,6 +273,11 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
             local.user_csrs.set(env);
         }
         Reg::Csr(CsrReg::Aia(csr)) => write_aia_csr(vcpu, csr, value),
+        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => {
+            let mut csrs = local.user_csrs.get();
+            csrs.ssp = warl::ssp(value);
+            local.user_csrs.set(csrs);
+        }
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
         Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
         Reg::FpD(FpReg::F(n)) => regs.set_fp_d(n.index(), value),
@@ -262,9 +290,19 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
             return write_ext(ext, value, |ext, value| write_sbi_ext(vcpu, ext, value));
         }
         Reg::Vector(VectorReg::Csr(csr)) => return write_vector_csr(vcpu, csr, value),
-        Reg::Vector(VectorReg::V { .. }) | Reg::Csr(CsrReg::Zicfiss(_)) | Reg::SbiState(_) => {
-            return Err(ENOENT)
+        Reg::Vector(VectorReg::V { .. }) => return Err(ENOENT),
+        Reg::SbiState(SbiStateReg::Fwft(reg)) => {
+            let mut fwft = local.fwft.get();
+            fwft.write(guest_config::choices(), reg, value)
+                .ok_or(EINVAL)?;
+            local.fwft.set(fwft);
+            vcpu::update_config(vcpu);
         }
+        Reg::SbiState(SbiStateReg::Sta(StaReg::ShmemLo)) => {
+            local.steal.set(StealTime::at(value).ok_or(EINVAL)?);
+        }
+        Reg::SbiState(SbiStateReg::Sta(StaReg::ShmemHi)) if value != 0 => return Err(EINVAL),
+        Reg::SbiState(SbiStateReg::Sta(StaReg::ShmemHi)) => {}
     }
     Ok(())
 }
@@ -353,7 +391,10 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     let mut csrs = local.csrs.get();
     let mut env = local.user_csrs.get();
     match csr {
-        GeneralCsr::Sstatus => csrs.vsstatus = warl::sstatus(value),
+        GeneralCsr::Sstatus => {
+            let isa = local.isa.get();
+            csrs.vsstatus = warl::sstatus(value, |ext| isa.has(ext));
+        }
         GeneralCsr::Sie => csrs.vsie = warl::sie(value),
         GeneralCsr::Stvec => csrs.vstvec = warl::stvec(csrs.vstvec, value),
         GeneralCsr::Sscratch => csrs.vsscratch = value,

@@ -28,7 +28,7 @@ pub(crate) struct Csrs {
 impl Csrs {
     /// The values after a reset.
     pub(crate) const RESET: Self = Self {
-        vsstatus: warl::sstatus(0),
+        vsstatus: warl::SSTATUS_RESET,
         vsie: 0,
         vstvec: 0,
         vsscratch: 0,

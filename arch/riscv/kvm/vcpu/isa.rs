@@ -6,6 +6,7 @@
 use crate::{
     abi::{
         envcfg::Henvcfg,
+        fwft::Fwft,
         one_reg::{
             IsaExtId,
             Numbered, //
@@ -90,9 +91,9 @@ impl IsaSet {
         }
     }
 
-    /// Returns the `henvcfg` for these extensions.
-    pub(crate) fn henvcfg(self) -> Henvcfg {
-        Henvcfg::of(|ext| self.has(ext))
+    /// Returns the `henvcfg` for these extensions, and for what the guest's kernel has set.
+    pub(crate) fn henvcfg(self, features: &Fwft) -> Henvcfg {
+        Henvcfg::of(features, |ext| self.has(ext))
     }
 
     /// Returns the `hstateen0` for these extensions.
@@ -141,6 +142,7 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::M => features::letter(b'm'),
         IsaExtId::V => features::letter(b'v'),
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
+        IsaExtId::Smnpm => bindings::RISCV_ISA_EXT_SMNPM,
         IsaExtId::Ssaia => bindings::RISCV_ISA_EXT_SSAIA,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
@@ -176,6 +178,8 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zicbom => bindings::RISCV_ISA_EXT_ZICBOM,
         IsaExtId::Zicbop => bindings::RISCV_ISA_EXT_ZICBOP,
         IsaExtId::Zicboz => bindings::RISCV_ISA_EXT_ZICBOZ,
+        IsaExtId::Zicfilp => bindings::RISCV_ISA_EXT_ZICFILP,
+        IsaExtId::Zicfiss => bindings::RISCV_ISA_EXT_ZICFISS,
         IsaExtId::Ziccrse => bindings::RISCV_ISA_EXT_ZICCRSE,
         IsaExtId::Zicntr => bindings::RISCV_ISA_EXT_ZICNTR,
         IsaExtId::Zicond => bindings::RISCV_ISA_EXT_ZICOND,
@@ -210,9 +214,6 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
         // State that is not switched yet: the PMU.
         IsaExtId::Sscofpmf => return None,
-        // A guest's kernel enables these for itself by SBI FWFT, which is not there yet: Smnpm
-        // masks the pointers of VS-mode.
-        IsaExtId::Smnpm | IsaExtId::Zicfilp | IsaExtId::Zicfiss => return None,
     })
 }
 
@@ -238,6 +239,7 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         IsaExtId::D
         | IsaExtId::F
         | IsaExtId::H
+        | IsaExtId::Smnpm
         | IsaExtId::Smstateen
         | IsaExtId::Svadu
         | IsaExtId::Svpbmt
@@ -245,6 +247,8 @@ pub(crate) fn may_disable(ext: IsaExtId) -> bool {
         | IsaExtId::Zclsd
         | IsaExtId::Zicbom
         | IsaExtId::Zicboz
+        | IsaExtId::Zicfilp
+        | IsaExtId::Zicfiss
         | IsaExtId::Zilsd => true,
         // The CSRs of the AIA trap only where the hart has `hstateen0`.
         IsaExtId::Ssaia => features::smstateen(),

@@ -67,6 +67,14 @@ impl Power {
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Acquire)
     }
+
+    /// Notes that the hart, which is that of `vcpu`, is not stopped any more. The caller holds the
+    /// lock.
+    fn go_on(&self, vcpu: &Vcpu<Riscv>) {
+        self.stopped.store(false, Release);
+        // In this order: see `suspend_system()`.
+        vcpu.vm().backend().starts.fetch_add(1, Release);
+    }
 }
 
 /// Starts the hart of a vCPU at `entry`, unless it is started already.
@@ -83,7 +91,7 @@ pub(crate) fn start(vcpu: &Vcpu<Riscv>, entry: EntryPoint) -> Result<(), SbiErro
     aia::restore_external(vcpu);
     // The vCPU sees the request when it sees that it is started.
     vcpu.request(RESET);
-    power.stopped.store(false, Release);
+    power.go_on(vcpu);
     drop(place);
     vcpu.wake_up();
     Ok(())
@@ -96,6 +104,34 @@ pub(super) fn take_start(vcpu: &LockedVcpu<'_, Riscv>) -> Option<EntryPoint> {
         .then(|| *vcpu.shared().power.lock.lock())
 }
 
+/// Suspends the system, of which the hart of `vcpu` has to be the only one that is started. When the
+/// vCPU runs next, the hart begins at `entry`.
+///
+/// # Errors
+///
+/// [`SbiError::Denied`] if another hart is started, or has been meanwhile.
+pub(crate) fn suspend_system(
+    vcpu: &LockedVcpu<'_, Riscv>,
+    entry: EntryPoint,
+) -> Result<(), SbiError> {
+    let starts = &vcpu.vm().backend().starts;
+    // Acquire: whoever sees that a hart has stopped sees the starts before that. So a hart that
+    // starts another one, and then stops, does not go unnoticed whenever the two are looked at.
+    let before = starts.load(Acquire);
+    let mut others = vcpu
+        .vm()
+        .vcpus()
+        .filter(|other| other.index() != vcpu.index());
+    let all_stopped = others.all(|other| other.shared().power.is_stopped());
+    if !all_stopped || starts.load(Acquire) != before {
+        return Err(SbiError::Denied);
+    }
+    let mut place = vcpu.shared().power.lock.lock();
+    *place = entry;
+    vcpu.request(RESET);
+    Ok(())
+}
+
 /// Cancels the start of a hart that has not begun to run.
 pub(crate) fn forget_start(vcpu: &LockedVcpu<'_, Riscv>) {
     let _guard = vcpu.shared().power.lock.lock();
@@ -106,7 +142,7 @@ pub(crate) fn forget_start(vcpu: &LockedVcpu<'_, Riscv>) {
 pub(crate) fn resume(vcpu: &Vcpu<Riscv>) {
     let power = &vcpu.shared().power;
     let guard = power.lock.lock();
-    power.stopped.store(false, Release);
+    power.go_on(vcpu);
     drop(guard);
     vcpu.wake_up();
 }

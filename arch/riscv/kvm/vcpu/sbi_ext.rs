@@ -6,6 +6,7 @@ use crate::abi::one_reg::{
     Numbered,
     SbiExtId, //
 };
+use kernel::kvm::RunDelay;
 
 /// A set of SBI extensions.
 #[derive(Clone, Copy)]
@@ -38,19 +39,21 @@ impl SbiExtensions {
 
 /// Returns whether a guest has an extension by default, or [`None`] if it cannot have the
 /// extension.
-pub(crate) const fn default_on(ext: SbiExtId) -> Option<bool> {
+pub(crate) fn default_on(ext: SbiExtId) -> Option<bool> {
     match ext {
         SbiExtId::Time
         | SbiExtId::Ipi
         | SbiExtId::Rfence
         | SbiExtId::Srst
         | SbiExtId::Hsm
+        | SbiExtId::Fwft
         | SbiExtId::Experimental
         | SbiExtId::Vendor => Some(true),
         // The register is part of the ABI, even if this kernel does not serve the calls.
         SbiExtId::V01 => Some(true),
         // They are useless until user space is ready to serve them.
-        SbiExtId::Dbcn | SbiExtId::Mpxy => Some(false),
-        SbiExtId::Pmu | SbiExtId::Sta | SbiExtId::Susp | SbiExtId::Fwft => None,
+        SbiExtId::Dbcn | SbiExtId::Mpxy | SbiExtId::Susp => Some(false),
+        SbiExtId::Sta if RunDelay::is_measured() => Some(true),
+        SbiExtId::Pmu | SbiExtId::Sta => None,
     }
 }
