@@ -210,6 +210,7 @@ static bool can_be_disabled(struct kvm_vcpu *vcpu, int ext)
 	case KVM_RISCV_ISA_EXT_D:
 	case KVM_RISCV_ISA_EXT_F:
 	case KVM_RISCV_ISA_EXT_H:
+	case KVM_RISCV_ISA_EXT_SMNPM:
 	case KVM_RISCV_ISA_EXT_SMSTATEEN:
 	case KVM_RISCV_ISA_EXT_SVADU:
 	case KVM_RISCV_ISA_EXT_SVPBMT:
@@ -217,6 +218,8 @@ static bool can_be_disabled(struct kvm_vcpu *vcpu, int ext)
 	case KVM_RISCV_ISA_EXT_ZCLSD:
 	case KVM_RISCV_ISA_EXT_ZICBOM:
 	case KVM_RISCV_ISA_EXT_ZICBOZ:
+	case KVM_RISCV_ISA_EXT_ZICFILP:
+	case KVM_RISCV_ISA_EXT_ZICFISS:
 	case KVM_RISCV_ISA_EXT_ZILSD:
 		return true;
 	default:
@@ -309,10 +312,9 @@ TEST_F(isa, several_sbi)
 	const u64 en = MULTI_EN(type, 0), dis = MULTI_DIS(type, 0);
 	const u64 dbcn = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_DBCN);
 	const u64 time = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_TIME);
-	/* The number after the last one, and extensions that the Rust backend does not have. */
+	/* The number after the last one, and an extension that the Rust backend does not have. */
 	const u64 none = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_MAX) |
-			 (is_rust_backend() ? 1UL << KVM_RISCV_SBI_EXT_PMU |
-					      1UL << KVM_RISCV_SBI_EXT_STA : 0);
+			 (is_rust_backend() ? 1UL << KVM_RISCV_SBI_EXT_PMU : 0);
 	struct kvm_vcpu *vcpu = self->vcpu;
 	u64 all = vcpu_get_reg(vcpu, en);
 

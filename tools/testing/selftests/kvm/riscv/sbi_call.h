@@ -7,6 +7,7 @@
 
 #include "kvm_util.h"
 #include "processor.h"
+#include "ucall_common.h"
 
 /* What the library's sbi.h has no name for. */
 #define EXT_TIME		0x54494d45UL
@@ -21,6 +22,9 @@
 #define EXT_MPXY		0x4d505859UL
 #define EXT_FORWARD		((u64)SBI_EXT_EXPERIMENTAL_START)
 #define EXT_VENDOR		0x09000000UL
+
+/* Nor for this error. */
+#define SBI_ERR_DENIED_LOCKED	-14
 
 #define HSM_START		0
 #define HSM_STOP		1
@@ -49,5 +53,17 @@ static inline struct sbiret call6(u64 ext, u64 fid, u64 arg0, u64 arg1, u64 arg2
 #define CALL(ext, fid, args...)	CALL_(ext, fid, ##args, 0, 0, 0, 0, 0, 0)
 #define CALL_(ext, fid, a0, a1, a2, a3, a4, a5, ...)			\
 	call6(ext, fid, a0, a1, a2, a3, a4, a5)
+
+/* An address without memory. */
+#define UNBACKED_GPA		0x7000000000UL
+
+#define GUEST_ASSERT_ERROR(expected, call)				\
+do {									\
+	struct sbiret __ret = (call);					\
+									\
+	__GUEST_ASSERT(__ret.error == (expected),			\
+		       "%s: error %ld, not %ld", #call, __ret.error,	\
+		       (long)(expected));				\
+} while (0)
 
 #endif /* SELFTEST_KVM_RISCV_SBI_CALL_H */

@@ -17,18 +17,8 @@
 
 #define ALL_HARTS		(-1UL)
 #define NO_SUCH_HART		99
-#define UNBACKED_GPA		0x7000000000UL
 
 #define NR_VCPUS		3
-
-#define GUEST_ASSERT_ERROR(expected, call)				\
-do {									\
-	struct sbiret __ret = (call);					\
-									\
-	__GUEST_ASSERT(__ret.error == (expected),			\
-		       "%s: error %ld, not %ld", #call, __ret.error,	\
-		       (long)(expected));				\
-} while (0)
 
 FIXTURE(sbi)
 {
