@@ -593,8 +593,8 @@ fn disarm_here(irq: &LocalInterruptDisabled, number: FileNumber) {
 /// Enables again what is enabled in `hgeie`, if that has an interrupt. Called after each change of
 /// `hgeie`.
 ///
-/// A hart needs no such call. But QEMU 10 takes no lock when it computes `hip.SGEIP` for a change of
-/// `hgeie`, so a message that arrives at that time may interrupt nobody until the next change.
+/// A hart needs no such call. But QEMU 10 takes no lock when it computes `hip.SGEIP` for a change
+/// of `hgeie`, so a message that arrives at that time may interrupt nobody until the next change.
 fn see_interrupts(_: &LocalInterruptDisabled) {
     // SAFETY: The hart has the registers, as it has files. `hgeie` stays as it is.
     unsafe {

@@ -104,8 +104,8 @@ pub(super) fn take_start(vcpu: &LockedVcpu<'_, Riscv>) -> Option<EntryPoint> {
         .then(|| *vcpu.shared().power.lock.lock())
 }
 
-/// Suspends the system, of which the hart of `vcpu` has to be the only one that is started. When the
-/// vCPU runs next, the hart begins at `entry`.
+/// Suspends the system, of which the hart of `vcpu` has to be the only one that is started. When
+/// the vCPU runs next, the hart begins at `entry`.
 ///
 /// # Errors
 ///

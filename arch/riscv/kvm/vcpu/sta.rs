@@ -54,8 +54,8 @@ impl StealTime {
         self.shmem
     }
 
-    /// Returns the state with a record at `shmem`, or without one for [`NO_SHMEM`]. Returns [`None`]
-    /// if there cannot be a record.
+    /// Returns the state with a record at `shmem`, or without one for [`NO_SHMEM`]. Returns
+    /// [`None`] if there cannot be a record.
     pub(crate) fn at(shmem: u64) -> Option<Self> {
         let is_valid = shmem == NO_SHMEM || shmem % Self::ALIGN == 0;
         is_valid.then_some(Self { shmem, told: None })
@@ -69,8 +69,8 @@ pub(super) fn loaded(vcpu: &LockedVcpu<'_, Riscv>) {
     }
 }
 
-/// Clears the memory for a new record of the vCPU, at a multiple of [`StealTime::ALIGN`], and keeps the record
-/// there from now on. May sleep.
+/// Clears the memory for a new record of the vCPU, at a multiple of [`StealTime::ALIGN`], and keeps
+/// the record there from now on. May sleep.
 ///
 /// # Errors
 ///
