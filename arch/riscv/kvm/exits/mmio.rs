@@ -66,17 +66,17 @@ impl Handle for DeviceAccess<'_> {
         if self.fault.access == Access::Fetch {
             return None;
         }
-        // While interrupts are disabled, no more than a few vCPUs are visited.
-        let device = irqchip::at(vcpu.vm(), self.fault.gpa);
-        if device.is_some_and(|device| device.may_send_many()) {
-            return None;
-        }
         let insn = match Htinst::decode(self.fault.htinst) {
             Htinst::Transformed { insn, offset: 0 } => insn,
             Htinst::Transformed { .. } | Htinst::PageTableWalk { .. } => return None,
             Htinst::Unknown => self.check(vcpu, guest_memory::fetch_irqs_off(vcpu, irq)?)?,
         };
-        self.emulate(vcpu, insn, device)
+        match irqchip::at(vcpu.vm(), self.fault.gpa) {
+            // While interrupts are disabled, no more than a few vCPUs are visited.
+            Some(device) if device.may_send_many() => None,
+            Some(device) => self.access_register(vcpu, insn, device),
+            None => self.emulate(vcpu, insn),
+        }
     }
 
     /// Handles all accesses.
@@ -95,7 +95,10 @@ impl Handle for DeviceAccess<'_> {
         };
         let device = irqchip::at(vcpu.vm(), self.fault.gpa);
         Ok(insn
-            .and_then(|insn| self.emulate(vcpu, insn, device))
+            .and_then(|insn| match device {
+                Some(device) => self.access_register(vcpu, insn, device),
+                None => self.emulate(vcpu, insn),
+            })
             .unwrap_or_else(|| {
                 inject(
                     vcpu,
@@ -118,18 +121,48 @@ impl DeviceAccess<'_> {
             .then_some(insn)
     }
 
-    /// Emulates a load or store. `device` is what [`irqchip::at`] has found at the address. Returns
-    /// [`None`], having done nothing, if the access is none of a device.
-    fn emulate(
+    /// Emulates a load or store. Returns [`None`], having done nothing, if the access is none of a
+    /// device.
+    fn emulate(&self, vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Option<Next> {
+        match self.fault.access {
+            Access::Load => load(vcpu, self.srcu, self.fault, insn),
+            _ => store(vcpu, self.srcu, self.fault, insn),
+        }
+    }
+
+    /// Emulates a load or store at the address of a register of the interrupt controller, as
+    /// [`emulate`](Self::emulate) does. One of another length is none of the register.
+    #[inline(never)]
+    fn access_register(
         &self,
         vcpu: &LoadedVcpu<'_, Riscv>,
         insn: TrapInsn,
-        device: Option<Device<'_>>,
+        device: Device<'_>,
     ) -> Option<Next> {
-        match self.fault.access {
-            Access::Load => load(vcpu, self.srcu, self.fault, insn, device),
-            _ => store(vcpu, self.srcu, self.fault, insn, device),
+        let regs = Regs::of(vcpu);
+        let gpa = self.fault.gpa;
+        let trace = |writes| {
+            trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), gpa, writes, REG_LEN);
+            vcpu.count(vcpu_counter!(mmio_exit_kernel));
+        };
+        if self.fault.access == Access::Load {
+            let load = decode_load(insn)?;
+            if load.width.bytes() != REG_LEN || !load.width.is_aligned(gpa.0) {
+                return self.emulate(vcpu, insn);
+            }
+            trace(false);
+            completion::finish_load(regs, load, u64::from(device.load()).to_le_bytes());
+        } else {
+            let store = decode_store(insn)?;
+            if store.width.bytes() != REG_LEN || !store.width.is_aligned(gpa.0) {
+                return self.emulate(vcpu, insn);
+            }
+            trace(true);
+            let data = regs.gpr(store.rs2);
+            regs.skip(store.len);
+            device.store(vcpu.vm(), data as u32);
         }
+        Some(Next::Enter)
     }
 }
 
@@ -138,7 +171,6 @@ fn load(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
-    device: Option<Device<'_>>,
 ) -> Option<Next> {
     let load = decode_load(insn)?;
     if !load.width.is_aligned(fault.gpa.0) {
@@ -149,11 +181,6 @@ fn load(
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, false, len);
 
     let mut data = [0; 8];
-    if let Some(device) = device.filter(|_| len == REG_LEN) {
-        vcpu.count(vcpu_counter!(mmio_exit_kernel));
-        completion::finish_load(regs, load, u64::from(device.load()).to_le_bytes());
-        return Some(Next::Enter);
-    }
     if srcu.mmio_read(fault.gpa, data.get_mut(..len)?) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         completion::finish_load(regs, load, data);
@@ -169,7 +196,6 @@ fn store(
     srcu: &SrcuGuard<'_, Riscv>,
     fault: &GuestPageFault,
     insn: TrapInsn,
-    device: Option<Device<'_>>,
 ) -> Option<Next> {
     let store = decode_store(insn)?;
     if !store.width.is_aligned(fault.gpa.0) {
@@ -179,14 +205,7 @@ fn store(
     let len = store.width.bytes();
     trace::mmio_emulate(vcpu.id(), regs.sepc(), insn.raw(), fault.gpa, true, len);
 
-    let data = regs.gpr(store.rs2);
-    if let Some(device) = device.filter(|_| len == REG_LEN) {
-        vcpu.count(vcpu_counter!(mmio_exit_kernel));
-        regs.skip(store.len);
-        device.store(vcpu.vm(), data as u32);
-        return Some(Next::Enter);
-    }
-    let data = data.to_le_bytes();
+    let data = regs.gpr(store.rs2).to_le_bytes();
     if srcu.mmio_write(fault.gpa, data, len) {
         vcpu.count(vcpu_counter!(mmio_exit_kernel));
         regs.skip(store.len);
