@@ -149,6 +149,8 @@ pub(crate) struct Local {
     pub(crate) aia: Cell<AiaCsrs>,
     /// The guest's values of the CSRs that are swapped at each entry and exit.
     pub(crate) user_csrs: Cell<UserCsrs>,
+    /// The guest's `ssp`, which is swapped like those.
+    pub(crate) ssp: Cell<u64>,
     /// What the guest's kernel has set of `config`.
     pub(crate) fwft: Cell<Fwft>,
     /// The steal time that the guest sees.
@@ -178,6 +180,7 @@ impl Local {
             csrs: Cell::new(Csrs::RESET),
             aia: Cell::new(AiaCsrs::RESET),
             user_csrs: Cell::new(UserCsrs::RESET),
+            ssp: Cell::new(0),
             fwft: Cell::new(Fwft::NEW),
             steal: Cell::new(StealTime::OFF),
             config: Cell::new(config(isa, &Fwft::NEW, true)),
@@ -280,6 +283,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     });
     local.aia.set(AiaCsrs::RESET);
     local.user_csrs.set(UserCsrs::RESET);
+    local.ssp.set(0);
     local.fwft.set(local.fwft.get().after_reset());
     local.steal.set(StealTime::OFF);
     update_config(vcpu);

@@ -51,9 +51,11 @@ pub(crate) fn stay(
     let irq = mode.irq();
     let regs = Regs::of(vcpu);
     let guest_csrs = &vcpu.local().user_csrs;
+    let ssp = &vcpu.local().ssp;
 
     world_switch::prepare(irq)?;
     let host_csrs = user_csrs::swap(guest_csrs.get());
+    user_csrs::swap_ssp(ssp);
     // SAFETY: Everything up to the counterpart is in `.noinstr.text`, or inlined into it, and does
     // without RCU.
     unsafe { guest_state_enter(mode) };
@@ -78,6 +80,7 @@ pub(crate) fn stay(
     // SAFETY: The counterpart is above.
     unsafe { guest_state_exit(mode, is_interrupt(scause)) };
     guest_csrs.set(user_csrs::swap(host_csrs));
+    user_csrs::swap_ssp(ssp);
 
     result.map(|(htval, htinst)| Trap {
         sepc: regs.sepc(),

@@ -6,8 +6,9 @@ use crate::hart::{
     csr,
     features, //
 };
+use core::cell::Cell;
 
-/// What U-mode may use, and the shadow stack. In the guest, U-mode is VU-mode.
+/// What U-mode may use. In the guest, U-mode is VU-mode.
 #[derive(Clone, Copy)]
 pub(crate) struct UserCsrs {
     /// Counters that U-mode may read.
@@ -16,8 +17,6 @@ pub(crate) struct UserCsrs {
     pub(crate) senvcfg: u64,
     /// State that U-mode may use.
     pub(crate) sstateen0: u64,
-    /// The top of the shadow stack, in whatever mode.
-    pub(crate) ssp: u64,
 }
 
 impl UserCsrs {
@@ -26,15 +25,14 @@ impl UserCsrs {
         scounteren: 0,
         senvcfg: 0,
         sstateen0: 0,
-        ssp: 0,
     };
 }
 
 /// Puts one set of these CSRs on the hart, and returns the set that was there.
 #[inline(always)]
 pub(crate) fn swap(csrs: UserCsrs) -> UserCsrs {
-    // SAFETY: They act on U-mode only, of the guest for as long as it runs, and the kernel itself
-    // uses no shadow stack. The hart has those that are accessed.
+    // SAFETY: They act on U-mode only, of the guest for as long as it runs. The hart has those that
+    // are accessed.
     unsafe {
         UserCsrs {
             scounteren: csr::swap::<{ csr::SCOUNTEREN }>(csrs.scounteren),
@@ -44,11 +42,16 @@ pub(crate) fn swap(csrs: UserCsrs) -> UserCsrs {
             } else {
                 csrs.sstateen0
             },
-            ssp: if features::zicfiss() {
-                csr::swap::<{ csr::SSP }>(csrs.ssp)
-            } else {
-                csrs.ssp
-            },
         }
+    }
+}
+
+/// Exchanges the top of the shadow stack, of whatever mode, with the value in memory, if the hart
+/// has one.
+#[inline(always)]
+pub(crate) fn swap_ssp(ssp: &Cell<u64>) {
+    if features::zicfiss() {
+        // SAFETY: The hart has the register. The kernel itself uses no shadow stack.
+        ssp.set(unsafe { csr::swap::<{ csr::SSP }>(ssp.get()) });
     }
 }

@@ -231,7 +231,7 @@ fn read(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> Result<u64> {
         Reg::Csr(CsrReg::General(csr)) => read_csr(vcpu, csr),
         Reg::Csr(CsrReg::Smstateen(SmstateenCsr::Sstateen0)) => local.user_csrs.get().sstateen0,
         Reg::Csr(CsrReg::Aia(csr)) => read_aia_csr(vcpu, csr),
-        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => local.user_csrs.get().ssp,
+        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => local.ssp.get(),
         Reg::Timer(reg) => read_timer(vcpu, reg),
         Reg::FpF(FpReg::F(n)) => u64::from(regs.fp_f(n.index())),
         Reg::FpD(FpReg::F(n)) => regs.fp_d(n.index()),
@@ -273,11 +273,7 @@ fn write(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg, value: u64) -> Result {
             local.user_csrs.set(env);
         }
         Reg::Csr(CsrReg::Aia(csr)) => write_aia_csr(vcpu, csr, value),
-        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => {
-            let mut csrs = local.user_csrs.get();
-            csrs.ssp = warl::ssp(value);
-            local.user_csrs.set(csrs);
-        }
+        Reg::Csr(CsrReg::Zicfiss(ZicfissCsr::Ssp)) => local.ssp.set(warl::ssp(value)),
         Reg::Timer(reg) => return write_timer(vcpu, reg, value),
         Reg::FpF(FpReg::F(n)) => regs.set_fp_f(n.index(), value as u32),
         Reg::FpD(FpReg::F(n)) => regs.set_fp_d(n.index(), value),
