@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's rules for Rust code: rustfmt, and clippy over the backend; and
-clippy over the firmware. The rules of the house are in rules.py."""
+clippy over the firmware. What the documentation says of the C backend is compared
+with its sources here as well. The rules of the house are in rules.py."""
 
-from . import firmware, process
+from . import firmware, parity, process
 from .build import Builder
 from .settings import LOGIC, LOGS
 from .steps import say
@@ -12,6 +13,8 @@ TARGETS = ("rust/kernel.o", "arch/riscv/kvm/kvm_riscv.o")
 
 def run(workspace):
     tree = workspace.tree()
+    say("lint", f"{parity.PAGE.name}: each function of the C backend")
+    parity.check(tree)
     _format(tree)
     _clippy(tree, workspace)
     say("lint", "clippy over the firmware")
