@@ -22,7 +22,8 @@ from workspace.errors import Failure
 # The one with the most extensions: each has state that is switched.
 CPU = "max"
 HARTS = 2
-# One whose interrupt controller has more to lock, and guest interrupt files.
+# With FULL=1, one whose interrupt controller has more to lock, and guest interrupt
+# files.
 MACHINE = slots.MACHINES["aia3"]
 # What is freed is poisoned, and looked at when it is used again.
 APPEND = "page_poison=1"
@@ -54,7 +55,8 @@ def pytest_generate_tests(metafunc):
         runs = (*selftest_runs.of_all(report.artifacts.programs),
                 *(selftest_runs.Run(name)
                   for name in (*selftest_runs.DEBUG_ONLY,
-                               *selftest_runs.AIA_ONLY)))
+                               *(selftest_runs.AIA_ONLY
+                                 if report.settings.full else ()))))
         metafunc.parametrize("watched_host, watched", [
             pytest.param(name, run, id=f"{name}-{run.name}")
             for name in hosts
@@ -97,7 +99,9 @@ def watched_host(request, report):
     host = Host(f"test-{name}",
                 Files.of(artifacts, artifacts.watched[name],
                          guest_kernel=artifacts.backends["rust"].kernel),
-                Machine(MACHINE, CPU, HARTS, MEMORY[name], APPEND),
+                Machine(MACHINE if report.settings.full
+                        else report.settings.machine,
+                        CPU, HARTS, MEMORY[name], APPEND),
                 3 * report.settings.timeout_factor)
     with host:
         host.load_kvm()
