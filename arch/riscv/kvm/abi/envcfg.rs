@@ -31,6 +31,15 @@ const CBCFE: u64 = 1 << 6;
 /// `CBZE`: `cbo.zero` is allowed.
 const CBZE: u64 = 1 << 7;
 
+/// `PMM`: how many of the upper bits of a pointer are ignored.
+pub const PMM: u64 = 3 << 32;
+/// The value of `PMM` that is reserved.
+const PMM_RESERVED: u64 = 1 << 32;
+/// The value of `PMM` by which 7 bits are ignored.
+const PMM_7: u64 = 2 << 32;
+/// The value of `PMM` by which 16 bits are ignored.
+const PMM_16: u64 = 3 << 32;
+
 /// A value of `henvcfg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Henvcfg(u64);
@@ -43,9 +52,6 @@ impl Henvcfg {
     /// `STCE`: VS-mode has Sstc.
     const STCE: u64 = 1 << 63;
 
-    /// `PMM`: how many bits of a pointer are ignored.
-    const PMM_SHIFT: u32 = 32;
-
     /// Returns the value for a guest, of which `has` tells whether it has an extension, and whose
     /// kernel has set `features`.
     ///
@@ -55,11 +61,7 @@ impl Henvcfg {
     /// read. A guest cannot tell the two apart, because a cache may write a block back at any time.
     pub fn of(features: &Fwft, has: impl Fn(IsaExtId) -> bool) -> Self {
         let bits = |on, bits| if on { bits } else { 0 };
-        let pmm = match features.value(FwftFeature::PointerMasking) {
-            7 => 2,
-            16 => 3,
-            _ => 0,
-        };
+        let pmm = Self::masking(features.value(FwftFeature::PointerMasking));
         // With Svade alone, software updates A and D, and with Svadu alone the hart. A guest with
         // both can choose.
         let adue = has(IsaExtId::Svadu)
@@ -71,7 +73,7 @@ impl Henvcfg {
                 | bits(has(IsaExtId::Svpbmt), Self::PBMTE)
                 | bits(has(IsaExtId::Sstc), Self::STCE)
                 | bits(adue, Self::ADUE)
-                | bits(has(IsaExtId::Smnpm), pmm << Self::PMM_SHIFT)
+                | bits(has(IsaExtId::Smnpm), pmm.0)
                 | bits(
                     has(IsaExtId::Zicfilp) && features.is_on(FwftFeature::LandingPad),
                     LPE,
@@ -83,15 +85,19 @@ impl Henvcfg {
         )
     }
 
+    /// Returns the value by which so many bits of a pointer are ignored, and nothing else is
+    /// enabled; 0 if there is none.
+    pub const fn masking(bits: u64) -> Self {
+        Self(match bits {
+            7 => PMM_7,
+            16 => PMM_16,
+            _ => 0,
+        })
+    }
+
     /// Returns whether the guest can cause software-check exceptions.
     pub const fn checks_software(self) -> bool {
         self.0 & (LPE | SSE) != 0
-    }
-
-    /// Returns whether the guest has shadow stacks, and so `ssp`.
-    #[inline(always)]
-    pub const fn has_shadow_stacks(self) -> bool {
-        self.0 & SSE != 0
     }
 
     /// Returns the bits of the register.
@@ -105,8 +111,6 @@ impl Henvcfg {
 /// it has an extension. A reserved value of a field counts as zero.
 pub fn senvcfg(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
     const FIOM: u64 = 1;
-    const PMM: u64 = 3 << 32;
-    const PMM_RESERVED: u64 = 1 << 32;
 
     let mut fields = FIOM;
     if has(IsaExtId::Zicbom) {

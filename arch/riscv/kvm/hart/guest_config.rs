@@ -4,7 +4,10 @@
 
 use crate::{
     abi::{
-        envcfg::Henvcfg,
+        envcfg::{
+            Henvcfg,
+            PMM, //
+        },
         fwft::Host, //
     },
     hart::{
@@ -50,8 +53,6 @@ pub(crate) fn probe(no_vcpu: &NoVcpu) {
 /// Returns the numbers of bits by which VS-mode can mask its pointers, as [`Host`] has them
 /// (`henvcfg.PMM`).
 fn probe_pmlens(_: &NoVcpu) -> u32 {
-    const PMM_SHIFT: u32 = 32;
-    const PMM: u64 = 3 << PMM_SHIFT;
     if !features::host_has(bindings::RISCV_ISA_EXT_SMNPM) {
         return 0;
     }
@@ -59,11 +60,13 @@ fn probe_pmlens(_: &NoVcpu) -> u32 {
     // SAFETY: No vCPU is loaded. Each writes the register before its guest runs.
     unsafe {
         let before = csr::read::<{ csr::HENVCFG }>();
-        let has = |pmm: u64| {
-            csr::write::<{ csr::HENVCFG }>(pmm << PMM_SHIFT);
-            csr::read::<{ csr::HENVCFG }>() & PMM == pmm << PMM_SHIFT
+        let pmlen = |bits: u32| {
+            let masking = Henvcfg::masking(bits.into()).into_raw();
+            csr::write::<{ csr::HENVCFG }>(masking);
+            // What the hart does not have, it does not keep.
+            u32::from(csr::read::<{ csr::HENVCFG }>() & PMM == masking) << bits
         };
-        let pmlens = u32::from(has(2)) << 7 | u32::from(has(3)) << 16;
+        let pmlens = pmlen(7) | pmlen(16);
         csr::write::<{ csr::HENVCFG }>(before);
         pmlens
     }
