@@ -287,7 +287,6 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
     local.fwft.set(local.fwft.get().after_reset());
     local.steal.set(StealTime::OFF);
     update_config(vcpu);
-    local.csrs_changed.set(true);
     local.completion.set(Completion::None);
     shared.timer.reset();
     local.activation.reset();

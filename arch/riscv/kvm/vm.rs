@@ -100,7 +100,7 @@ impl Irqchip {
         index: u32,
     ) -> Result {
         harts.push((hart, index), GFP_KERNEL_ACCOUNT)?;
-        // Almost all come in the right order.
+        // Almost all come in the right order, and `core`'s sort is 7 KB of code.
         let mut place = harts.len() - 1;
         while let Some([one, other]) = place
             .checked_sub(1)

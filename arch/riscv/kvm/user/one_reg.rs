@@ -190,10 +190,9 @@ fn exists(vcpu: &LockedVcpu<'_, Riscv>, reg: Reg) -> bool {
         Reg::Vector(_) => isa.has(IsaExtId::V),
         Reg::Csr(CsrReg::Aia(_)) => isa.has(IsaExtId::Ssaia),
         Reg::Csr(CsrReg::Zicfiss(_)) => isa.has(IsaExtId::Zicfiss),
-        Reg::SbiState(SbiStateReg::Fwft(reg)) => {
-            vcpu.local().sbi.get().has(SbiExtId::Fwft) && vcpu::supports_feature(vcpu, reg.feature)
-        }
-        Reg::SbiState(SbiStateReg::Sta(_)) => vcpu.local().sbi.get().has(SbiExtId::Sta),
+        Reg::SbiState(reg) if !vcpu.local().sbi.get().has(reg.extension()) => false,
+        Reg::SbiState(SbiStateReg::Fwft(reg)) => vcpu::supports_feature(vcpu, reg.feature),
+        Reg::SbiState(SbiStateReg::Sta(_)) => true,
     }
 }
 
