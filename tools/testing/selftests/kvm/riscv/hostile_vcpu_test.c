@@ -202,33 +202,22 @@ TEST_F(hostile, mp_state_reset_of_started)
 	struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED };
 	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
 	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
-	/* What a vCPU needs to run code of a selftest, but for where that is. */
-	const u64 kept[] = {
-		RISCV_CORE_REG(regs.gp),
-		RISCV_CORE_REG(regs.sp),
-		RISCV_GENERAL_CSR_REG(satp),
-		RISCV_GENERAL_CSR_REG(stvec),
-		RISCV_GENERAL_CSR_REG(sscratch),
-	};
-	u64 values[ARRAY_SIZE(kept)];
 	struct kvm_vcpu *vcpu[2];
 	struct kvm_vm *vm;
-	int i;
+	u64 kept[NR_KEPT];
 
 	if (!is_rust_backend())
 		SKIP(return, "the C backend starts a vCPU that was reset since");
 	vm = vm_with_vcpus(2, NULL, vcpu);
 	vm_enable_cap(vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
 	vcpu_mp_state_set(vcpu[1], &stopped);
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		values[i] = vcpu_get_reg(vcpu[1], kept[i]);
+	keep_regs(vcpu[1], kept);
 	vcpu_arch_set_entry_point(vcpu[0], guest_start_other);
 	run_until_done(vcpu[0]);
 
 	vcpu_mp_state_set(vcpu[1], &reset);
 	TEST_ASSERT_EQ(vcpu_get_reg(vcpu[1], RISCV_CORE_REG(regs.pc)), 0);
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		vcpu_set_reg(vcpu[1], kept[i], values[i]);
+	restore_regs(vcpu[1], kept);
 	vcpu_arch_set_entry_point(vcpu[1], guest_done);
 	vcpu_mp_state_set(vcpu[1], &runnable);
 	run_until_done(vcpu[1]);

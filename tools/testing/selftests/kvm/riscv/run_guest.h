@@ -241,6 +241,43 @@ static inline u64 core_reg(int i)
 	return __kvm_reg_id(KVM_REG_RISCV_CORE, 0, i, KVM_REG_SIZE_ULONG);
 }
 
+/*
+ * What a vCPU needs to run code of a selftest, but for where that is: registers that a
+ * reset clears, and that the library sets up once.
+ */
+#define NR_KEPT		5
+
+static inline u64 kept_reg(int i)
+{
+	const u64 regs[NR_KEPT] = {
+		RISCV_CORE_REG(regs.gp),
+		RISCV_CORE_REG(regs.sp),
+		RISCV_GENERAL_CSR_REG(satp),
+		RISCV_GENERAL_CSR_REG(stvec),
+		RISCV_GENERAL_CSR_REG(sscratch),
+	};
+
+	return regs[i];
+}
+
+/* Reads them ahead of a reset. */
+static inline void keep_regs(struct kvm_vcpu *vcpu, u64 values[NR_KEPT])
+{
+	int i;
+
+	for (i = 0; i < NR_KEPT; i++)
+		values[i] = vcpu_get_reg(vcpu, kept_reg(i));
+}
+
+/* Sets them after it. */
+static inline void restore_regs(struct kvm_vcpu *vcpu, const u64 values[NR_KEPT])
+{
+	int i;
+
+	for (i = 0; i < NR_KEPT; i++)
+		vcpu_set_reg(vcpu, kept_reg(i), values[i]);
+}
+
 /* The entry of the guest's own page tables that maps `gva`. */
 static inline u64 *pte_of(struct kvm_vm *vm, gva_t gva)
 {

@@ -246,20 +246,12 @@ TEST_F(sbi, fwft_reset)
 {
 	struct kvm_mp_state reset = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
 	struct kvm_vcpu *vcpu = self->vcpu[0];
-	const u64 kept[] = {
-		RISCV_CORE_REG(regs.gp),
-		RISCV_CORE_REG(regs.sp),
-		RISCV_GENERAL_CSR_REG(satp),
-		RISCV_GENERAL_CSR_REG(stvec),
-		RISCV_GENERAL_CSR_REG(sscratch),
-	};
-	u64 values[ARRAY_SIZE(kept)];
+	u64 kept[NR_KEPT];
 	int i, life;
 
 	tell_features(self);
 	vm_enable_cap(self->vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		values[i] = vcpu_get_reg(vcpu, kept[i]);
+	keep_regs(vcpu, kept);
 	for (life = 0; life < 2; life++) {
 		run_guest(vcpu, guest_reset);
 		vcpu_mp_state_set(vcpu, &reset);
@@ -270,8 +262,7 @@ TEST_F(sbi, fwft_reset)
 			TEST_ASSERT_EQ(vcpu_get_reg(vcpu, fwft_reg(i, FLAGS)), 0);
 			TEST_ASSERT_EQ(vcpu_get_reg(vcpu, fwft_reg(i, VALUE)), 0);
 		}
-		for (i = 0; i < ARRAY_SIZE(kept); i++)
-			vcpu_set_reg(vcpu, kept[i], values[i]);
+		restore_regs(vcpu, kept);
 	}
 }
 
