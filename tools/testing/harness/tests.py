@@ -90,13 +90,13 @@ def _stock(settings):
         return prepared_stock(settings, (kernel_vectors.MODULE,),
                               with_package=True, with_libvirt=settings.full)
 
-    return {module.STOCK: make} if _is_wanted(settings, module.STOCK) else {}
+    return {module.STOCK: make} if _is_wanted_for_rust(settings, module.STOCK) else {}
 
 
 def _watched_hosts(settings):
     """{name of the host: what makes it}, for those that watch themselves."""
     return {name: functools.partial(prepared_watched, settings, name)
-            for name in build.WATCHED if _is_wanted(settings, name)}
+            for name in build.WATCHED if _is_wanted_for_rust(settings, name)}
 
 
 def _kvm_ioctls(settings):
@@ -106,12 +106,15 @@ def _kvm_ioctls(settings):
         if _is_wanted(settings, host) else {}
 
 
+def _is_wanted_for_rust(settings, host):
+    """As _is_wanted(), for a host of that backend."""
+    return "rust" in settings.tested_backends and _is_wanted(settings, host)
+
+
 def _is_wanted(settings, host):
     """Whether tests use a host that takes long to make, and that most selections
     do without.
     """
-    if "rust" not in settings.tested_backends:
-        return False
     if settings.tests:
         return bool(re.search(rf"(?<!not )\b\w*{host}", settings.tests))
     return settings.full or host not in FULL_ALONE

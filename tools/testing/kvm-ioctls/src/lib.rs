@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Has no code: the manifest is what this package is for.
+//! This package has no code: by its manifest, cargo fetches what the tests run.
