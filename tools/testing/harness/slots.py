@@ -162,13 +162,18 @@ def on(report, cpus):
             for backend in sorted(report.artifacts.backends)]
 
 
-def sample(report, chosen):
-    """Those of the configurations that are enough where nothing is compared: without
-    the C backend, unless it is the only one, or FULL=1.
+def sampled_backends(report):
+    """Those that are enough where nothing is compared: not C, unless it is the only
+    one, or FULL=1.
     """
-    if report.settings.full or "rust" not in report.artifacts.backends:
-        return chosen
-    return [where for where in chosen if where[0] == "rust"]
+    backends = sorted(report.artifacts.backends)
+    return backends if report.settings.full or "rust" not in backends else ["rust"]
+
+
+def sample(report, chosen):
+    """Those of the configurations that are enough where nothing is compared."""
+    backends = sampled_backends(report)
+    return [where for where in chosen if where[0] in backends]
 
 
 def on_machine(report, cpu, machine):

@@ -12,11 +12,9 @@ from workspace.settings import CPUS
 NOWHERE = "got empty parameter set"
 
 
-def sampled(metafunc, chosen):
-    """Of some configurations, those that a test is run on."""
-    if metafunc.definition.get_closest_marker("rust_sample"):
-        return slots.sample(Report.of(metafunc.config), chosen)
-    return chosen
+def is_sampled(metafunc):
+    """Whether a test needs no other backend than a sample has."""
+    return metafunc.definition.get_closest_marker("rust_sample")
 
 
 def configurations(metafunc):
@@ -25,7 +23,8 @@ def configurations(metafunc):
     marker = metafunc.definition.get_closest_marker("cpus")
     everywhere = not marker or report.settings.full
     chosen = slots.on(report, CPUS if everywhere else marker.args)
-    chosen = sampled(metafunc, chosen)
+    if is_sampled(metafunc):
+        chosen = slots.sample(report, chosen)
     if metafunc.definition.get_closest_marker("stock") and \
             report.artifacts.stock:
         chosen += slots.on_stock()
@@ -35,9 +34,9 @@ def configurations(metafunc):
 def pytest_generate_tests(metafunc):
     report = Report.of(metafunc.config)
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", [where[0] for where in sampled(
-            metafunc, [(backend,) for backend in
-                       sorted(report.artifacts.backends)])])
+        metafunc.parametrize("backend", slots.sampled_backends(report)
+                             if is_sampled(metafunc)
+                             else sorted(report.artifacts.backends))
     # A module that chooses what to run, and where, parametrizes by that itself.
     if hasattr(metafunc.module, "pytest_generate_tests"):
         return
