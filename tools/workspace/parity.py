@@ -12,9 +12,9 @@ from .tree import Tree
 
 PAGE = Path("Documentation/virt/kvm/riscv/parity.rst")
 BACKEND = Path("arch/riscv/kvm")
-# The tables are about the newest series.
+# The page is about the newest series.
 SERIES = next(iter(pins.KERNEL_SERIES))
-# What begins a row with the name of a C file, or without.
+# How a row begins, and the first of those that are about a C file.
 ROW = re.compile(r"^   \* - ", re.M)
 FILE = re.compile(r"^\*\*(\S+)\*\*")
 NAME = re.compile(r"``([^`\s]+)``")
