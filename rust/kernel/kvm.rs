@@ -44,6 +44,7 @@ mod hrtimer_restart;
 mod irqchip;
 mod memslot;
 mod mmu;
+mod perf;
 mod registration;
 mod request;
 mod run;
@@ -102,6 +103,10 @@ pub use self::{
         PageFault,
         PageTablePage,
         ENTRIES, //
+    },
+    perf::{
+        PerfCounters,
+        PerfEventAttr, //
     },
     registration::{
         Registration,

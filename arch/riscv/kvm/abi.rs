@@ -12,6 +12,7 @@ pub mod insn;
 pub mod nacl;
 pub mod nospec;
 pub mod one_reg;
+pub mod pmu;
 pub mod pte;
 pub mod sbi;
 pub mod warl;

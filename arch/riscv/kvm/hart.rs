@@ -14,6 +14,7 @@ pub(crate) mod guest_config;
 pub(crate) mod guest_csr;
 pub(crate) mod guest_files;
 pub(crate) mod nacl;
+pub(crate) mod pmu;
 pub(crate) mod smp;
 pub(crate) mod state;
 pub(crate) mod time_base;

@@ -248,6 +248,10 @@ impl VcpuOps for Riscv {
     fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart {
         vcpu::timer::host_timer_expired(vcpu)
     }
+
+    fn counter_overflowed(vcpu: &Vcpu<Self>, index: u32) {
+        vcpu::pmu::counter_overflowed(vcpu, index);
+    }
 }
 
 // SAFETY: Each function that unmaps removes every leaf of its frames from the VM's tree, which is

@@ -42,6 +42,7 @@ pub(crate) fn run(vcpu: &LockedVcpu<'_, Riscv>, permit: LoadPermit<'_, Riscv>) -
     if !vcpu.wants_to_run() {
         return Err(EINTR);
     }
+    vcpu.perf_counters().follow_thread();
     vcpu.with_loaded(permit, |vcpu| {
         vcpu.run_area().set_exit_reason(ExitReason::Unknown);
         loop {

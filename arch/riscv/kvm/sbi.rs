@@ -10,6 +10,7 @@ pub(crate) mod harts;
 mod hsm;
 mod ipi;
 mod legacy;
+mod pmu;
 mod rfence;
 mod srst;
 mod sta;
@@ -30,6 +31,7 @@ use self::{
     fwft::Fwft,
     hsm::Hsm,
     ipi::Ipi,
+    pmu::Pmu,
     rfence::Rfence,
     srst::Srst,
     sta::Sta,
@@ -127,6 +129,7 @@ impl Handle for Ecall {
             Some(Extension::Susp) => Susp::handle(&call),
             Some(Extension::Fwft) => Fwft::handle(&call),
             Some(Extension::Sta) => Sta::handle(&call),
+            Some(Extension::Pmu) => Pmu::handle(&call),
             Some(Extension::User | Extension::UserRange) => Answer::AskUser(Completion::Sbi),
             None => Answer::error(SbiError::NotSupported),
         };

@@ -8,6 +8,7 @@ pub(crate) mod csrs;
 pub(crate) mod exception;
 pub(crate) mod interrupts;
 pub(crate) mod isa;
+pub(crate) mod pmu;
 pub(crate) mod power;
 pub(crate) mod sbi_ext;
 pub(crate) mod sta;
@@ -61,6 +62,10 @@ use crate::{
         csrs::Csrs,
         interrupts::Interrupts,
         isa::IsaSet,
+        pmu::{
+            LocalPmu,
+            SharedPmu, //
+        },
         power::{
             EntryPoint,
             Power, //
@@ -101,6 +106,8 @@ pub(crate) struct Shared {
     /// Fences that this vCPU has to execute for others.
     #[pin]
     pub(crate) fences: SpinLock<FenceQueue>,
+    /// The guest's counters, as far as any thread may use them.
+    pub(crate) pmu: SharedPmu,
     /// Whether the guest's vector registers are on the hart.
     pub(crate) vector_on_hart: vector::OnHart,
     /// Where the vCPU's interrupt file is, in the guest's physical memory, or
@@ -120,6 +127,7 @@ impl Shared {
             interrupts: Interrupts::new(),
             timer: GuestTimer::new(),
             fences <- new_spinlock!(FenceQueue::new()),
+            pmu: SharedPmu::new(),
             vector_on_hart: vector::OnHart::new(),
             imsic_addr: Atomic::new(ADDR_UNDEFINED),
             imsic: OnceBox::new(),
@@ -155,6 +163,8 @@ pub(crate) struct Local {
     pub(crate) fwft: Cell<Fwft>,
     /// The steal time that the guest sees.
     pub(crate) steal: Cell<StealTime>,
+    /// The guest's counters.
+    pub(crate) pmu: LocalPmu,
     /// What the guest may do by itself.
     pub(crate) config: Cell<GuestConfig>,
     /// Whether `csrs` or `config` differ from what the vCPU has last left on a hart.
@@ -183,6 +193,7 @@ impl Local {
             ssp: Cell::new(0),
             fwft: Cell::new(Fwft::NEW),
             steal: Cell::new(StealTime::OFF),
+            pmu: LocalPmu::new(),
             config: Cell::new(config(isa, &Fwft::NEW, true)),
             csrs_changed: Cell::new(true),
             activation: Activation::new(),
@@ -236,9 +247,10 @@ pub(crate) fn reset_units(vcpu: &LockedVcpu<'_, Riscv>) {
     );
 }
 
-/// Drops what others have requested from a vCPU that is about to be [`reset`]. May sleep.
-pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
+/// Does the part of a [`reset`] that may sleep, and drops what others have requested from the vCPU.
+pub(crate) fn prepare_reset(vcpu: &LockedVcpu<'_, Riscv>) {
     let shared = vcpu.shared();
+    pmu::reset(vcpu);
     // This lowers the timer's interrupt, because the timer may have expired after all interrupts
     // were lowered.
     timer::stop(vcpu);
@@ -247,7 +259,7 @@ pub(crate) fn forget_requests(vcpu: &LockedVcpu<'_, Riscv>) {
 }
 
 /// Sets a vCPU that is not loaded to its state after a reset, in S-mode at address `pc`.
-/// [`forget_requests`] must have come first, and the interrupts must have been lowered.
+/// [`prepare_reset`] must have come first, and the interrupts must have been lowered.
 ///
 /// `args` are the values of `a0` and `a1` that a started hart finds (SBI, "Function: HART start").
 pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
@@ -296,7 +308,7 @@ pub(crate) fn reset(vcpu: &LockedVcpu<'_, Riscv>, pc: u64, args: [u64; 2]) {
 /// that yet. Then the caller must have the vCPU [`begin`] there. May sleep.
 pub(crate) fn take_start(vcpu: &LockedVcpu<'_, Riscv>) -> Option<EntryPoint> {
     let entry = power::take_start(vcpu)?;
-    forget_requests(vcpu);
+    prepare_reset(vcpu);
     Some(entry)
 }
 

@@ -131,6 +131,8 @@ pub(crate) struct VmState {
     pub(crate) starts: Atomic<u64>,
     /// Whether user space has enabled `KVM_MP_STATE_INIT_RECEIVED`, which resets a vCPU.
     pub(crate) mp_state_reset: AtomicFlag,
+    /// Whether any vCPU has had a counter of the firmware that counts.
+    pub(crate) counts_firmware: AtomicFlag,
     /// Whether user space has created the interrupt controller in the kernel.
     pub(crate) has_irqchip: AtomicFlag,
     /// How user space wants the interrupt controller to be.
@@ -155,6 +157,7 @@ impl VmState {
             tlb_owners: TlbOwners::new()?,
             starts: Atomic::new(0),
             mp_state_reset: AtomicFlag::new(false),
+            counts_firmware: AtomicFlag::new(false),
             has_irqchip: AtomicFlag::new(false),
             irqchip_config <- new_spinlock!(Config::new(host)),
             irqchip: OnceBox::new(),

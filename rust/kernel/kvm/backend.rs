@@ -166,6 +166,10 @@ pub trait VcpuOps: Backend {
 
     /// Called in interrupt context when the [timer](super::VcpuTimer) of a vCPU has expired.
     fn timer_expired(vcpu: &Vcpu<Self>) -> VcpuTimerRestart;
+
+    /// Called in interrupt context when a [counter](super::PerfCounters) of a vCPU has overflowed,
+    /// on the CPU that the vCPU's thread runs on.
+    fn counter_overflowed(vcpu: &Vcpu<Self>, index: u32);
 }
 
 /// An interrupt controller in the kernel.

@@ -28,6 +28,7 @@ use super::{
         Memslot, //
     },
     mmu::MmuWriteGuard,
+    perf::PerfCounters,
     timer::VcpuTimer,
     vcpu::{
         LoadPermit,
@@ -63,6 +64,8 @@ pub struct VcpuState<B: Backend> {
     /// Dropped first: its callback uses the rest.
     #[pin]
     pub(super) timer: VcpuTimer<B>,
+    /// Dropped ahead of the rest as well. For the holder of the vCPU's mutex.
+    pub(super) perf: PerfCounters<B>,
     #[pin]
     pub(super) shared: B::VcpuShared,
     pub(super) local: B::VcpuLocal,
@@ -187,10 +190,12 @@ pub unsafe fn vcpu_create<B: LinkedBackend>(ptr: *mut bindings::kvm_vcpu) -> c_i
     // SAFETY: The core has set up its part and shows the vCPU to nobody else yet.
     let new = unsafe { NewVcpu::<B>::new(ptr) };
     let timer = VcpuTimer::new(&new);
+    let perf = PerfCounters::new(&new);
     let state = B::create(&new).and_then(|(shared, local)| {
         KBox::try_pin_init(
             try_pin_init!(VcpuState::<B> {
                 timer <- timer,
+                perf,
                 shared <- shared,
                 local,
                 last_store: Cell::new(LastStore::NONE),

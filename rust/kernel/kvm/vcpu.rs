@@ -14,6 +14,7 @@ use super::{
     },
     hot,
     memslot::SrcuGuard,
+    perf::PerfCounters,
     request::Request,
     run::RunArea,
     shims::VcpuState,
@@ -304,6 +305,12 @@ impl<'a, B: VcpuOps> LockedVcpu<'a, B> {
     #[inline]
     pub fn timer(&self) -> &VcpuTimer<B> {
         &self.vcpu.state().timer
+    }
+
+    /// Returns the vCPU's counters of events of the hardware.
+    #[inline]
+    pub fn perf_counters(&self) -> &PerfCounters<B> {
+        &self.vcpu.state().perf
     }
 
     /// Returns the C part of the architecture's state.

@@ -349,6 +349,56 @@ numbers! {
 }
 
 numbers! {
+    /// Events of the firmware that [`Standard::Pmu`] counts ("Firmware events").
+    pub enum FirmwareEvent: u32 {
+        /// `SBI_PMU_FW_MISALIGNED_LOAD`.
+        MisalignedLoad = 0,
+        /// `SBI_PMU_FW_MISALIGNED_STORE`.
+        MisalignedStore = 1,
+        /// `SBI_PMU_FW_ACCESS_LOAD`.
+        AccessLoad = 2,
+        /// `SBI_PMU_FW_ACCESS_STORE`.
+        AccessStore = 3,
+        /// `SBI_PMU_FW_ILLEGAL_INSN`.
+        IllegalInsn = 4,
+        /// `SBI_PMU_FW_SET_TIMER`.
+        SetTimer = 5,
+        /// `SBI_PMU_FW_IPI_SENT`.
+        IpiSent = 6,
+        /// `SBI_PMU_FW_IPI_RECEIVED`.
+        IpiReceived = 7,
+        /// `SBI_PMU_FW_FENCE_I_SENT`.
+        FenceISent = 8,
+        /// `SBI_PMU_FW_FENCE_I_RECEIVED`.
+        FenceIReceived = 9,
+        /// `SBI_PMU_FW_SFENCE_VMA_SENT`.
+        SfenceVmaSent = 10,
+        /// `SBI_PMU_FW_SFENCE_VMA_RECEIVED`.
+        SfenceVmaReceived = 11,
+        /// `SBI_PMU_FW_SFENCE_VMA_ASID_SENT`.
+        SfenceVmaAsidSent = 12,
+        /// `SBI_PMU_FW_SFENCE_VMA_ASID_RECEIVED`.
+        SfenceVmaAsidReceived = 13,
+        /// `SBI_PMU_FW_HFENCE_GVMA_SENT`.
+        HfenceGvmaSent = 14,
+        /// `SBI_PMU_FW_HFENCE_GVMA_RECEIVED`.
+        HfenceGvmaReceived = 15,
+        /// `SBI_PMU_FW_HFENCE_GVMA_VMID_SENT`.
+        HfenceGvmaVmidSent = 16,
+        /// `SBI_PMU_FW_HFENCE_GVMA_VMID_RECEIVED`.
+        HfenceGvmaVmidReceived = 17,
+        /// `SBI_PMU_FW_HFENCE_VVMA_SENT`.
+        HfenceVvmaSent = 18,
+        /// `SBI_PMU_FW_HFENCE_VVMA_RECEIVED`.
+        HfenceVvmaReceived = 19,
+        /// `SBI_PMU_FW_HFENCE_VVMA_ASID_SENT`.
+        HfenceVvmaAsidSent = 20,
+        /// `SBI_PMU_FW_HFENCE_VVMA_ASID_RECEIVED`.
+        HfenceVvmaAsidReceived = 21,
+    }
+}
+
+numbers! {
     /// Functions of [`Standard::Dbcn`].
     pub enum DbcnFn: u64 {
         /// `sbi_debug_console_write`.

@@ -86,13 +86,19 @@ pub fn sstatus(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
     value & fields | SSTATUS_RESET | if dirty { SD } else { 0 }
 }
 
-/// Returns the value of `sie` after a write of `value`.
-pub const fn sie(value: u64) -> u64 {
-    const SSIE: u64 = 1 << 1;
-    const STIE: u64 = 1 << 5;
-    const SEIE: u64 = 1 << 9;
+/// Returns the value of `sie` after a write of `value`, or the interrupts that user space makes
+/// pending by `sip`. `has` tells whether the guest has an extension.
+pub fn interrupts(value: u64, has: impl Fn(IsaExtId) -> bool) -> u64 {
+    const SOFTWARE: u64 = 1 << 1;
+    const TIMER: u64 = 1 << 5;
+    const EXTERNAL: u64 = 1 << 9;
+    const COUNTER_OVERFLOW: u64 = 1 << 13;
 
-    value & (SSIE | STIE | SEIE)
+    let mut interrupts = SOFTWARE | TIMER | EXTERNAL;
+    if has(IsaExtId::Sscofpmf) {
+        interrupts |= COUNTER_OVERFLOW;
+    }
+    value & interrupts
 }
 
 /// Returns the value of `stvec` after a write of `value` to `old`. A reserved MODE leaves the

@@ -3,6 +3,7 @@
 //! Exceptions of the guest that are not delegated to it.
 
 use crate::{
+    abi::sbi::FirmwareEvent,
     exits::{
         Handle,
         Next, //
@@ -48,12 +49,16 @@ impl Handle for GuestException<'_> {
 }
 
 fn count(vcpu: &LoadedVcpu<'_, Riscv>, scause: u64) {
-    vcpu.count(match scause {
-        cause::INST_ILLEGAL => vcpu_counter!(instr_illegal_exits),
-        cause::LOAD_MISALIGNED => vcpu_counter!(load_misaligned_exits),
-        cause::STORE_MISALIGNED => vcpu_counter!(store_misaligned_exits),
-        cause::LOAD_ACCESS => vcpu_counter!(load_access_exits),
-        cause::STORE_ACCESS => vcpu_counter!(store_access_exits),
+    use FirmwareEvent::*;
+
+    let (statistic, event) = match scause {
+        cause::INST_ILLEGAL => (vcpu_counter!(instr_illegal_exits), IllegalInsn),
+        cause::LOAD_MISALIGNED => (vcpu_counter!(load_misaligned_exits), MisalignedLoad),
+        cause::STORE_MISALIGNED => (vcpu_counter!(store_misaligned_exits), MisalignedStore),
+        cause::LOAD_ACCESS => (vcpu_counter!(load_access_exits), AccessLoad),
+        cause::STORE_ACCESS => (vcpu_counter!(store_access_exits), AccessStore),
         _ => return,
-    });
+    };
+    vcpu.count(statistic);
+    vcpu.shared().pmu.count(event);
 }

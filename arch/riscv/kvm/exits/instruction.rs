@@ -12,7 +12,14 @@ use crate::{
             System,
             TrapInsn, //
         },
-        one_reg::IsaExtId, //
+        one_reg::{
+            IsaExtId,
+            SbiExtId, //
+        },
+        pmu::{
+            CYCLE,
+            INSTRET, //
+        },
     },
     exits::{
         guest_memory,
@@ -32,6 +39,7 @@ use crate::{
             inject,
             Exception, //
         },
+        pmu,
         wait::wait_for_interrupt, //
     },
     Riscv, //
@@ -133,15 +141,11 @@ fn illegal(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn) -> Next {
 
 /// Handles an access to a CSR that is not one of VS-mode's own.
 fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> Next {
-    const CYCLE: u16 = 0xc00;
-    const INSTRET: u16 = 0xc02;
-
     match access.csr {
-        // Without a PMU, these two counters read as zero. They were once part of the base ISA, so
-        // software reads them without looking for them first.
-        CYCLE | INSTRET if !access.writes() && counter_allowed(vcpu, access.csr - CYCLE) => {
-            finish_csr(vcpu, access, 0)
-        }
+        csr::CYCLE..=csr::HPMCOUNTER31 => match read_counter(vcpu, access) {
+            Some(value) => finish_csr(vcpu, access, value),
+            None => illegal(vcpu, insn),
+        },
         csr::SIREG | csr::STOPEI if may_access_aia(vcpu) => match aia::access_csr(vcpu, access) {
             CsrAccess::Done(value) => finish_csr(vcpu, access, value),
             CsrAccess::Retry => Next::Enter,
@@ -158,6 +162,23 @@ fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: TrapInsn, access: CsrInsn) -> 
             ask_csr(vcpu, access)
         }
         _ => illegal(vcpu, insn),
+    }
+}
+
+/// Returns the value of a counter, or [`None`] if the access is illegal.
+fn read_counter(vcpu: &LoadedVcpu<'_, Riscv>, access: CsrInsn) -> Option<u64> {
+    let index = u32::from(access.csr - csr::CYCLE);
+    if access.writes() || !counter_allowed(vcpu, index) {
+        return None;
+    }
+    let local = vcpu.local();
+    let counters = local.pmu.counters();
+    match counters.filter(|_| local.sbi.get().has(SbiExtId::Pmu)) {
+        // What a counter holds that counts nothing is not defined, and KVM has always let it trap.
+        Some(counters) => pmu::value(vcpu, counters.hardware(index.into())?),
+        // Without a PMU, these two counters read as zero. They were once part of the base ISA, so
+        // software reads them without looking for them first.
+        None => matches!(index, CYCLE | INSTRET).then_some(0),
     }
 }
 
@@ -182,7 +203,7 @@ fn may_access_aia(vcpu: &LoadedVcpu<'_, Riscv>) -> bool {
 
 /// Returns whether the guest may read counter number `counter`: its kernel may always, its user
 /// mode only if `scounteren` permits.
-fn counter_allowed(vcpu: &LoadedVcpu<'_, Riscv>, counter: u16) -> bool {
+fn counter_allowed(vcpu: &LoadedVcpu<'_, Riscv>, counter: u32) -> bool {
     Regs::of(vcpu).sstatus().spp().into_bool()
         || vcpu.local().user_csrs.get().scounteren & 1 << counter != 0
 }

@@ -87,8 +87,12 @@ pub(crate) const HVIPRIO2: u16 = 0x647;
 pub(crate) const HTINST: u16 = 0x64a;
 /// `hgatp`.
 pub(crate) const HGATP: u16 = 0x680;
+/// `cycle`.
+pub(crate) const CYCLE: u16 = 0xc00;
 /// `time`.
 pub(crate) const TIME: u16 = 0xc01;
+/// `hpmcounter31`.
+pub(crate) const HPMCOUNTER31: u16 = 0xc1f;
 /// `hgeip`.
 pub(crate) const HGEIP: u16 = 0xe12;
 
@@ -261,7 +265,7 @@ bitfield! {
     }
 }
 
-/// Interrupts of VS-level, as bits of `hvip`, `hip` and `hideleg`.
+/// Interrupts of VS-level, as bits of `hvip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum VsInterrupt {
@@ -271,11 +275,21 @@ pub(crate) enum VsInterrupt {
     Timer = 6,
     /// External interrupt.
     External = 10,
+    /// Local interrupt by the overflow of a counter (Sscofpmf).
+    CounterOverflow = 13,
 }
 
 impl VsInterrupt {
+    /// Those of the H extension, which `hideleg` delegates to the guest.
+    pub(crate) const DELEGATED: u64 =
+        Self::Software.bit() | Self::Timer.bit() | Self::External.bit();
+
+    /// Those that are the guest's because `hvien` makes them so (AIA, "Virtual interrupts for
+    /// VS-level"). The interrupt with this number in `mip` is the host's.
+    pub(crate) const VIRTUAL: u64 = Self::CounterOverflow.bit();
+
     /// All of them.
-    pub(crate) const ALL: u64 = Self::Software.bit() | Self::Timer.bit() | Self::External.bit();
+    pub(crate) const ALL: u64 = Self::DELEGATED | Self::VIRTUAL;
 
     /// Returns the bit in `hvip`.
     #[inline(always)]
@@ -286,15 +300,15 @@ impl VsInterrupt {
 
 /// Returns the bits of `hvip` that correspond to those of `vsip` or `vsie`.
 ///
-/// The guest sees each VS-level interrupt as the supervisor interrupt one bit below ("Virtual
-/// Supervisor Interrupt Registers").
+/// The guest sees each delegated interrupt as the supervisor interrupt one bit below ("Virtual
+/// Supervisor Interrupt Registers"), and others at their own bits.
 #[inline(always)]
 pub(crate) const fn vsip_to_hvip(vsip: u64) -> u64 {
-    (vsip << 1) & VsInterrupt::ALL
+    (vsip << 1) & VsInterrupt::DELEGATED | vsip & VsInterrupt::VIRTUAL
 }
 
 /// The inverse of [`vsip_to_hvip`].
 #[inline]
 pub(crate) const fn hvip_to_vsip(hvip: u64) -> u64 {
-    (hvip & VsInterrupt::ALL) >> 1
+    (hvip & VsInterrupt::DELEGATED) >> 1 | hvip & VsInterrupt::VIRTUAL
 }

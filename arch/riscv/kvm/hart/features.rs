@@ -16,6 +16,7 @@ static SMSTATEEN: StaticKey = StaticKey::new();
 static SSTC: StaticKey = StaticKey::new();
 static ZICFISS: StaticKey = StaticKey::new();
 static SSAIA: StaticKey = StaticKey::new();
+static OVERFLOW_INTERRUPT: StaticKey = StaticKey::new();
 static FPU_D: StaticKey = StaticKey::new();
 static FPU_F: StaticKey = StaticKey::new();
 static SVINVAL: StaticKey = StaticKey::new();
@@ -47,6 +48,9 @@ pub(crate) fn init() {
             key.enable();
         }
     }
+    if host_has(bindings::RISCV_ISA_EXT_SSCOFPMF) && host_has(bindings::RISCV_ISA_EXT_SSAIA) {
+        OVERFLOW_INTERRUPT.enable();
+    }
     let line = cache_block_size(bindings::RISCV_ISA_EXT_ZICBOM);
     if host_has(bindings::RISCV_ISA_EXT_SVPBMT) && line != 0 && line <= MAX_LINE {
         SVPBMT.enable();
@@ -69,6 +73,13 @@ pub(crate) fn sstc() -> bool {
 #[inline(always)]
 pub(crate) fn ssaia() -> bool {
     static_key_enabled!(SSAIA)
+}
+
+/// Returns whether guests have an interrupt by the overflow of a counter: the host has it
+/// (Sscofpmf), and a hart can give a guest one of its own (Ssaia).
+#[inline(always)]
+pub(crate) fn overflow_interrupt() -> bool {
+    static_key_enabled!(OVERFLOW_INTERRUPT)
 }
 
 /// Returns whether `ssp` exists: user space has shadow stacks.

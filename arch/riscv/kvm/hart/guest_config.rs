@@ -128,7 +128,7 @@ impl GuestConfig {
         // act on V=1 only.
         unsafe {
             write_any::<{ csr::HEDELEG }>(hart, self.hedeleg);
-            write_any::<{ csr::HIDELEG }>(hart, csr::VsInterrupt::ALL);
+            write_any::<{ csr::HIDELEG }>(hart, csr::VsInterrupt::DELEGATED);
             write_any::<{ csr::HENVCFG }>(hart, self.henvcfg.into_raw());
             if features::smstateen() {
                 write_any::<{ csr::HSTATEEN0 }>(hart, self.hstateen0.into_raw());

@@ -89,7 +89,6 @@ const fn is_guest_csr(csr: u16) -> bool {
             | csr::VSATP
             | csr::HTIMEDELTA
             | csr::HVIP
-            | csr::HVIEN
             | csr::HVICTL
             | csr::HVIPRIO1
             | csr::HVIPRIO2

@@ -17,8 +17,10 @@ use crate::{
     hart::{
         csr::{
             self,
-            Hgatp, //
+            Hgatp,
+            VsInterrupt, //
         },
+        features,
         fence,
         guest_files,
         nacl,
@@ -94,12 +96,16 @@ fn forget_guests(preempt: &PreemptOff) {
 /// Sets the H CSRs to a known state, by the CSR instructions, because speed does not matter here.
 ///
 /// Whoever had the hart before, such as a kernel that has crashed, may have left anything in them.
+/// `hvien` is the same for all guests, and decides which bits of `hvip` and `vsie` there are.
 fn init_csrs(_: &NoVcpu) {
     clear_csrs();
     // SAFETY: No vCPU is loaded. Each writes `vsatp` and `hgatp` before its guest runs, because
     // this hart has the CSRs of none. All counters but `time` trap.
     unsafe {
         csr::write::<{ csr::HCOUNTEREN }>(HCOUNTEREN_TM);
+        if features::overflow_interrupt() {
+            csr::write::<{ csr::HVIEN }>(VsInterrupt::VIRTUAL);
+        }
         csr::write::<{ csr::VSATP }>(0);
         csr::write::<{ csr::HGATP }>(0);
     }
@@ -122,6 +128,9 @@ fn clear_csrs() {
         csr::write::<{ csr::HVIP }>(0);
         csr::write::<{ csr::HEDELEG }>(0);
         csr::write::<{ csr::HIDELEG }>(0);
+        if features::ssaia() {
+            csr::write::<{ csr::HVIEN }>(0);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) enum Extension {
     Susp,
     Fwft,
     Sta,
+    Pmu,
     /// An extension that user space serves.
     User,
     /// An extension of a range that user space serves. Only user space knows which of them it has.
@@ -48,6 +49,7 @@ pub(super) fn find(enabled: SbiExtensions, eid: u64) -> Option<Extension> {
         ExtensionId::Standard(Standard::Susp) => (SbiExtId::Susp, Extension::Susp),
         ExtensionId::Standard(Standard::Fwft) => (SbiExtId::Fwft, Extension::Fwft),
         ExtensionId::Standard(Standard::Sta) => (SbiExtId::Sta, Extension::Sta),
+        ExtensionId::Standard(Standard::Pmu) => (SbiExtId::Pmu, Extension::Pmu),
         ExtensionId::Standard(Standard::Dbcn) => (SbiExtId::Dbcn, Extension::User),
         ExtensionId::Standard(Standard::Mpxy) => (SbiExtId::Mpxy, Extension::User),
         ExtensionId::Experimental(_) => (SbiExtId::Experimental, Extension::UserRange),

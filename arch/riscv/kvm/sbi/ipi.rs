@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     abi::sbi::{
+        FirmwareEvent,
         HartMask,
         IpiFn,
         SbiError, //
@@ -31,7 +32,9 @@ impl Serve for Ipi {
     #[inline(always)]
     fn in_switch(call: &Call<'_>, irq: &LocalInterruptDisabled) -> Option<u64> {
         let IpiFn::SendIpi = IpiFn::from_raw(call.fid)?;
-        if !mask(call).is_only(harts::hartid(call.vcpu)) {
+        let itself = mask(call).is_only(harts::hartid(call.vcpu));
+        // It may have to be counted.
+        if !itself || call.vcpu.shared().pmu.counts_firmware() {
             return None;
         }
         interrupts::raise_loaded(irq, VsInterrupt::Software);
@@ -59,10 +62,18 @@ fn mask(call: &Call<'_>) -> HartMask {
 
 /// Raises the software interrupt of the harts that exist. Fails if the mask names others.
 fn send(call: &Call<'_>, mask: HartMask) -> Result<u64, SbiError> {
+    let sent = send_each(call, mask);
+    call.vcpu.shared().pmu.count(FirmwareEvent::IpiSent);
+    harts::require_all(mask, sent)
+}
+
+/// Raises the software interrupt of the harts that exist, and returns how many they are.
+pub(super) fn send_each(call: &Call<'_>, mask: HartMask) -> usize {
     let mut sent = 0;
     for vcpu in harts::harts(call.vcpu.vm(), mask) {
+        vcpu.shared().pmu.count(FirmwareEvent::IpiReceived);
         interrupts::set(vcpu, VsInterrupt::Software, true);
         sent += 1;
     }
-    harts::require_all(mask, sent)
+    sent
 }

@@ -11,11 +11,14 @@ use super::{
         Call, //
     },
     harts,
-    rfence,
-    srst, //
+    ipi,
+    rfence::Wanted,
+    srst,
+    time, //
 };
 use crate::{
     abi::sbi::{
+        FirmwareEvent,
         HartMask,
         Legacy, //
     },
@@ -24,14 +27,9 @@ use crate::{
         ReadError, //
     },
     hart::csr::VsInterrupt,
-    mmu::{
-        fence_queue::Fence,
-        remote_fence, //
-    },
     vcpu::{
         completion::Completion,
-        interrupts,
-        timer, //
+        interrupts, //
     },
 };
 use kernel::{
@@ -42,22 +40,19 @@ use kernel::{
 pub(super) fn handle(call: &Call<'_>, function: Legacy) -> Answer {
     let done = match function {
         Legacy::SetTimer => {
-            timer::set(call.vcpu, call.arg(0));
+            time::set_timer(call);
             Ok(())
         }
         Legacy::ClearIpi => return Answer::Legacy(clear_ipi(call)),
         Legacy::SendIpi => for_harts(call, |mask| {
-            harts::harts(call.vcpu.vm(), mask)
-                .for_each(|vcpu| interrupts::set(vcpu, VsInterrupt::Software, true));
-        }),
-        Legacy::RemoteFenceI => for_harts(call, |mask| {
-            let vm = call.vcpu.vm();
-            remote_fence::fence_i(vm, harts::harts(vm, mask));
-        }),
-        Legacy::RemoteSfenceVma => fence(call, rfence::sfence(call.arg(1), call.arg(2), None)),
+            ipi::send_each(call, mask);
+        })
+        .inspect(|()| call.vcpu.shared().pmu.count(FirmwareEvent::IpiSent)),
+        Legacy::RemoteFenceI => fence(call, Wanted::FenceI),
+        Legacy::RemoteSfenceVma => fence(call, Wanted::sfence(call.arg(1), call.arg(2), None)),
         Legacy::RemoteSfenceVmaAsid => fence(
             call,
-            rfence::sfence(call.arg(1), call.arg(2), Some(call.arg(3))),
+            Wanted::sfence(call.arg(1), call.arg(2), Some(call.arg(3))),
         ),
         Legacy::Shutdown => return srst::end(call, bindings::KVM_SYSTEM_EVENT_SHUTDOWN, 0),
         // Only user space has a console.
@@ -76,11 +71,12 @@ fn clear_ipi(call: &Call<'_>) -> u64 {
     u64::from(interrupts::clear(call.vcpu, VsInterrupt::Software))
 }
 
-fn fence(call: &Call<'_>, fence: Fence) -> Result<(), ReadError> {
-    let vm = call.vcpu.vm();
+fn fence(call: &Call<'_>, wanted: Wanted) -> Result<(), ReadError> {
     for_harts(call, |mask| {
-        remote_fence::fence(vm, harts::harts(vm, mask), fence)
-    })
+        wanted.fence_each(call, mask);
+    })?;
+    wanted.count_sent(call);
+    Ok(())
 }
 
 /// Calls `f` with the harts that the first argument names, 64 at a time.

@@ -9,6 +9,7 @@ use super::call::{
 };
 use crate::{
     abi::sbi::{
+        FirmwareEvent,
         SbiError,
         TimeFn, //
     },
@@ -23,6 +24,8 @@ impl Serve for Time {
     #[inline(always)]
     fn in_switch(call: &Call<'_>, irq: &LocalInterruptDisabled) -> Option<u64> {
         match TimeFn::from_raw(call.fid)? {
+            // It may have to be counted.
+            TimeFn::SetTimer if call.vcpu.shared().pmu.counts_firmware() => None,
             TimeFn::SetTimer => timer::set_loaded(irq, call.arg(0)).then_some(0),
         }
     }
@@ -30,10 +33,16 @@ impl Serve for Time {
     fn handle(call: &Call<'_>) -> Answer {
         match TimeFn::from_raw(call.fid) {
             Some(TimeFn::SetTimer) => {
-                timer::set(call.vcpu, call.arg(0));
+                set_timer(call);
                 Answer::DONE
             }
             None => Answer::error(SbiError::NotSupported),
         }
     }
+}
+
+/// Sets the timer to the first argument.
+pub(super) fn set_timer(call: &Call<'_>) {
+    call.vcpu.shared().pmu.count(FirmwareEvent::SetTimer);
+    timer::set(call.vcpu, call.arg(0));
 }

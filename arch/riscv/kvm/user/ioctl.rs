@@ -95,7 +95,7 @@ pub(crate) fn set_mp_state(vcpu: &LockedVcpu<'_, Riscv>, state: MpState) -> Resu
             if vcpu.vm().backend().mp_state_reset.load(Relaxed) =>
         {
             power::forget_start(vcpu);
-            vcpu::forget_requests(vcpu);
+            vcpu::prepare_reset(vcpu);
             vcpu.shared().interrupts.lower_all();
             aia::reset(vcpu);
             vcpu::reset(vcpu, 0, [0, 0]);

@@ -115,7 +115,7 @@ pub(crate) fn set(vcpu: &LockedVcpu<'_, Riscv>, id: u64, value: UserPtr) -> Resu
 pub(crate) fn list(vcpu: &LockedVcpu<'_, Riscv>, list: UserPtr) -> Result {
     const COUNT_SIZE: usize = size_of::<u64>();
     let mut count = 0;
-    try_for_each(vcpu, |_| {
+    try_for_each(vcpu, &mut |_| {
         count += 1;
         Ok(())
     })?;
@@ -127,49 +127,50 @@ pub(crate) fn list(vcpu: &LockedVcpu<'_, Riscv>, list: UserPtr) -> Result {
     }
     let ids = list.wrapping_byte_add(COUNT_SIZE);
     let mut writer = UserSlice::new(ids, count * size_of::<u64>()).writer();
-    try_for_each(vcpu, |reg| writer.write(&reg.encode()))
+    try_for_each(vcpu, &mut |reg| writer.write(&reg.encode()))
 }
 
 /// Calls `f` with each register of a vCPU.
-fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, mut f: impl FnMut(Reg) -> Result) -> Result {
-    let mut each = |reg| if exists(vcpu, reg) { f(reg) } else { Ok(()) };
-    ConfigReg::all().map(Reg::Config).try_for_each(&mut each)?;
-    CoreReg::all().map(Reg::Core).try_for_each(&mut each)?;
+fn try_for_each(vcpu: &LockedVcpu<'_, Riscv>, f: &mut dyn FnMut(Reg) -> Result) -> Result {
+    let each: &mut dyn FnMut(Reg) -> Result =
+        &mut |reg| if exists(vcpu, reg) { f(reg) } else { Ok(()) };
+    ConfigReg::all().map(Reg::Config).try_for_each(&mut *each)?;
+    CoreReg::all().map(Reg::Core).try_for_each(&mut *each)?;
     GeneralCsr::all()
         .map(|csr| Reg::Csr(CsrReg::General(csr)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     AiaCsr::all()
         .map(|csr| Reg::Csr(CsrReg::Aia(csr)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     SmstateenCsr::all()
         .map(|csr| Reg::Csr(CsrReg::Smstateen(csr)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     ZicfissCsr::all()
         .map(|csr| Reg::Csr(CsrReg::Zicfiss(csr)))
-        .try_for_each(&mut each)?;
-    TimerReg::all().map(Reg::Timer).try_for_each(&mut each)?;
-    FpReg::all().map(Reg::FpF).try_for_each(&mut each)?;
-    FpReg::all().map(Reg::FpD).try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
+    TimerReg::all().map(Reg::Timer).try_for_each(&mut *each)?;
+    FpReg::all().map(Reg::FpF).try_for_each(&mut *each)?;
+    FpReg::all().map(Reg::FpD).try_for_each(&mut *each)?;
     VectorCsr::all()
         .map(|csr| Reg::Vector(VectorReg::Csr(csr)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     if let Some(size) = Size::from_bytes(vector::vlenb()) {
         RegNum::all()
             .map(|num| Reg::Vector(VectorReg::V { num, size }))
-            .try_for_each(&mut each)?;
+            .try_for_each(&mut *each)?;
     }
     IsaExtId::all()
         .map(|ext| Reg::IsaExt(ExtReg::Single(ext)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     SbiExtId::all()
         .map(|ext| Reg::SbiExt(ExtReg::Single(ext)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     StaReg::all()
         .map(|reg| Reg::SbiState(SbiStateReg::Sta(reg)))
-        .try_for_each(&mut each)?;
+        .try_for_each(&mut *each)?;
     FwftReg::all()
         .map(|reg| Reg::SbiState(SbiStateReg::Fwft(reg)))
-        .try_for_each(&mut each)
+        .try_for_each(&mut *each)
 }
 
 /// Returns whether a vCPU has a register.
@@ -385,12 +386,10 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
     let local = vcpu.local();
     let mut csrs = local.csrs.get();
     let mut env = local.user_csrs.get();
+    let isa = local.isa.get();
     match csr {
-        GeneralCsr::Sstatus => {
-            let isa = local.isa.get();
-            csrs.vsstatus = warl::sstatus(value, |ext| isa.has(ext));
-        }
-        GeneralCsr::Sie => csrs.vsie = warl::sie(value),
+        GeneralCsr::Sstatus => csrs.vsstatus = warl::sstatus(value, |ext| isa.has(ext)),
+        GeneralCsr::Sie => csrs.vsie = warl::interrupts(value, |ext| isa.has(ext)),
         GeneralCsr::Stvec => csrs.vstvec = warl::stvec(csrs.vstvec, value),
         GeneralCsr::Sscratch => csrs.vsscratch = value,
         GeneralCsr::Sepc => csrs.vsepc = warl::sepc(value),
@@ -399,7 +398,8 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
         GeneralCsr::Sip => {
             vcpu.shared().interrupts.forget_changes();
             // The timer has its own registers. With Sstc, nobody would lower the bit again.
-            csrs.hvip = vsip_to_hvip(value) & !VsInterrupt::Timer.bit();
+            let pending = warl::interrupts(value, |ext| isa.has(ext));
+            csrs.hvip = vsip_to_hvip(pending) & !VsInterrupt::Timer.bit();
         }
         GeneralCsr::Satp => {
             let activation = &local.activation;
@@ -409,7 +409,6 @@ fn write_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: GeneralCsr, value: u64) {
         }
         GeneralCsr::Scounteren => env.scounteren = warl::scounteren(value),
         GeneralCsr::Senvcfg => {
-            let isa = local.isa.get();
             env.senvcfg = envcfg::senvcfg(value, |ext| isa.has(ext));
         }
     }
@@ -439,7 +438,7 @@ fn write_aia_csr(vcpu: &LockedVcpu<'_, Riscv>, csr: AiaCsr, value: u64) {
     let mut csrs = local.aia.get();
     match csr {
         AiaCsr::Siselect => csrs.vsiselect = AiaCsrs::legal_siselect(value),
-        AiaCsr::Iprio1 => csrs.priorities.hviprio1 = value & AiaCsrs::HVIPRIO1,
+        AiaCsr::Iprio1 => csrs.priorities.hviprio1 = value & AiaCsrs::hviprio1(),
         // The guest has none of these interrupts.
         AiaCsr::Iprio2 => {}
         AiaCsr::Sieh | AiaCsr::Siph | AiaCsr::Iprio1h | AiaCsr::Iprio2h => {}

@@ -28,7 +28,8 @@ use crate::{
             SelectError, //
             EXTERNAL_INTERRUPT,
         },
-        insn::CsrInsn, //
+        insn::CsrInsn,
+        warl, //
     },
     aia::{
         imsic::{
@@ -40,9 +41,9 @@ use crate::{
     hart::{
         csr::{
             self,
-            hvip_to_vsip,
             VsInterrupt, //
         },
+        features,
         guest_csr,
         guest_files::{
             self,
@@ -102,15 +103,22 @@ impl AiaCsrs {
         },
     };
 
-    /// The bytes of `hviprio1` for the interrupts that a guest has: software and timer.
-    pub(crate) const HVIPRIO1: u64 = 0xff << 8 | 0xff << 24;
+    /// Returns the bytes of `hviprio1` for the interrupts that a guest has: software, timer, and
+    /// the overflow of a counter.
+    pub(crate) fn hviprio1() -> u64 {
+        let delegated = 0xff << 8 | 0xff << 24;
+        if features::overflow_interrupt() {
+            delegated | 0xff << 40
+        } else {
+            delegated
+        }
+    }
 
     /// The bits that a guest without custom registers needs in `siselect`.
     const SISELECT: u64 = 0xfff;
 
     /// Writes the CSRs to this hart.
     pub(crate) fn load(&self, hart: &PreemptOff) {
-        guest_csr::write::<{ csr::HVIEN }>(hart, 0);
         guest_csr::write::<{ csr::VSISELECT }>(hart, self.vsiselect);
         guest_csr::write::<{ csr::HVIPRIO1 }>(hart, self.priorities.hviprio1);
         guest_csr::write::<{ csr::HVIPRIO2 }>(hart, self.priorities.hviprio2);
@@ -312,7 +320,8 @@ pub(crate) fn access_csr(vcpu: &LoadedVcpu<'_, Riscv>, insn: CsrInsn) -> CsrAcce
     let siselect = guest_csr::read::<{ csr::VSISELECT }>(vcpu);
     match (IndirectReg::decode(siselect), imsic) {
         (Ok(IndirectReg::Iprio(reg)), _) => {
-            let sie = hvip_to_vsip(VsInterrupt::ALL) & !(1 << EXTERNAL_INTERRUPT);
+            let isa = vcpu.local().isa.get();
+            let sie = warl::interrupts(u64::MAX, |ext| isa.has(ext)) & !(1 << EXTERNAL_INTERRUPT);
             // The hook for load reads what changes here.
             let preempt = PreemptOff::new();
             let local = vcpu.local();

@@ -144,6 +144,7 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Smstateen => bindings::RISCV_ISA_EXT_SMSTATEEN,
         IsaExtId::Smnpm => bindings::RISCV_ISA_EXT_SMNPM,
         IsaExtId::Ssaia => bindings::RISCV_ISA_EXT_SSAIA,
+        IsaExtId::Sscofpmf => bindings::RISCV_ISA_EXT_SSCOFPMF,
         IsaExtId::Ssnpm => bindings::RISCV_ISA_EXT_SSNPM,
         IsaExtId::Sstc => bindings::RISCV_ISA_EXT_SSTC,
         IsaExtId::Svade => bindings::RISCV_ISA_EXT_SVADE,
@@ -212,8 +213,6 @@ const fn host_ext(ext: IsaExtId) -> Option<u32> {
         IsaExtId::Zvksed => bindings::RISCV_ISA_EXT_ZVKSED,
         IsaExtId::Zvksh => bindings::RISCV_ISA_EXT_ZVKSH,
         IsaExtId::Zvkt => bindings::RISCV_ISA_EXT_ZVKT,
-        // State that is not switched yet: the PMU.
-        IsaExtId::Sscofpmf => return None,
     })
 }
 
@@ -222,6 +221,7 @@ pub(crate) fn may_enable(ext: IsaExtId) -> bool {
     match ext {
         // There is no nested virtualization.
         IsaExtId::H => false,
+        IsaExtId::Sscofpmf => features::overflow_interrupt(),
         IsaExtId::Svadu => features::hardware_updates_ad(),
         IsaExtId::Svpbmt => features::svpbmt(),
         IsaExtId::V => vector::allowed(),

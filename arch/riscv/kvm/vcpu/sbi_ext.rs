@@ -2,9 +2,12 @@
 
 //! Which SBI extensions a vCPU has.
 
-use crate::abi::one_reg::{
-    Numbered,
-    SbiExtId, //
+use crate::{
+    abi::one_reg::{
+        Numbered,
+        SbiExtId, //
+    },
+    hart::pmu, //
 };
 use kernel::kvm::RunDelay;
 
@@ -54,6 +57,7 @@ pub(crate) fn default_on(ext: SbiExtId) -> Option<bool> {
         // They are useless until user space is ready to serve them.
         SbiExtId::Dbcn | SbiExtId::Mpxy | SbiExtId::Susp => Some(false),
         SbiExtId::Sta if RunDelay::is_measured() => Some(true),
+        SbiExtId::Pmu if pmu::counters().is_some() => Some(true),
         SbiExtId::Pmu | SbiExtId::Sta => None,
     }
 }

@@ -20,6 +20,7 @@ pub mod abi {
     pub mod nacl;
     pub mod nospec;
     pub mod one_reg;
+    pub mod pmu;
     pub mod pte;
     pub mod sbi;
     pub mod warl;

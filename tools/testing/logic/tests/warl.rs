@@ -107,9 +107,11 @@ fn ssp_is_aligned() {
 }
 
 #[test]
-fn sie_has_the_interrupts_of_a_guest() {
-    assert_eq!(sie(u64::MAX), 0x222);
-    assert_eq!(sie(0x20), 0x20);
+fn sie_and_sip_have_the_interrupts_of_a_guest() {
+    assert_eq!(interrupts(u64::MAX, no_ext), 0x222);
+    assert_eq!(interrupts(0x20, any_ext), 0x20);
+    let overflow = |ext| ext == IsaExtId::Sscofpmf;
+    assert_eq!(interrupts(u64::MAX, overflow), 0x2222);
 }
 
 #[test]
@@ -148,7 +150,8 @@ fn legal_values_stay() {
             );
         }
         let any_sstatus = |value| sstatus(value, any_ext);
-        for f in [any_sstatus, sie, sepc, scause, scounteren, ssp] {
+        let any_interrupts = |value| interrupts(value, any_ext);
+        for f in [any_sstatus, any_interrupts, sepc, scause, scounteren, ssp] {
             assert_eq!(f(f(value)), f(value));
         }
     }

@@ -79,7 +79,7 @@ struct vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu;
 	u64 *seen;
-	bool zicbom, zicboz, ssnpm;
+	bool zicbom, zicboz, ssnpm, sscofpmf;
 };
 
 static struct vm vm_start(void)
@@ -91,6 +91,7 @@ static struct vm vm_start(void)
 	m.zicbom = __vcpu_has_ext(m.vcpu, RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_ZICBOM));
 	m.zicboz = __vcpu_has_ext(m.vcpu, RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_ZICBOZ));
 	m.ssnpm = __vcpu_has_ext(m.vcpu, RISCV_ISA_EXT_REG(KVM_RISCV_ISA_EXT_SSNPM));
+	m.sscofpmf = __vcpu_has_isa_ext(m.vcpu, KVM_RISCV_ISA_EXT_SSCOFPMF);
 	return m;
 }
 
@@ -129,7 +130,7 @@ static u64 legal(struct vm *m, int csr, u64 old, u64 value)
 	case SSTATUS:
 		return sstatus_legal(value);
 	case SIE:
-		return value & (IE_SIE | IE_TIE | IE_EIE);
+		return value & (IE_SIE | IE_TIE | IE_EIE | (m->sscofpmf ? SIP_LCOFIP : 0));
 	case STVEC:
 		return value & 2 ? old : value;
 	case SEPC:

@@ -312,10 +312,11 @@ TEST_F(isa, several_sbi)
 	const u64 en = MULTI_EN(type, 0), dis = MULTI_DIS(type, 0);
 	const u64 dbcn = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_DBCN);
 	const u64 time = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_TIME);
-	/* The number after the last one, and an extension that the Rust backend does not have. */
-	const u64 none = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_MAX) |
-			 (is_rust_backend() ? 1UL << KVM_RISCV_SBI_EXT_PMU : 0);
 	struct kvm_vcpu *vcpu = self->vcpu;
+	const bool has_pmu = __vcpu_has_sbi_ext(vcpu, KVM_RISCV_SBI_EXT_PMU);
+	/* The number after the last one, and an extension that some hosts do not have. */
+	const u64 none = KVM_REG_RISCV_SBI_MULTI_MASK(KVM_RISCV_SBI_EXT_MAX) |
+			 (has_pmu ? 0 : 1UL << KVM_RISCV_SBI_EXT_PMU);
 	u64 all = vcpu_get_reg(vcpu, en);
 
 	TEST_ASSERT_EQ(all & (dbcn | time), time);
@@ -456,6 +457,8 @@ TEST_F(isa, counters)
 {
 	u64 exits = vcpu_get_stat(self->vcpu, csr_exit_kernel);
 
+	if (!counters_read_zero(self->vcpu))
+		SKIP(return, "the C backend reads the counters by the host's PMU alone");
 	run_guest(self->vcpu, guest_counters);
 	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu, csr_exit_kernel) - exits, 30);
 }

@@ -49,6 +49,20 @@ static inline void tell_guest_backend(struct kvm_vm *vm)
 	sync_global_to_guest(vm, guest_is_under_rust);
 }
 
+/*
+ * Takes the PMU away from a vCPU, so that its guest reads cycle and instret as 0. Returns
+ * false if that cannot be.
+ */
+static inline bool counters_read_zero(struct kvm_vcpu *vcpu)
+{
+	if (!__vcpu_has_sbi_ext(vcpu, KVM_RISCV_SBI_EXT_PMU))
+		return true;
+	if (!is_rust_backend())
+		return false;
+	vcpu_set_reg(vcpu, RISCV_SBI_EXT_REG(KVM_RISCV_SBI_EXT_PMU), 0);
+	return true;
+}
+
 /* A VM whose guests tell of traps that they do not expect. */
 static inline struct kvm_vm *vm_with_vcpus(u32 nr_vcpus, void *guest,
 					   struct kvm_vcpu *vcpus[])

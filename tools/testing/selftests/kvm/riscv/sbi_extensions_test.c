@@ -61,15 +61,12 @@ TEST_F(sbi, base)
 	run_guest(self->vcpu[0], guest_base);
 }
 
-/*
- * What each extension that ONE_REG can switch is called by a guest. PMU is not
- * here: on a host without a PMU driver, KVM leaves its register switched on
- * although a guest cannot probe it.
- */
+/* What each extension that ONE_REG can switch is called by a guest. */
 static const struct {
 	u64 reg;
 	u64 id;
 } extensions[] = {
+	{ KVM_RISCV_SBI_EXT_PMU, SBI_EXT_PMU },
 	{ KVM_RISCV_SBI_EXT_TIME, EXT_TIME },
 	{ KVM_RISCV_SBI_EXT_IPI, EXT_IPI },
 	{ KVM_RISCV_SBI_EXT_RFENCE, EXT_RFENCE },

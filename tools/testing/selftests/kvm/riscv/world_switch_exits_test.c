@@ -210,6 +210,8 @@ TEST_F(world_switch, wrs)
 /* Without a PMU, they read as 0. */
 TEST_F(world_switch, counters)
 {
+	if (!counters_read_zero(self->vcpu[0]))
+		SKIP(return, "the C backend reads the counters by the host's PMU alone");
 	run_alone(self, guest_counters, ROUNDS);
 	TEST_ASSERT_EQ(vcpu_get_stat(self->vcpu[0], csr_exit_kernel), ROUNDS);
 }

@@ -14,6 +14,7 @@
  *  user_wfi, user_counters, user_seed
  *	User mode gets what is its kernel's to give.
  */
+#include "sbi_call.h"
 #include "world_switch.h"
 
 /*
@@ -330,8 +331,19 @@ TEST_F(world_switch, user_wfi)
 #define COUNTER_CY	1UL
 #define COUNTER_IR	4UL
 
-static void guest_user_counters(void)
+/* With a PMU, a counter can be read once it has something to count. */
+static void guest_configure_counters(void)
 {
+	GUEST_ASSERT_ERROR(0, CALL(SBI_EXT_PMU, SBI_EXT_PMU_COUNTER_CFG_MATCH, 0, COUNTER_CY, 0,
+				   SBI_PMU_HW_CPU_CYCLES));
+	GUEST_ASSERT_ERROR(0, CALL(SBI_EXT_PMU, SBI_EXT_PMU_COUNTER_CFG_MATCH, 0, COUNTER_IR, 0,
+				   SBI_PMU_HW_INSTRUCTIONS));
+}
+
+static void guest_user_counters(u64 has_pmu)
+{
+	if (has_pmu)
+		guest_configure_counters();
 	csr_write(CSR_SCOUNTEREN, 0);
 	expect_in_user_mode(USER_PC(user_cycle), EXC_INST_ILLEGAL, USER_PC(user_cycle));
 	expect_in_user_mode(USER_PC(user_instret), EXC_INST_ILLEGAL, USER_PC(user_instret));
@@ -352,6 +364,7 @@ TEST_F(world_switch, user_counters)
 	if (!is_rust_backend())
 		SKIP(return, "the C backend does not look at scounteren");
 	prepare_user_mode(self->vm);
+	vcpu_args_set(vcpu, 1, (u64)__vcpu_has_sbi_ext(vcpu, KVM_RISCV_SBI_EXT_PMU));
 	run_guest(vcpu, guest_user_counters);
 	TEST_ASSERT_EQ(vcpu_get_stat(vcpu, csr_exit_kernel), 2);
 }
