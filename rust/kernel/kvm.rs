@@ -42,6 +42,7 @@ pub mod guest_mode;
 pub(crate) mod hot;
 mod hrtimer_restart;
 mod irqchip;
+mod log;
 mod memslot;
 mod mmu;
 mod perf;
@@ -84,6 +85,7 @@ pub use self::{
         Msi,
         IRQCHIP_PINS, //
     },
+    log::may_log,
     memslot::{
         ActiveMemslot,
         MemoryChange,

@@ -39,6 +39,7 @@ use crate::{
 use kernel::{
     interrupt::LocalInterruptDisabled,
     kvm::{
+        may_log,
         stats::vcpu_counter,
         ExitReason,
         LoadedVcpu,
@@ -123,12 +124,14 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> 
     next
 }
 
-/// Logs why a guest cannot go on. At the debug level, because any user of `/dev/kvm` can make as
-/// many of these messages as it likes.
+/// Logs why a guest cannot go on, unless there are too many such messages.
 #[cold]
 fn report(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap, error: Error) {
+    if !may_log() {
+        return;
+    }
     let regs = Regs::of(vcpu);
-    pr_debug!(
+    pr_err!(
         "vCPU {} stopped with {:?}: {:x?} sstatus={:x} hstatus={:x}\n",
         vcpu.id().0,
         error,
