@@ -87,8 +87,11 @@ impl<'a, B: Backend> VmLock<'a, B> {
         }
         // SAFETY: The VM is valid, and its lock is held.
         let r = unsafe { bindings::kvm_trylock_all_vcpus(self.vm.as_raw()) };
+        if r != 0 {
+            return None;
+        }
         // INVARIANT: The mutexes have been taken.
-        (r == 0).then_some(AllVcpus { lock: self })
+        Some(AllVcpus { lock: self })
     }
 }
 
