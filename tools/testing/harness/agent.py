@@ -75,8 +75,13 @@ class Agent:
 
     def until(self, command, what, timeout=COMMAND_TIMEOUT):
         """Run one line of shell again and again until it succeeds."""
+        self.until_is(lambda: not self.run(command, timeout).status, what,
+                      timeout)
+
+    def until_is(self, is_so, what, timeout=COMMAND_TIMEOUT):
+        """Ask again and again until it is so."""
         deadline = time.monotonic() + timeout * self.timeout_factor
-        while self.run(command, timeout).status:
+        while not is_so():
             if time.monotonic() > deadline:
                 raise self.failure(f"{what} within {timeout} s", TimedOut)
             time.sleep(0.1)

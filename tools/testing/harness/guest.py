@@ -51,8 +51,7 @@ def boot(host, vcpus, append="", timeout=TIMEOUT, options="", machine=""):
     up = UP.search(text)
     ended = ENDED.search(text)
     if complaint:
-        raise host.failure("The guest's kernel complained: " +
-                           splats.headline(complaint))
+        raise host.failure(splats.of_guest(complaint))
     if exit_error:
         raise host.failure(f"A vCPU could not be run: {exit_error}")
     if not up:

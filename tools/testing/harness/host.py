@@ -4,6 +4,7 @@
 import fcntl
 import functools
 import itertools
+import re
 import shutil
 import signal
 import tempfile
@@ -25,6 +26,8 @@ QEMU = "qemu-system-riscv64"
 BOOT_TIMEOUT = 60
 # For what the kernel still does when the last process with a VM has ended.
 UNLOAD_TIMEOUT = 20
+# For a line of the kernel that is said already.
+LOG_TIMEOUT = 10
 # Those of this process whose QEMU may be running.
 _started = set()
 # A directory for each VM that there is, in the host.
@@ -105,6 +108,7 @@ class Host(Agent):
         _check_machine(self.machine.machine)
         self._claim_logs()
         self._judged = 0
+        self._marks = 0
         self._ended = False
         self._process = None
         self._work = None
@@ -148,10 +152,27 @@ class Host(Agent):
 
     def backend(self):
         """The backend that the host's own log names."""
-        return backend.loaded(self.kernel_text())
+        return backend.loaded(self.whole_log())
 
     def kernel_text(self):
+        """The kernel's log as far as it is printed, of a host in any state."""
         return self.kernel_log.read_text(errors="replace")
+
+    def whole_log(self) -> str:
+        """The kernel's log, with everything that it has said up to now."""
+        self._marks += 1
+        mark = f"harness: mark {self._marks}."
+        self.check(f"echo '{mark}' >/dev/kmsg")
+        self.until_logged(re.escape(mark))
+        return self.kernel_text()
+
+    def until_logged(self, pattern: str | re.Pattern,
+                     timeout=LOG_TIMEOUT) -> None:
+        """Wait until the kernel's log has what matches `pattern`. Another CPU
+        may print it, some time after a program has gone on.
+        """
+        self.until_is(lambda: re.search(pattern, self.kernel_text()),
+                      f"The log did not have `{pattern}`", timeout)
 
     def unload_kvm(self) -> None:
         """Unload kvm.ko; fail if a VM is left, or if anything holds it."""
@@ -179,9 +200,8 @@ class Host(Agent):
 
     def _fail_if(self, complaint):
         if complaint:
-            shown = "\n".join(f"    {line}" for line in complaint)
             raise Failure("The host's kernel complained: "
-                          f"{splats.headline(complaint)}\n{shown}\n"
+                          f"{splats.shown(complaint)}\n"
                           f"The whole log: {self.kernel_log}")
 
     def failure(self, message, kind=Failure):

@@ -59,14 +59,16 @@ def has_dirty_ring(vm):
 
 
 def save(vm, path):
-    """Write a guest to a file of the host."""
+    """Write a guest to a file of the host. Return what its kernel has said."""
     _pause(vm)
     vm.qmp.execute("migrate", {"uri": f"file:{path}"})
     _await_status(vm, "completed")
+    return vm.hand_over()
 
 
-def restore(vm, path):
+def restore(vm, path, said):
     """Go on with a guest that was saved, in a QEMU that awaits one."""
+    vm.take_over(said)
     vm.qmp.execute("migrate-incoming", {"uri": f"file:{path}"})
     _await_status(vm, "completed")
     resume(vm)
@@ -82,6 +84,7 @@ def live(source, target, passes: int) -> Moved:
         _set(source, FAST, ALWAYS)
     status = _await_status(source, "completed")
     _await_status(target, "completed")
+    target.take_over(source.hand_over())
     return Moved(status["ram"]["dirty-sync-count"],
                  _stale_pages(source, target))
 

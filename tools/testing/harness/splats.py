@@ -56,8 +56,9 @@ SPLAT = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS))
 COMMAND_LINE = re.compile(r"Kernel command line: ")
 TIME = re.compile(r"^\s*\[ *\d+\.\d+\]\s*")
 SHOWN = 40
-# Of a complaint that is to be forgiven: the longest have a trace of a system call.
-MOST_LINES = 80
+# Of a complaint that is to be forgiven: the longest have a trace of a system call,
+# or all that is known of the memory of a group.
+MOST_LINES = 160
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,12 @@ FAILED_ALLOCATION = Known(
     what=ALLOCATION,
     last=re.compile(r"\bMem-Info:"),
     own=re.compile("Call Trace:"))
+# What the kernel says when it ends a process whose group has no memory left.
+OUT_OF_MEMORY = Known(
+    first=re.compile(" invoked oom-killer: "),
+    what=re.compile(" invoked oom-killer: "),
+    last=re.compile("Memory cgroup out of memory: Killed process"),
+    own=re.compile("Call Trace:|Memory cgroup out of memory: Killed process"))
 # What the Rust backend says of firmware that does not do as it should.
 FIRMWARE_FAILED = re.compile(r"^.*\bkvm: NACL: .*\n?", re.M)
 LEAKED = re.compile(r"^.*\bkvm: CPU \d+: shared memory .* it is leaked\n?",
@@ -139,8 +146,10 @@ WARNED = 9
 # that could not go on. It is no splat, since tests that are hostile to KVM see
 # that. A guest that behaves must not.
 EXIT_ERROR = re.compile(
-    r"VCPU exit error.*|error: kvm run failed.*|KVM internal error.*"
-    r"|KVM: unknown exit.*|un-handled exit reason.*")
+    r"VCPU exit error.*|vCPU \d+ stopped with.*|error: kvm run failed.*|KVM internal error.*"
+    r"|KVM: unknown exit.*|un-handled exit reason.*"
+    # Of memory that user space does not have, where KVM says which it is.
+    r"|Convert non guest_memfd backed memory region.*")
 
 
 def find(log):
@@ -160,6 +169,17 @@ def headline(complaint: list[str]) -> str:
     line = next((line for line in complaint if RULE not in line),
                 complaint[0])
     return TIME.sub("", line).strip()
+
+
+def shown(complaint: list[str]) -> str:
+    """The headline of a complaint, and below it all of its lines."""
+    lines = "\n".join(f"    {line}" for line in complaint)
+    return f"{headline(complaint)}\n{lines}"
+
+
+def of_guest(complaint: list[str]) -> str:
+    """What to say of a guest whose kernel has complained."""
+    return f"The guest's kernel complained: {shown(complaint)}"
 
 
 def forgive_firmware(log: str) -> str:

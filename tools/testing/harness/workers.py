@@ -148,6 +148,8 @@ class Workers:
             print(*arguments, flush=True)
         elif what == "made":
             self._made(*arguments)
+        elif what == "not_made":
+            self._not_made((arguments[0],), arguments[1], waiting)
         elif what == "ended":
             self._ended(child, config, waiting)
         else:
@@ -155,28 +157,31 @@ class Workers:
 
     def _made(self, name, made):
         self._report.artifacts.put(name, made)
-        del self._later[name]
+        self._done((name,))
+
+    def _done(self, names):
+        for name in names:
+            del self._later[name]
         if not self._later:
             # It keeps what it has made, until its pipe is closed.
-            del self._running[self._maker.channel]
+            self._running.pop(self._maker.channel, None)
 
     def _ended(self, child, config, waiting):
         del self._running[child.channel]
         child.end(GRACE)
         if child is self._maker:
-            self._not_made(waiting)
+            self._not_made(tuple(self._later), child.last_words(), waiting)
             return
         left = child.judged(config)
         if left:
             waiting.insert(0, left)
 
-    def _not_made(self, waiting):
+    def _not_made(self, names, why, waiting):
         """The tests on hosts that cannot be made fail as one."""
-        names = ", ".join(self._later)
-        self._report.fail(f"all tests on: {names}", self._maker.last_words())
+        self._report.fail(f"all tests on: {', '.join(names)}", why)
         waiting[:] = [group for group in waiting
-                      if not needs(group) & set(self._later)]
-        self._later.clear()
+                      if not needs(group) & set(names)]
+        self._done(names)
 
     def _end(self):
         """End the processes that are still there, with their hosts."""
@@ -291,7 +296,11 @@ class _Maker(_Child):
         with contextlib.redirect_stdout(_Shown(channel)), \
                 contextlib.ExitStack() as made:
             for name, make in self._later.items():
-                channel.send(("made", (name, made.enter_context(make()))))
+                try:
+                    channel.send(("made", (name, made.enter_context(make()))))
+                except Failure as failure:
+                    # What has been made is still good, and so may the rest be.
+                    channel.send(("not_made", (name, str(failure))))
             with contextlib.suppress(EOFError, ConnectionError):
                 channel.recv()
 

@@ -63,10 +63,10 @@ def test_save(host, vcpus):
     with Vm(host, vcpus=vcpus) as vm:
         load.start(vm)
         load.advance(vm)
-        migration.save(vm, "/tmp/saved")
+        said = migration.save(vm, "/tmp/saved")
         vm.quit()
     with Vm(host, vcpus=vcpus, incoming=True) as vm:
-        migration.restore(vm, "/tmp/saved")
+        migration.restore(vm, "/tmp/saved", said)
         host.check("rm /tmp/saved")
         load.advance(vm)
         load.finish(vm)

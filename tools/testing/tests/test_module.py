@@ -53,7 +53,7 @@ def test_few_vmids(host, slot, report, bits):
         pytest.skip("the C backend takes as many as the hart has")
     host.check("rmmod kvm")
     host.check(f"insmod /payload/kvm.ko vmid_bits={bits}")
-    said = VMID_BITS.findall(host.kernel_text())
+    said = VMID_BITS.findall(host.whole_log())
     if said[-1:] != [str(bits)]:
         raise host.failure(f"The log has VMIDs of {said} bits, and not of "
                            f"{bits} at last")

@@ -234,7 +234,7 @@ def require_features(host, used):
         used = used - {"autoswap_csr"}
     names = [name for name in NACL_FEATURES if name in used]
     wanted = ", ".join(names) or "no features"
-    said = USED.findall(host.kernel_text().replace("\r", ""))
+    said = USED.findall(host.whole_log().replace("\r", ""))
     if not said or said[-1] != wanted:
         raise host.failure(f"The log says that it uses {said}, and not "
                            f"{wanted} at last")
@@ -308,7 +308,7 @@ def test_nacl_misuse(host, slot, report):
                     skips=skips_of_misuse(nacl_features(slot.nacl)))
     # It makes the firmware fail, if that is ever called.
     if set(nacl_features(slot.nacl)) - {"autoswap_csr"} and \
-            not COMPLAINT.search(host.kernel_text()):
+            not COMPLAINT.search(host.whole_log()):
         raise host.failure("The log does not say that the firmware failed")
 
 
@@ -447,7 +447,7 @@ def test_shared_memory_is_not_given_back(host, report):
     """What the firmware keeps stays the firmware's, and the log says so."""
     control(host, report, "misuse", MISUSE_SET_SHMEM, 1)
     host.check("rmmod kvm")
-    assert splats.LEAKED.search(host.kernel_text())
+    host.until_logged(splats.LEAKED)
     host.judge(lambda log: splats.LEAKED.sub(
         "", splats.forgive_firmware(log)))
     host.load_kvm()
@@ -490,6 +490,7 @@ def test_failed_entry_is_found(report):
         control(host, report, "misuse", MISUSE_SYNC_SRET, FOR_EVER)
         with pytest.raises(Failure, match="kvm run failed Input/output error"):
             guest.boot(host, 1)
+        host.until_logged("NACL: an entry failed")
         with pytest.raises(Failure, match="NACL: an entry failed"):
             host.judge_log()
     finally:

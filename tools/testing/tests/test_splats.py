@@ -71,7 +71,8 @@ class TestJudges:
                 for text in ERROR.findall(path.read_text(encoding="utf-8"))]
         assert len(said) >= 7
         for text in said:
-            assert splats.find("[ 0.3] kvm: " + text.replace("{}", "1")), text
+            line = "[ 0.3] kvm: " + text.replace("{}", "1")
+            assert splats.find(line) or splats.find_exit_error(line), text
 
     VECTOR_LEFT_ON = (
         "[ 74.1] ------------[ cut here ]------------\n"
@@ -104,6 +105,17 @@ class TestJudges:
         if "cut here" in line:
             lines.insert(3, "[ 74.1] WARNING: mm/slub.c:1 at kfree+0x1/0x2\n")
         assert splats.find("".join(lines))
+
+    def test_a_process_that_is_killed_for_its_group_is_no_splat_if_forgiven(self):
+        log = ("[ 9.1] qemu-system-ris invoked oom-killer: gfp_mask=0xcc0\n"
+               "[ 9.1] Call Trace:\n" + "[ 9.1] memory: usage 102400kB\n" * 90 +
+               "[ 9.2] Memory cgroup out of memory: Killed process 80 (qemu)\n")
+        assert splats.find(log)
+        assert not splats.find(splats.OUT_OF_MEMORY.without(log))
+        # The host's own memory is another matter.
+        for wrong in (log.replace("Memory cgroup out", "Out"),
+                      log.replace("memory: usage", "BUG: usage", 1)):
+            assert splats.find(splats.OUT_OF_MEMORY.without(wrong))
 
     @pytest.mark.parametrize("log, shown", (
         ("[    2.1] ------------[ cut here ]------------\n"
@@ -162,6 +174,7 @@ class TestJudges:
         "kvm [71]: VCPU exit error -95",
         "error: kvm run failed Operation not supported",
         "KVM internal error. Suberror: 1",
+        "Convert non guest_memfd backed memory region (0x8000 ,+ 0x1000) to shared",
     ))
     def test_a_guest_that_cannot_go_on_is_found(self, line):
         assert splats.find_exit_error(f"fine\n[ 1.0] {line}\nfine") == \

@@ -263,19 +263,31 @@ def test_a_host_is_made_meanwhile(run_inner, tmp_path, count):
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("error, said", (
-    (Failure("No such kernel.", "Try another."), "No such kernel."),
-    (ZeroDivisionError("zero"), "Traceback"),
+@pytest.mark.parametrize("error, names, said", (
+    (Failure("No such kernel.", "Try another."), ("late", "later"),
+     "No such kernel."),
+    (ZeroDivisionError("zero"), ("late, later",), "Traceback"),
 ))
-def test_a_host_that_cannot_be_made_is_one_failure(run_inner, error, said):
+def test_a_host_that_cannot_be_made_is_one_failure(run_inner, error, names,
+                                                   said):
     def make():
         raise error
 
     found = run_inner(LATER.replace('"c")', '"c", "later")'), later={
         "late": make, "later": make})
-    assert found.report.counts == {"passed": 3, "failed": 1}
-    failure, = found.report.failures
-    assert failure.startswith(f"all tests on: late, later: {said}")
+    assert found.report.counts == {"passed": 3, "failed": len(names)}
+    for name, failure in zip(names, found.report.failures):
+        assert failure.startswith(f"all tests on: {name}: {said}")
+
+
+def test_what_was_made_is_kept(run_inner, tmp_path):
+    """Even if the next one cannot be made."""
+    def make():
+        raise Failure("No such kernel.")
+
+    found = run_inner(LATER.replace('"c")', '"c", "later")'), later={
+        "late": lambda: made(tmp_path, "making it"), "later": make})
+    assert found.report.counts == {"passed": 4, "failed": 1}
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
@@ -291,13 +303,15 @@ def test_an_interrupted_run_leaves_no_process(tmp_path, number, late):
             time.sleep(600)
     """))
     main = textwrap.dedent(f"""
-        import contextlib, os, pathlib, sys, pytest
+        import contextlib, os, pathlib, signal, sys, pytest
         from harness import workers
         from harness.report import Report
         from workspace import process
         from workspace.settings import Settings
         from workspace.workspace import Artifacts
         process.raise_on_signals()
+        # A shell starts its background jobs with this one ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         report = Report(Settings.from_environment({{}}),
                         Artifacts(disk=None, initramfs=None))
         @contextlib.contextmanager
