@@ -13,6 +13,7 @@
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/stat.h>
+#include <linux/userfaultfd_k.h>
 
 /* For what runs between guest_state_enter_irqoff() and its counterpart. */
 #define __rust_helper_noinstr						\
@@ -168,10 +169,15 @@ __rust_helper void rust_helper_write_unlock(rwlock_t *lock)
 	write_unlock(lock);
 }
 
-/* Whether cond_resched_rwlock_write() would give the lock up. */
-__rust_helper bool rust_helper_kvm_rwlock_write_is_wanted(rwlock_t *lock)
+/* Whether cond_resched_rwlock_write(), or _read(), would give the lock up. */
+__rust_helper bool rust_helper_kvm_rwlock_is_wanted(rwlock_t *lock)
 {
 	return need_resched() || rwlock_needbreak(lock);
+}
+
+__rust_helper int rust_helper_cond_resched_rwlock_read(rwlock_t *lock)
+{
+	return cond_resched_rwlock_read(lock);
 }
 
 __rust_helper int rust_helper_cond_resched_rwlock_write(rwlock_t *lock)
@@ -212,6 +218,17 @@ __rust_helper unsigned long rust_helper_kvm_pages_of_folio(struct page *page)
 	return folio_nr_pages(page_folio(page));
 }
 
+/*
+ * Whether a store to @vma is brought in by handle_mm_fault() as it is: memory of no
+ * file, which neither writes back nor has a fault handler of its own, and which no
+ * userfaultfd supplies.
+ */
+__rust_helper bool rust_helper_kvm_vma_is_plain(struct vm_area_struct *vma)
+{
+	return vma_is_anonymous(vma) && !userfaultfd_armed(vma) &&
+	       (vma->vm_flags & (VM_WRITE | VM_SHADOW_STACK)) == VM_WRITE;
+}
+
 __rust_helper void rust_helper_cond_resched(void)
 {
 	cond_resched();
@@ -219,25 +236,23 @@ __rust_helper void rust_helper_cond_resched(void)
 
 /*
  * The level of the leaf that maps @hva in the host's page tables (0: PTE or
- * nothing, 1: PMD, 2: PUD). If @leaf is there, it is set to the leaf as memory
- * holds it, or to 0 if there is none.
+ * nothing, 1: PMD, 2: PUD). A leaf above level 0 is put to @leaf, as memory holds
+ * it. Otherwise @ptep points to the PTE, or is NULL if there is no table for it.
  *
- * The walk takes no lock: interrupts are off, so that no table is freed under
- * it, and it looks at copies of the entries. The caller holds mmu_lock and has
- * checked that no invalidation is in progress, else the answer is stale before
- * it can be used.
+ * The walk takes no lock: interrupts are off, as they have to be for as long as
+ * @ptep is used, so that no table is freed under it, and it looks at copies of
+ * the entries. The caller holds mmu_lock and has checked that no invalidation is
+ * in progress, else the answer is stale before it can be used.
  *
  * The backends of x86, LoongArch and RISC-V in C have such a walk each. Its place
  * is virt/kvm, which is left as it is; it stands here because the macros that
  * walk are C.
  */
 static __always_inline unsigned int host_leaf(struct mm_struct *mm,
-					      unsigned long hva, u64 *leaf)
+					      unsigned long hva, u64 *leaf,
+					      pte_t **ptep)
 {
-	guard(irqsave)();
-
-	if (leaf)
-		*leaf = 0;
+	*ptep = NULL;
 
 	pgd_t pgd = pgdp_get(pgd_offset(mm, hva));
 
@@ -254,8 +269,7 @@ static __always_inline unsigned int host_leaf(struct mm_struct *mm,
 	if (!pud_present(pud))
 		return 0;
 	if (pud_leaf(pud)) {
-		if (leaf)
-			*leaf = pud_val(pud);
+		*leaf = pud_val(pud);
 		return 2;
 	}
 
@@ -264,32 +278,40 @@ static __always_inline unsigned int host_leaf(struct mm_struct *mm,
 	if (!pmd_present(pmd))
 		return 0;
 	if (pmd_leaf(pmd)) {
-		if (leaf)
-			*leaf = pmd_val(pmd);
+		*leaf = pmd_val(pmd);
 		return 1;
 	}
-	if (!leaf)
-		return 0;
 
 	/* pte_offset_map() is not for modules, which helpers may be a part of. */
-	pte_t pte = ptep_get(pte_offset_kernel(&pmd, hva));
-
-	if (pte_present(pte))
-		*leaf = pte_val(pte);
+	*ptep = pte_offset_kernel(&pmd, hva);
 	return 0;
 }
 
 __rust_helper unsigned int rust_helper_kvm_host_leaf_level(struct mm_struct *mm,
 							   unsigned long hva)
 {
-	return host_leaf(mm, hva, NULL);
+	pte_t *ptep;
+	u64 leaf;
+
+	guard(irqsave)();
+
+	return host_leaf(mm, hva, &leaf, &ptep);
 }
 
 __rust_helper u64 rust_helper_kvm_host_leaf(struct mm_struct *mm,
 					    unsigned long hva)
 {
+	pte_t *ptep;
 	u64 leaf;
 
-	host_leaf(mm, hva, &leaf);
-	return leaf;
+	guard(irqsave)();
+
+	if (host_leaf(mm, hva, &leaf, &ptep))
+		return leaf;
+	if (!ptep)
+		return 0;
+
+	pte_t pte = ptep_get(ptep);
+
+	return pte_present(pte) ? pte_val(pte) : 0;
 }

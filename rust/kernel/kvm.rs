@@ -98,13 +98,15 @@ pub use self::{
         FaultedPage,
         KernelBlock,
         MemoryCache,
+        MmuGuard,
         MmuLocked,
         MmuReadGuard,
         MmuSeq,
         MmuWriteGuard,
         PageFault,
         PageTablePage,
-        ENTRIES, //
+        ENTRIES,
+        MAX_NEIGHBOURS, //
     },
     perf::{
         PerfCounters,

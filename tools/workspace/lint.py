@@ -5,7 +5,7 @@ with its sources here as well. The rules of the house are in rules.py."""
 
 from . import firmware, parity, process
 from .build import Builder
-from .settings import LOGIC, LOGS
+from .settings import LOGIC, LOGS, MODELS
 from .steps import say
 
 TARGETS = ("rust/kernel.o", "arch/riscv/kvm/kvm_riscv.o")
@@ -25,7 +25,7 @@ def run(workspace):
 def _format(tree):
     say("lint", "rustfmt")
     files = [tree.path / path for path in tree.laid if path.endswith(".rs")]
-    files += sorted(path for source in (LOGIC, firmware.SOURCE)
+    files += sorted(path for source in (LOGIC, MODELS, firmware.SOURCE)
                     for path in source.rglob("*.rs")
                     if "target" not in path.parts)
     log = LOGS / "rustfmt.log"

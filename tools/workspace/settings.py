@@ -14,6 +14,8 @@ BUILD = REPOSITORY / "build"
 LOGS = BUILD / "logs"
 # The crate that tests the backend's logic without a kernel.
 LOGIC = REPOSITORY / "tools/testing/logic"
+# The crate that tries all orders in which threads may do things.
+MODELS = REPOSITORY / "tools/testing/models"
 BACKENDS = ("rust", "c")
 CPUS = ("rv64", "max")
 MAX_HARTS = 8

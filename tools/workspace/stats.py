@@ -9,8 +9,9 @@ from . import floors, rules, unsafe_places
 from .errors import Failure
 
 BACKEND = "arch/riscv/kvm"
-# Trace points are defined by C macros: this file has those and nothing else.
-TRACE_POINTS = f"{BACKEND}/trace_points.o"
+# Trace points, and parameters that can be changed at any time, are defined by
+# macros of C: these files have those and nothing else.
+MACROS = {f"{BACKEND}/trace_points.o", f"{BACKEND}/params.o"}
 
 
 def show_source() -> None:
@@ -36,7 +37,8 @@ def show_linked(kernel):
                       + "\n    ".join(wrong),
                       "See arch/riscv/kvm/Makefile in the tree, and "
                       "insertions.toml.")
-    print(f"No C file of {BACKEND} is linked, trace points apart.")
+    print(f"No C file of {BACKEND} is linked, but for trace points and "
+          "parameters.")
 
 
 def linked_sources(objects):
@@ -51,10 +53,10 @@ def linked_sources(objects):
 
 
 def upstream_c(sources):
-    """The backend's objects that come from C, trace points apart."""
+    """The backend's objects that come from C, macros apart."""
     return [name for name, source in sources.items()
             if name.startswith(f"{BACKEND}/") and source.suffix == ".c"
-            and name != TRACE_POINTS]
+            and name not in MACROS]
 
 
 def _source(path):

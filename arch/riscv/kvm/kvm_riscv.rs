@@ -15,7 +15,7 @@
 //! | 5 | [`vcpu`] | the state of a vCPU |
 //! | 4 | [`mmu`], [`switch`], [`trace`] | the guest's memory; what moves between host and guest |
 //! | 3 | [`hart`] | the machine: CSRs, fences, firmware, nested acceleration |
-//! | 2 | [`aia`] | models of a guest's interrupt controllers |
+//! | 2 | [`aia`], [`params`] | models of a guest's interrupt controllers; module parameters |
 //! | 1 | [`abi`] | formats of specifications and of the uapi |
 //!
 //! The one exception is [`Riscv`]: the lower modules take a vCPU or a VM of this backend, whose
@@ -31,6 +31,7 @@ mod exits;
 mod hart;
 mod irqchip;
 pub mod mmu;
+mod params;
 mod run;
 mod sbi;
 mod switch;
@@ -60,10 +61,13 @@ use kernel::{
         DeviceRegistration,
         Gfn,
         GfnRange,
+        Gpa,
         LoadPermit,
+        LoadedVcpu,
         LockedVcpu,
         MemoryChange,
         Memslot,
+        MmuLocked,
         MmuWriteGuard,
         Msi,
         NewVcpu,
@@ -274,19 +278,23 @@ unsafe impl MmuOps for Riscv {
         mmu::commit_slot(vm, new, change);
     }
 
+    fn pre_fault(vcpu: &LoadedVcpu<'_, Self>, gpa: Gpa) -> Result<u64> {
+        mmu::map::pre_fault(vcpu, gpa)
+    }
+
     fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool {
         mmu::unmap_range(mmu, gfns, may_yield)
     }
 
-    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+    fn age_range(mmu: &MmuLocked<'_, Self>, gfns: GfnRange) -> bool {
         mmu::age_range(mmu, gfns)
     }
 
-    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool {
+    fn test_age_range(mmu: &MmuLocked<'_, Self>, gfns: GfnRange) -> bool {
         mmu::test_age_range(mmu, gfns)
     }
 
-    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64) {
+    fn log_dirty_masked(mmu: &mut MmuWriteGuard<'_, Self>, base: Gfn, mask: u64) {
         mmu::log_dirty_masked(mmu, base, mask);
     }
 

@@ -43,7 +43,8 @@ use crate::{
     },
     mmu::{
         activate::Activation,
-        fence_queue::FenceQueue, //
+        fence_queue::FenceQueue,
+        map::HostLookups, //
     },
     switch::{
         regs::Regs,
@@ -83,6 +84,7 @@ use core::cell::{
 use kernel::{
     cpu::CpuId,
     kvm::{
+        Gfn,
         LockedVcpu,
         MemoryCache,
         PreemptOff, //
@@ -150,6 +152,10 @@ pub(crate) struct Local {
     pub(crate) completion: Cell<Completion>,
     /// Spare pages for page tables.
     pub(crate) cache: RefCell<MemoryCache>,
+    /// Whether faults look for their pages in the host's page table.
+    pub(crate) host_lookups: HostLookups,
+    /// The frame of the last fault of the guest that found nothing to change.
+    pub(crate) spurious: Cell<Option<Gfn>>,
     /// The guest's CSRs while the vCPU is not loaded.
     pub(crate) csrs: Cell<Csrs>,
     /// The guest's CSRs of the AIA. What the guest itself changes is valid only while the vCPU is
@@ -187,6 +193,8 @@ impl Local {
             has_run: Cell::new(false),
             completion: Cell::new(Completion::None),
             cache: RefCell::new(MemoryCache::new()),
+            host_lookups: HostLookups::new(),
+            spurious: Cell::new(None),
             csrs: Cell::new(Csrs::RESET),
             aia: Cell::new(AiaCsrs::RESET),
             user_csrs: Cell::new(UserCsrs::RESET),

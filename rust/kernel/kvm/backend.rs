@@ -7,7 +7,8 @@
 use super::{
     addr::{
         Gfn,
-        GfnRange, //
+        GfnRange,
+        Gpa, //
     },
     context::{
         NoVcpu,
@@ -18,10 +19,14 @@ use super::{
         MemoryChange,
         Memslot, //
     },
-    mmu::MmuWriteGuard,
+    mmu::{
+        MmuLocked,
+        MmuWriteGuard, //
+    },
     timer::VcpuTimerRestart,
     vcpu::{
         LoadPermit,
+        LoadedVcpu,
         LockedVcpu,
         NewVcpu,
         Vcpu,
@@ -218,6 +223,10 @@ pub unsafe trait MmuOps: Backend {
     /// Called after a memslot has been changed so.
     fn commit_slot(vm: &Vm<Self>, new: Option<&Memslot<'_>>, change: MemoryChange);
 
+    /// Maps the guest's memory at `gpa` as if the guest had read it, for `KVM_PRE_FAULT_MEMORY`.
+    /// Returns how many bytes from `gpa` on are mapped, at least 1.
+    fn pre_fault(vcpu: &LoadedVcpu<'_, Self>, gpa: Gpa) -> Result<u64>;
+
     /// Unmaps a range whose pages the host is about to take away.
     ///
     /// Returns whether TLBs have to be flushed; the backend may have done so itself. May give up
@@ -225,14 +234,15 @@ pub unsafe trait MmuOps: Backend {
     fn unmap_range(mmu: &mut MmuWriteGuard<'_, Self>, gfns: GfnRange, may_yield: bool) -> bool;
 
     /// Returns whether a range has been accessed since the last call, and clears the record of it.
-    fn age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
+    fn age_range(mmu: &MmuLocked<'_, Self>, gfns: GfnRange) -> bool;
 
     /// Returns whether a range has been accessed since the last call of
     /// [`age_range`](Self::age_range).
-    fn test_age_range(mmu: &MmuWriteGuard<'_, Self>, gfns: GfnRange) -> bool;
+    fn test_age_range(mmu: &MmuLocked<'_, Self>, gfns: GfnRange) -> bool;
 
-    /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs.
-    fn log_dirty_masked(mmu: &MmuWriteGuard<'_, Self>, base: Gfn, mask: u64);
+    /// Write-protects the frames `base + i` for each bit `i` of `mask`. The core flushes TLBs. May
+    /// give up the lock in between.
+    fn log_dirty_masked(mmu: &mut MmuWriteGuard<'_, Self>, base: Gfn, mask: u64);
 
     /// Makes all vCPUs fence a range before they enter the guest again, and waits for those that
     /// are in the guest.

@@ -451,6 +451,15 @@ macro_rules! kvm_mmu_ops {
             }
 
             #[export]
+            unsafe extern "C" fn kvm_arch_vcpu_pre_fault_memory(
+                vcpu: *mut bindings::kvm_vcpu,
+                range: *mut bindings::kvm_pre_fault_memory,
+            ) -> c_long {
+                // SAFETY: The core passes a vCPU whose mutex it holds, and which it has loaded.
+                unsafe { shims::pre_fault_memory::<$backend>(vcpu, range) }
+            }
+
+            #[export]
             unsafe extern "C" fn kvm_unmap_gfn_range(
                 kvm: *mut bindings::kvm,
                 range: *mut bindings::kvm_gfn_range,

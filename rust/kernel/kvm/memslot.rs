@@ -13,6 +13,7 @@ use super::{
     hot,
     mmu::{
         FaultedPage,
+        GuestMemfdPage,
         PageFault, //
     },
     vcpu::Vcpu,
@@ -20,17 +21,24 @@ use super::{
 };
 use crate::{
     bindings,
-    error::to_result,
     mm::{
         virt::VmaRef,
         MmWithUser, //
     },
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
-    types::NotThreadSafe, //
+    types::NotThreadSafe,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
 };
 use core::{
     marker::PhantomData,
+    ops::Range,
     ptr::NonNull, //
 };
 
@@ -119,6 +127,20 @@ impl<'a> Memslot<'a> {
         self.flags() & bindings::KVM_MEMSLOT_INVALID != 0
     }
 
+    /// Returns whether the guest has memory of a `guest_memfd` here. User space need not have
+    /// mapped the file at the slot's address.
+    #[inline]
+    pub fn has_guest_memfd(&self) -> bool {
+        self.flags() & bindings::KVM_MEM_GUEST_MEMFD != 0
+    }
+
+    /// Returns whether the guest has no other memory here than that of a `guest_memfd`, one that
+    /// can be mapped.
+    #[inline]
+    pub fn is_guest_memfd_only(&self) -> bool {
+        self.flags() & bindings::KVM_MEMSLOT_GMEM_ONLY != 0
+    }
+
     /// Returns whether the pages that the guest writes are logged.
     #[inline]
     pub fn logs_dirty_pages(&self) -> bool {
@@ -188,6 +210,71 @@ impl ActiveMemslot<'_> {
     #[inline]
     pub fn fault_in(&self, gfn: Gfn, write: bool) -> Result<FaultedPage<'_>, PageFault> {
         FaultedPage::new(self, gfn, write)
+    }
+
+    /// Asks the host to bring in the page that backs `gfn`, for a store, if that is memory of no
+    /// file. May sleep. Returns whether the host has brought it in.
+    ///
+    /// Unless the host takes the page away again,
+    /// [`mapped`](super::mmu::MmuLocked::mapped) finds it. That is cheaper than
+    /// [`fault_in`](Self::fault_in), which looks for the page before and after it is brought in,
+    /// and takes a reference to it. It is left to that to bring in all other memory, and to say
+    /// what is wrong.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, gfn: Gfn) -> bool {
+        if !self.gfns().contains(&gfn) || self.has_guest_memfd() {
+            return false;
+        }
+        // SAFETY: The slot was found by a vCPU that is loaded, so by a thread of the VM's process,
+        // and the `mm` is in use.
+        let mm = unsafe { MmWithUser::from_raw((*self.kvm()).mm) };
+        let Some(mmap) = mm.mmap_read_trylock() else {
+            return false;
+        };
+        let hva = self.hva(gfn).0;
+        let Some(vma) = mmap.vma_lookup(hva) else {
+            return false;
+        };
+        // SAFETY: The VMA is valid while `mmap` is locked.
+        if !unsafe { bindings::kvm_vma_is_plain(vma.as_ptr()) } {
+            return false;
+        }
+        let how = bindings::fault_flag_FAULT_FLAG_WRITE
+            | bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
+            | bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT;
+        // SAFETY: The VMA is valid, holds the address, and may be written. `mmap` is locked, and
+        // with RETRY_NOWAIT it still is when the handler returns, whatever that returns. The fault
+        // is not one of user mode, which has registers.
+        let fault =
+            unsafe { bindings::handle_mm_fault(vma.as_ptr(), hva, how, core::ptr::null_mut()) };
+        // `VM_FAULT_ERROR`, which bindgen does not know, and a page that has to be waited for.
+        let failed = bindings::vm_fault_reason_VM_FAULT_OOM
+            | bindings::vm_fault_reason_VM_FAULT_SIGBUS
+            | bindings::vm_fault_reason_VM_FAULT_SIGSEGV
+            | bindings::vm_fault_reason_VM_FAULT_HWPOISON
+            | bindings::vm_fault_reason_VM_FAULT_HWPOISON_LARGE
+            | bindings::vm_fault_reason_VM_FAULT_FALLBACK
+            | bindings::vm_fault_reason_VM_FAULT_RETRY;
+        fault & failed == 0
+    }
+
+    /// Returns the page at `gfn` of the slot's `guest_memfd`.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if the file does not have it.
+    // Inline for the same reason as `GuestMemfdPage::new()`.
+    #[inline]
+    fn guest_memfd_page(&self, gfn: Gfn) -> Result<GuestMemfdPage> {
+        GuestMemfdPage::new(self, gfn).map_err(|_| EFAULT)
+    }
+
+    /// Returns `len` bytes of user space that back what is at `offset` in the page at `gfn`. The
+    /// slot was found by a vCPU that is loaded, so the address space is that of this thread.
+    fn user_slice(&self, gfn: Gfn, offset: usize, len: usize) -> UserSlice {
+        let addr = self.hva(gfn).0.wrapping_add(offset);
+        UserSlice::new(UserPtr::from_addr(addr), len)
     }
 }
 
@@ -288,34 +375,53 @@ impl<'a, B: Backend> SrcuGuard<'a, B> {
     ///
     /// [`EFAULT`] if not all of it can be read; then `data` may hold a part.
     pub fn read_guest(&self, gpa: Gpa, data: &mut [u8]) -> Result {
-        // SAFETY: The vCPU is valid and in the section; `data` is as long as the call is told.
-        to_result(unsafe {
-            bindings::kvm_vcpu_read_guest(
-                self.vcpu.as_raw(),
-                gpa.0,
-                data.as_mut_ptr().cast(),
-                data.len(),
-            )
+        for_each_page(gpa, data.len(), |gfn, offset, part| {
+            let slot = self.memory(gfn)?;
+            if slot.has_guest_memfd() {
+                return slot.guest_memfd_page(gfn)?.read(offset, &mut data[part]);
+            }
+            slot.user_slice(gfn, offset, part.len())
+                .reader()
+                .read_slice(&mut data[part])
         })
-        .map_err(|_| EFAULT)
     }
 
-    /// Writes to the guest's memory from `gpa` on, and marks it dirty. May sleep.
+    /// Writes to the guest's memory from `gpa` on, and marks it dirty, unless it is of a
+    /// `guest_memfd`, which has no log. May sleep.
     ///
     /// # Errors
     ///
     /// [`EFAULT`] if not all of it can be written; then a part may have been.
     pub fn write_guest(&self, gpa: Gpa, data: &[u8]) -> Result {
-        // SAFETY: As in `read_guest()`; the data is not written.
-        to_result(unsafe {
-            bindings::kvm_vcpu_write_guest(
-                self.vcpu.as_raw(),
-                gpa.0,
-                data.as_ptr().cast(),
-                data.len(),
-            )
+        for_each_page(gpa, data.len(), |gfn, offset, part| {
+            let slot = self.memory(gfn)?;
+            if slot.is_read_only() {
+                return Err(EFAULT);
+            }
+            if slot.has_guest_memfd() {
+                return slot.guest_memfd_page(gfn)?.write(offset, &data[part]);
+            }
+            slot.user_slice(gfn, offset, part.len())
+                .writer()
+                .write_slice(&data[part])?;
+            self.vcpu.vm().mark_page_dirty(&slot, gfn);
+            Ok(())
         })
-        .map_err(|_| EFAULT)
+    }
+
+    /// Finds the memslot that `gfn` lies in, if it is not about to go.
+    ///
+    /// The core's own functions to copy guest memory know nothing of a `guest_memfd`: they copy
+    /// what user space has mapped at the slot's address. It would not do to ask here which kind of
+    /// slot it is, and to leave it to them to find the slot again: it may be another one by then.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if there is none.
+    fn memory(&self, gfn: Gfn) -> Result<ActiveMemslot<'_>> {
+        self.memslot(gfn)
+            .filter(|slot| !slot.is_invalid())
+            .ok_or(EFAULT)
     }
 
     /// Offers a load from `addr` to the devices of the kernel. Returns whether one has handled it.
@@ -375,4 +481,22 @@ impl<B: Backend> Drop for SrcuGuard<'_, B> {
         // SAFETY: `self` has entered the section, and was given the index.
         unsafe { hot::srcu_read_unlock(&raw mut (*self.vcpu.vm().as_raw()).srcu, self.index) };
     }
+}
+
+/// Calls `f` for each page that some of the `len` bytes from `gpa` on are in: with its frame, the
+/// offset in the page, and which of the bytes they are.
+fn for_each_page(
+    gpa: Gpa,
+    len: usize,
+    mut f: impl FnMut(Gfn, usize, Range<usize>) -> Result,
+) -> Result {
+    let mut done = 0;
+    while done < len {
+        let gpa = Gpa(gpa.0.checked_add(done as u64).ok_or(EFAULT)?);
+        let offset = gpa.0 as usize % PAGE_SIZE;
+        let end = len.min(done + PAGE_SIZE - offset);
+        f(gpa.gfn(), offset, done..end)?;
+        done = end;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 use super::{
     addr::{
         Gfn,
+        GfnRange,
         Hva,
         Pfn, //
     },
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     alloc::AllocError,
     bindings,
+    error::to_result,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -31,56 +33,84 @@ use crate::{
 use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
-    ops::Range,
+    ops::{
+        Deref,
+        Range, //
+    },
     ptr::NonNull, //
 };
 
-/// The guard of `kvm->mmu_lock`, held for reading: page tables keep their shape, entries may
-/// change.
-pub struct MmuReadGuard<'a, B: Backend> {
+/// `kvm->mmu_lock` of one VM is held by this thread, for reading at least: page tables of that VM
+/// keep their tables, and no page that the host is about to take away is mapped. A guard of the
+/// lock dereferences to it.
+///
+/// Whoever holds the lock for reading shares it with others who do, so all of them change entries
+/// by atomic exchange, and none of them takes a table out of the tree.
+pub struct MmuLocked<'a, B: Backend> {
     vm: &'a Vm<B>,
     _not_send: NotThreadSafe,
 }
 
-/// The guard of `kvm->mmu_lock`, held for writing.
+/// The guard of `kvm->mmu_lock`, held for reading.
+pub struct MmuReadGuard<'a, B: Backend>(MmuLocked<'a, B>);
+
+/// The guard of `kvm->mmu_lock`, held for writing: nobody else looks at the page tables but the
+/// harts.
 pub struct MmuWriteGuard<'a, B: Backend> {
-    vm: &'a Vm<B>,
+    locked: MmuLocked<'a, B>,
     /// Whether `drop` releases the lock, or the core, which has taken it.
     owned: bool,
-    _not_send: NotThreadSafe,
 }
 
-mod private {
-    pub trait Sealed {}
+/// A guard that can let others have the lock for a while.
+///
+/// A hook of [`MmuOps`](super::backend::MmuOps) that is called with a guard may only do so if it is
+/// told that it may give up the lock.
+pub trait MmuGuard<'a, B: Backend>: Deref<Target = MmuLocked<'a, B>> {
+    /// Releases and takes the lock if others wait for it or for the CPU, after which the page
+    /// tables may have changed. `before` runs before that, with the lock held.
+    fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>));
+
+    /// Releases the lock while `f` runs, which may sleep. The page tables may have changed then.
+    fn with_unlocked<R>(&mut self, f: impl FnOnce(&Vm<B>) -> R) -> R;
 }
 
-/// A guard of the `kvm->mmu_lock` of one VM, which keeps the page tables of that VM.
-pub trait MmuLocked<B: Backend>: private::Sealed {
+impl<'a, B: Backend> MmuLocked<'a, B> {
     /// Returns the VM.
-    fn vm(&self) -> &Vm<B>;
+    #[inline]
+    pub fn vm(&self) -> &'a Vm<B> {
+        self.vm
+    }
 
     /// Returns whether what was looked up for `gfn` since `seq` may be stale.
     #[inline]
-    fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
-        // SAFETY: The VM is valid, and `self` says that the lock is held.
-        unsafe { bindings::mmu_invalidate_retry_gfn(self.vm().as_raw(), seq.0, gfn.0) != 0 }
+    pub fn must_retry(&self, seq: MmuSeq, gfn: Gfn) -> bool {
+        // SAFETY: The VM is valid, and the lock is held.
+        unsafe { bindings::mmu_invalidate_retry_gfn(self.vm.as_raw(), seq.0, gfn.0) != 0 }
+    }
+
+    #[inline]
+    fn lock(&self) -> *mut bindings::rwlock_t {
+        // SAFETY: The VM is valid.
+        unsafe { &raw mut (*self.vm.as_raw()).mmu_lock }
     }
 }
 
-impl<B: Backend> private::Sealed for MmuReadGuard<'_, B> {}
-impl<B: Backend> private::Sealed for MmuWriteGuard<'_, B> {}
+impl<'a, B: Backend> Deref for MmuReadGuard<'a, B> {
+    type Target = MmuLocked<'a, B>;
 
-impl<B: Backend> MmuLocked<B> for MmuReadGuard<'_, B> {
     #[inline]
-    fn vm(&self) -> &Vm<B> {
-        self.vm
+    fn deref(&self) -> &MmuLocked<'a, B> {
+        &self.0
     }
 }
 
-impl<B: Backend> MmuLocked<B> for MmuWriteGuard<'_, B> {
+impl<'a, B: Backend> Deref for MmuWriteGuard<'a, B> {
+    type Target = MmuLocked<'a, B>;
+
     #[inline]
-    fn vm(&self) -> &Vm<B> {
-        self.vm
+    fn deref(&self) -> &MmuLocked<'a, B> {
+        &self.locked
     }
 }
 
@@ -110,10 +140,32 @@ impl<'a, B: Backend> MmuReadGuard<'a, B> {
     pub(super) fn new(vm: &'a Vm<B>) -> Self {
         // SAFETY: The VM is valid.
         unsafe { bindings::read_lock(&raw mut (*vm.as_raw()).mmu_lock) };
-        Self {
+        Self(MmuLocked {
             vm,
             _not_send: NotThreadSafe,
+        })
+    }
+}
+
+impl<'a, B: Backend> MmuGuard<'a, B> for MmuReadGuard<'a, B> {
+    #[inline]
+    fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>)) {
+        // SAFETY: The lock is valid.
+        if unsafe { bindings::kvm_rwlock_is_wanted(self.lock()) } {
+            before(self.vm);
+            // SAFETY: The lock is held for reading.
+            unsafe { bindings::cond_resched_rwlock_read(self.lock()) };
         }
+    }
+
+    #[inline]
+    fn with_unlocked<R>(&mut self, f: impl FnOnce(&Vm<B>) -> R) -> R {
+        // SAFETY: The lock is held for reading, and taken again below.
+        unsafe { bindings::read_unlock(self.lock()) };
+        let r = f(self.vm);
+        // SAFETY: The lock has just been released.
+        unsafe { bindings::read_lock(self.lock()) };
+        r
     }
 }
 
@@ -121,7 +173,7 @@ impl<B: Backend> Drop for MmuReadGuard<'_, B> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `new()` has taken the lock.
-        unsafe { bindings::read_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
+        unsafe { bindings::read_unlock(self.lock()) };
     }
 }
 
@@ -130,11 +182,10 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     pub(super) fn new(vm: &'a Vm<B>) -> Self {
         // SAFETY: The VM is valid.
         unsafe { bindings::write_lock(&raw mut (*vm.as_raw()).mmu_lock) };
-        Self {
-            vm,
-            owned: true,
-            _not_send: NotThreadSafe,
-        }
+        // SAFETY: The lock has just been taken.
+        let mut guard = unsafe { Self::assume(vm) };
+        guard.owned = true;
+        guard
     }
 
     /// Stands for the lock that the core holds around a call to the backend.
@@ -145,26 +196,38 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     #[inline]
     pub(super) unsafe fn assume(vm: &'a Vm<B>) -> Self {
         Self {
-            vm,
+            locked: MmuLocked {
+                vm,
+                _not_send: NotThreadSafe,
+            },
             owned: false,
-            _not_send: NotThreadSafe,
         }
     }
+}
 
-    /// Releases and takes the lock if others wait for it or for the CPU, after which the page
-    /// tables may have changed. `before` runs before that, with the lock held.
+impl<'a, B: Backend> MmuGuard<'a, B> for MmuWriteGuard<'a, B> {
     #[inline]
-    pub fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>)) {
-        // SAFETY: The VM is valid.
-        let lock = unsafe { &raw mut (*self.vm.as_raw()).mmu_lock };
+    fn yield_if_needed(&mut self, before: impl FnOnce(&Vm<B>)) {
         // SAFETY: The lock is valid.
-        if unsafe { bindings::kvm_rwlock_write_is_wanted(lock) } {
+        if unsafe { bindings::kvm_rwlock_is_wanted(self.lock()) } {
             before(self.vm);
             // SAFETY: The lock is held for writing.
-            unsafe { bindings::cond_resched_rwlock_write(lock) };
+            unsafe { bindings::cond_resched_rwlock_write(self.lock()) };
         }
     }
 
+    #[inline]
+    fn with_unlocked<R>(&mut self, f: impl FnOnce(&Vm<B>) -> R) -> R {
+        // SAFETY: The lock is held for writing, and taken again below.
+        unsafe { bindings::write_unlock(self.lock()) };
+        let r = f(self.vm);
+        // SAFETY: The lock has just been released.
+        unsafe { bindings::write_lock(self.lock()) };
+        r
+    }
+}
+
+impl<B: Backend> MmuLocked<'_, B> {
     /// Returns the number of frames, a power of two, of the largest block around `gfn` that the
     /// host maps by one leaf of its own page tables, and that lies in `slot` at the same offset in
     /// both address spaces.
@@ -182,7 +245,7 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
     /// Returns [`None`] if the page is stale: the host may have changed it since, or it is of
     /// another VM.
     #[inline(always)]
-    pub fn backing<'m>(&'m self, page: &'m FaultedPage<'_>, max: u64) -> Option<Backing<'m, B>> {
+    pub fn backing(&self, page: &FaultedPage<'_>, max: u64) -> Option<Backing<'_, B>> {
         if page.slot.kvm() != self.vm.as_raw() || self.must_retry(page.seq, page.gfn) {
             return None;
         }
@@ -194,8 +257,152 @@ impl<'a, B: Backend> MmuWriteGuard<'a, B> {
         // INVARIANT: The page is not stale. The host maps it by a leaf of at least `frames` frames.
         Some(Backing {
             mmu: self,
-            page,
+            gfn: page.gfn,
+            hva: page.slot.hva(page.gfn),
+            pfn: page.pfn,
             frames,
+            writable: page.writable,
+            counted: !page.page.is_null(),
+        })
+    }
+
+    /// Returns the host memory that the host's own page tables have for `gfn`, with its neighbours
+    /// in a block of at most `max` frames, for as long as the lock is held.
+    ///
+    /// This is much cheaper than [`fault_in`](ActiveMemslot::fault_in), and changes nothing for the
+    /// host: the page is one that counts as changed ("dirty") anyway if it may be written. Returns
+    /// [`None`] for any other page, and if the host is about to change pages of the VM.
+    ///
+    /// The reference that a page table of the host has is enough: it goes by an invalidation, which
+    /// waits for the lock.
+    #[inline(always)]
+    pub fn mapped(&self, slot: &ActiveMemslot<'_>, gfn: Gfn, max: u64) -> Option<Backing<'_, B>> {
+        if !slot.gfns().contains(&gfn) || !self.is_in_host_table(slot) {
+            return None;
+        }
+        let hva = slot.hva(gfn);
+        let mut page = HostPage::NONE;
+        // SAFETY: The slot was found by a vCPU that is loaded, so by a thread of the VM's process,
+        // and the `mm` is in use. There is room for one page.
+        let level = unsafe {
+            bindings::kvm_host_pages((*self.vm.as_raw()).mm, hva.0, 1, page.as_mut_ptr())
+        };
+        let frames = block_of(level, slot, gfn).min(max);
+        page.backing(self, slot, gfn, hva, frames)
+    }
+
+    /// Calls `f` for each of `gfns`, neighbours of `gfn` on one side of it, that
+    /// [`mapped`](Self::mapped) would return a single frame for, if the host has also found it to
+    /// be in use ("young"). Frames beyond the slot, or in another table of the host's than the
+    /// nearest to `gfn`, are left out, and so are those beyond [`MAX_NEIGHBOURS`].
+    #[inline]
+    pub fn for_each_mapped(
+        &self,
+        slot: &ActiveMemslot<'_>,
+        gfn: Gfn,
+        gfns: GfnRange,
+        mut f: impl FnMut(&Backing<'_, B>),
+    ) {
+        let (start, end) = (
+            gfns.start.max(slot.gfns().start),
+            gfns.end.min(slot.gfns().end),
+        );
+        if start >= end || !self.is_in_host_table(slot) {
+            return;
+        }
+        // How far into its table of the host's a frame is.
+        let index = |gfn: Gfn| (slot.hva(gfn).0 >> PAGE_SHIFT) % ENTRIES;
+        let (start, left_in_table) = if gfn < start {
+            (start, ENTRIES - index(start))
+        } else {
+            let last = Gfn(end.0 - 1);
+            let first_in_table = Gfn(last.0.saturating_sub(index(last) as u64));
+            (start.max(first_in_table), ENTRIES)
+        };
+        let count = ((end.0 - start.0) as usize)
+            .min(left_in_table)
+            .min(MAX_NEIGHBOURS);
+        let hva = slot.hva(start);
+        let mut pages = [HostPage::NONE; MAX_NEIGHBOURS];
+        // SAFETY: As in `mapped()`. There is room for `count` pages, which are in one table.
+        unsafe {
+            bindings::kvm_host_pages(
+                (*self.vm.as_raw()).mm,
+                hva.0,
+                count as c_uint,
+                pages.as_mut_ptr().cast(),
+            )
+        };
+        for (i, page) in pages.iter().take(count).enumerate() {
+            let (gfn, hva) = (Gfn(start.0 + i as u64), Hva(hva.0 + i * PAGE_SIZE));
+            if !page.is_young() {
+                continue;
+            }
+            if let Some(backing) = page.backing(self, slot, gfn, hva, 1) {
+                f(&backing);
+            }
+        }
+    }
+
+    /// Returns whether the host's page tables have the pages of the slot: it is of the VM, its
+    /// memory is what user space has mapped, and no page of the VM is about to be changed by the
+    /// host. Then that stays so for as long as the lock is held.
+    #[inline(always)]
+    fn is_in_host_table(&self, slot: &Memslot<'_>) -> bool {
+        let kvm = self.vm.as_raw();
+        // SAFETY: The VM is valid. With the lock held, nobody changes the count.
+        let is_quiet = unsafe { (*kvm).mmu_invalidate_in_progress } == 0;
+        slot.kvm() == kvm && !slot.has_guest_memfd() && is_quiet
+    }
+}
+
+/// How many pages [`MmuLocked::for_each_mapped`] looks up at most.
+pub const MAX_NEIGHBOURS: usize = 64;
+
+/// A page as `kvm_host_pages()` finds it: a frame of host memory, and flags in the bits below it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct HostPage(u64);
+
+impl HostPage {
+    const NONE: Self = Self(0);
+    /// The host may write the page. The flag below says that there is a page.
+    const WRITABLE: u64 = 1 << 1;
+    /// The host has found the page to be in use.
+    const YOUNG: u64 = 1 << 2;
+
+    #[inline]
+    fn as_mut_ptr(&mut self) -> *mut u64 {
+        &mut self.0
+    }
+
+    #[inline]
+    fn is_young(self) -> bool {
+        self.0 & Self::YOUNG != 0
+    }
+
+    /// Returns the page, which has been found at `hva` under the lock that `mmu` stands for, as
+    /// that of `gfn` in `slot`.
+    #[inline]
+    fn backing<'m, B: Backend>(
+        self,
+        mmu: &'m MmuLocked<'_, B>,
+        slot: &ActiveMemslot<'_>,
+        gfn: Gfn,
+        hva: Hva,
+        frames: u64,
+    ) -> Option<Backing<'m, B>> {
+        // INVARIANT: The host has mapped the page, by a leaf of at least `frames` frames. Whoever
+        // changes that begins by an invalidation, which takes the lock for writing; none had begun
+        // when the page was looked up.
+        (self.0 != 0).then_some(Backing {
+            mmu,
+            gfn,
+            hva,
+            pfn: Pfn(self.0 >> PAGE_SHIFT),
+            frames,
+            writable: self.0 & Self::WRITABLE != 0 && !slot.is_read_only(),
+            counted: true,
         })
     }
 }
@@ -205,16 +412,36 @@ impl<B: Backend> Drop for MmuWriteGuard<'_, B> {
     fn drop(&mut self) {
         if self.owned {
             // SAFETY: `new()` has taken the lock.
-            unsafe { bindings::write_unlock(&raw mut (*self.vm.as_raw()).mmu_lock) };
+            unsafe { bindings::write_unlock(self.lock()) };
         }
     }
 }
 
-/// Returns what [`MmuWriteGuard::block_size`] does, if nothing has changed when the lock is taken.
+/// Returns what [`MmuLocked::block_size`] does, if nothing has changed when the lock is taken.
 #[inline(always)]
 fn block_size<B: Backend>(vm: &Vm<B>, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
+    if block_of(2, slot, gfn) == 1 {
+        return 1;
+    }
+    // SAFETY: The VM is valid, and holds a reference to its `mm`, so that the root of the page
+    // tables stays. The helper disables interrupts while it walks the tables below: the kernel
+    // frees one after a grace period of RCU, or, without memory for that, after an interrupt
+    // on every CPU, and disabled interrupts hold up both.
+    let level = unsafe { bindings::kvm_host_leaf_level((*vm.as_raw()).mm, slot.hva(gfn).0) };
+    block_of(level, slot, gfn)
+}
+
+/// Returns the number of frames in the largest block around `gfn` that a leaf of the host's page
+/// tables at `level` is large enough for, and that lies in `slot` at the same offset in both
+/// address spaces.
+#[inline(always)]
+fn block_of(level: c_uint, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
     const LEAF: u64 = ENTRIES as u64;
 
+    // The pages of a `guest_memfd` need not be those of the host's page tables.
+    if slot.has_guest_memfd() {
+        return 1;
+    }
     let gfns = slot.gfns();
     let host_page = slot.userspace_addr().0 as u64 >> PAGE_SHIFT;
     let fits = |frames: u64| {
@@ -223,19 +450,12 @@ fn block_size<B: Backend>(vm: &Vm<B>, slot: &Memslot<'_>, gfn: Gfn) -> u64 {
             && first >= gfns.start.0
             && first + frames <= gfns.end.0
     };
-    if !fits(LEAF) {
-        return 1;
-    }
-    // SAFETY: The VM is valid, and holds a reference to its `mm`, so that the root of the page
-    // tables stays. The helper disables interrupts while it walks the tables below: the kernel
-    // frees one after a grace period of RCU, or, without memory for that, after an interrupt
-    // on every CPU, and disabled interrupts hold up both.
-    let level = unsafe { bindings::kvm_host_leaf_level((*vm.as_raw()).mm, slot.hva(gfn).0) };
-    match level {
-        0 => 1,
-        1 => LEAF,
-        _ if fits(LEAF * LEAF) => LEAF * LEAF,
-        _ => LEAF,
+    if level == 0 || !fits(LEAF) {
+        1
+    } else if level == 1 || !fits(LEAF * LEAF) {
+        LEAF
+    } else {
+        LEAF * LEAF
     }
 }
 
@@ -248,6 +468,8 @@ pub enum PageFault {
     Signal,
     /// Nothing is mapped there, or not with this access.
     NoAccess,
+    /// The kernel has no memory left for it.
+    NoMemory,
 }
 
 /// Host memory that backs guest frames, which may be mapped in the guest while the lock is held.
@@ -258,28 +480,32 @@ pub enum PageFault {
 /// The page backs its frame of the VM, and so do its neighbours in the naturally aligned block of
 /// `frames` frames, a power of two.
 pub struct Backing<'m, B: Backend> {
-    mmu: &'m MmuWriteGuard<'m, B>,
-    page: &'m FaultedPage<'m>,
+    mmu: &'m MmuLocked<'m, B>,
+    gfn: Gfn,
+    hva: Hva,
+    pfn: Pfn,
     frames: u64,
+    writable: bool,
+    counted: bool,
 }
 
 impl<'m, B: Backend> Backing<'m, B> {
-    /// Returns the guard of the lock.
+    /// Returns the token of the lock.
     #[inline]
-    pub fn mmu(&self) -> &'m MmuWriteGuard<'m, B> {
+    pub fn mmu(&self) -> &'m MmuLocked<'m, B> {
         self.mmu
     }
 
-    /// Returns the guest frame that has faulted.
+    /// Returns the guest frame that has been looked up.
     #[inline]
     pub fn gfn(&self) -> Gfn {
-        self.page.gfn
+        self.gfn
     }
 
     /// Returns the host frame behind it.
     #[inline]
     pub fn pfn(&self) -> Pfn {
-        self.page.pfn
+        self.pfn
     }
 
     /// Returns the number of frames in the block.
@@ -291,23 +517,35 @@ impl<'m, B: Backend> Backing<'m, B> {
     /// Returns whether the host lets the frames be written.
     #[inline]
     pub fn writable(&self) -> bool {
-        self.page.writable
+        self.writable
     }
 
     /// Returns whether the host counts references to the frames: ordinary memory, which the kernel
     /// has mapped as well. If not, they are those of a device, say.
     #[inline(always)]
     pub fn is_counted(&self) -> bool {
-        !self.page.page.is_null()
+        self.counted
     }
 
     /// Returns the leaf by which the host maps the page, in the format of the architecture. The
     /// driver of a device may have chosen a type of memory there.
     #[inline]
     pub fn host_leaf(&self) -> u64 {
-        let slot = self.page.slot;
         // SAFETY: As in `block_size()`. By the invariants, the host maps the page.
-        unsafe { bindings::kvm_host_leaf((*slot.kvm()).mm, slot.hva(self.page.gfn).0) }
+        unsafe { bindings::kvm_host_leaf((*self.mmu.vm.as_raw()).mm, self.hva.0) }
+    }
+
+    /// Returns the kernel's own mapping of the page, or [`None`] if the kernel need not have it
+    /// mapped.
+    #[inline]
+    pub fn kernel_page(&self) -> Option<KernelBlock<'_>> {
+        // INVARIANT: The host has the page mapped for as long as the lock is held, which is a
+        // reference to it.
+        self.counted.then(|| KernelBlock {
+            start: hot::phys_to_virt(self.pfn.0 << PAGE_SHIFT) as usize,
+            frames: 1,
+            _page: PhantomData,
+        })
     }
 }
 
@@ -333,6 +571,9 @@ impl<'s> FaultedPage<'s> {
             return Err(PageFault::NoAccess);
         }
         let seq = MmuSeq::of(slot.kvm());
+        if slot.has_guest_memfd() {
+            return Self::from_guest_memfd(slot, gfn, seq);
+        }
         let mut page = core::ptr::null_mut();
         let mut writable = false;
         // A signal ends a fault that waits for user space, as one of userfaultfd may for ever.
@@ -364,6 +605,25 @@ impl<'s> FaultedPage<'s> {
         }
     }
 
+    /// Returns the page of the slot's `guest_memfd`.
+    #[cold]
+    #[inline]
+    fn from_guest_memfd(
+        slot: &'s ActiveMemslot<'s>,
+        gfn: Gfn,
+        seq: MmuSeq,
+    ) -> Result<Self, PageFault> {
+        let page = ManuallyDrop::new(GuestMemfdPage::new(slot, gfn)?);
+        Ok(Self {
+            slot,
+            gfn,
+            seq,
+            pfn: page.pfn,
+            page: page.page.as_ptr(),
+            writable: true,
+        })
+    }
+
     /// Returns whether the host lets the page be written.
     #[inline]
     pub fn writable(&self) -> bool {
@@ -371,7 +631,7 @@ impl<'s> FaultedPage<'s> {
     }
 
     /// Returns the kernel's own mapping of the block of host memory, of at most `max` frames, that
-    /// the page lies in. If nothing changes, [`MmuWriteGuard::backing`] finds the same block.
+    /// the page lies in. If nothing changes, [`MmuLocked::backing`] finds the same block.
     ///
     /// Returns [`None`] for a page without a reference count, such as memory of a device: the
     /// kernel neither clears nor fills it, and need not have it mapped.
@@ -403,7 +663,7 @@ impl<'s> FaultedPage<'s> {
     ///
     /// Panics if the lock is that of another VM.
     #[inline(always)]
-    pub fn release_mapped<B: Backend>(self, mmu: &MmuWriteGuard<'_, B>) {
+    pub fn release_mapped<B: Backend>(self, mmu: &MmuLocked<'_, B>) {
         assert!(core::ptr::eq(self.slot.kvm(), mmu.vm.as_raw()));
         let this = ManuallyDrop::new(self);
         if this.page.is_null() {
@@ -429,6 +689,93 @@ impl Drop for FaultedPage<'_> {
             // SAFETY: The reference is ours to give back.
             unsafe { bindings::kvm_put_page(self.page) };
         }
+    }
+}
+
+/// A page of a `guest_memfd`, with a reference to it.
+///
+/// # Invariants
+///
+/// The reference is ours, `pfn` is the frame of `page`, and the kernel has it mapped.
+pub(super) struct GuestMemfdPage {
+    page: NonNull<bindings::page>,
+    pfn: Pfn,
+}
+
+impl GuestMemfdPage {
+    /// Returns the page at `gfn` of the slot, which has a `guest_memfd`. May sleep.
+    // Inline, so that it is not compiled into the `kernel` crate, which must not call the KVM core.
+    #[cold]
+    #[inline]
+    pub(super) fn new(slot: &ActiveMemslot<'_>, gfn: Gfn) -> Result<Self, PageFault> {
+        if !slot.gfns().contains(&gfn) {
+            return Err(PageFault::NoAccess);
+        }
+        let mut page = core::ptr::null_mut();
+        let mut pfn = 0;
+        let order = core::ptr::null_mut();
+        // SAFETY: The slot is valid and holds the frame, and the core looks whether its file is
+        // still there. The pointers are to local variables, but for the last, which may be null.
+        let result = to_result(unsafe {
+            bindings::kvm_gmem_get_pfn(slot.kvm(), slot.as_ptr(), gfn.0, &mut pfn, &mut page, order)
+        });
+        if let Err(e) = result {
+            return Err(if e == ENOMEM {
+                PageFault::NoMemory
+            } else if e.to_errno() == -(bindings::EHWPOISON as c_int) {
+                PageFault::HwPoison
+            } else {
+                PageFault::NoAccess
+            });
+        }
+        let page = NonNull::new(page).ok_or(PageFault::NoAccess)?;
+        // INVARIANT: The call has taken a reference, and returned page and frame together. The
+        // memory is ordinary memory.
+        Ok(Self {
+            page,
+            pfn: Pfn(pfn),
+        })
+    }
+
+    /// Copies `data.len()` bytes from `offset` on, as far as they are in the page.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if they are not.
+    pub(super) fn read(&self, offset: usize, data: &mut [u8]) -> Result {
+        let from = self.address(offset, data.len())?;
+        // SAFETY: By `address()`, that many bytes are in the page. `data` does not overlap them: it
+        // is the kernel's own memory, and the page is a guest's. The guest may write the page
+        // meanwhile, which the kernel's own function allows for.
+        unsafe { bindings::memcpy(data.as_mut_ptr().cast(), from, data.len()) };
+        Ok(())
+    }
+
+    /// Copies `data` to `offset`, if there is room for it in the page.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if there is not.
+    pub(super) fn write(&self, offset: usize, data: &[u8]) -> Result {
+        let to = self.address(offset, data.len())?;
+        // SAFETY: As in `read()`.
+        unsafe { bindings::memcpy(to, data.as_ptr().cast(), data.len()) };
+        Ok(())
+    }
+
+    fn address(&self, offset: usize, len: usize) -> Result<*mut c_void> {
+        if offset > PAGE_SIZE || len > PAGE_SIZE - offset {
+            return Err(EFAULT);
+        }
+        Ok(hot::phys_to_virt((self.pfn.0 << PAGE_SHIFT) + offset as u64).cast())
+    }
+}
+
+impl Drop for GuestMemfdPage {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours to give back.
+        unsafe { bindings::kvm_put_page(self.page.as_ptr()) };
     }
 }
 
@@ -517,17 +864,21 @@ impl MemoryCache {
     #[inline]
     pub fn top_up<B: Backend>(&mut self, _: &Vm<B>, min: usize) -> Result {
         // SAFETY: The cache is valid.
-        crate::error::to_result(unsafe {
-            bindings::kvm_mmu_topup_memory_cache(&mut self.0, min as c_int)
-        })
+        to_result(unsafe { bindings::kvm_mmu_topup_memory_cache(&mut self.0, min as c_int) })
     }
 
-    /// Takes a page.
-    ///
-    /// The cache has been filled well enough, else the core warns once and falls back to an atomic
-    /// allocation, which may fail.
+    /// Returns whether there is no page in the cache.
     #[inline]
-    pub fn take<B: Backend>(&mut self, _: &MmuWriteGuard<'_, B>) -> Option<PageTablePage<1>> {
+    pub fn is_empty(&self) -> bool {
+        self.0.nobjs == 0
+    }
+
+    /// Takes a page. Returns [`None`] if the cache is empty.
+    #[inline]
+    pub fn take<B: Backend>(&mut self, _: &MmuLocked<'_, B>) -> Option<PageTablePage<1>> {
+        if self.is_empty() {
+            return None;
+        }
         // SAFETY: The cache is valid; the result is a zeroed page, or null.
         let page = unsafe { bindings::kvm_mmu_memory_cache_alloc(&mut self.0) };
         // SAFETY: The page is ours.

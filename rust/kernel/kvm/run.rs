@@ -3,7 +3,10 @@
 //! The area that a vCPU shares with user space, `struct kvm_run`.
 
 use super::addr::Gpa;
-use crate::bindings;
+use crate::{
+    bindings,
+    prelude::*, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -22,6 +25,8 @@ pub enum ExitReason {
     Intr,
     /// The guest wants to be reset or switched off.
     SystemEvent,
+    /// The guest has no memory where user space has promised some.
+    MemoryFault,
     /// A reason of the architecture, `KVM_EXIT_*`.
     Arch(u32),
 }
@@ -35,6 +40,7 @@ impl ExitReason {
             Self::Mmio => bindings::KVM_EXIT_MMIO,
             Self::Intr => bindings::KVM_EXIT_INTR,
             Self::SystemEvent => bindings::KVM_EXIT_SYSTEM_EVENT,
+            Self::MemoryFault => bindings::KVM_EXIT_MEMORY_FAULT,
             Self::Arch(reason) => reason,
         }
     }
@@ -137,6 +143,21 @@ impl RunArea<'_> {
                 .write_volatile(data);
         }
         self.set_exit_reason(ExitReason::SystemEvent);
+    }
+
+    /// Tells user space which `size` bytes of the guest's memory from `addr` on could not be had.
+    /// `KVM_RUN` fails then, with [`EFAULT`] or `EHWPOISON`.
+    #[cold]
+    #[inline]
+    pub fn exit_memory_fault(&self, addr: Gpa, size: usize) {
+        // SAFETY: The area is valid.
+        unsafe {
+            let fault = &raw mut (*self.raw()).__bindgen_anon_1.memory_fault;
+            (&raw mut (*fault).flags).write_volatile(0);
+            (&raw mut (*fault).gpa).write_volatile(addr.0);
+            (&raw mut (*fault).size).write_volatile(size as u64);
+        }
+        self.set_exit_reason(ExitReason::MemoryFault);
     }
 
     /// Asks user space for something of the architecture's, told in `words`.

@@ -6,7 +6,8 @@
 use super::{
     addr::{
         Gfn,
-        GfnRange, //
+        GfnRange,
+        Gpa, //
     },
     backend::{
         Backend,
@@ -27,11 +28,15 @@ use super::{
         MemoryChange,
         Memslot, //
     },
-    mmu::MmuWriteGuard,
+    mmu::{
+        MmuLocked,
+        MmuWriteGuard, //
+    },
     perf::PerfCounters,
     timer::VcpuTimer,
     vcpu::{
         LoadPermit,
+        LoadedVcpu,
         LockedVcpu,
         NewVcpu,
         Vcpu,
@@ -697,6 +702,24 @@ fn gfn_range(range: &bindings::kvm_gfn_range) -> GfnRange {
 
 /// # Safety
 ///
+/// [`vcpu_create`] must have succeeded for `vcpu`. This thread must hold its mutex, and have loaded
+/// it. `range` must be valid for reads.
+#[doc(hidden)]
+pub unsafe fn pre_fault_memory<B: MmuOps + VcpuOps + LinkedBackend>(
+    vcpu: *mut bindings::kvm_vcpu,
+    range: *mut bindings::kvm_pre_fault_memory,
+) -> c_long {
+    // SAFETY: Both are valid, and the mutex is held.
+    let (vcpu, range) = unsafe { (LockedVcpu::new(Vcpu::<B>::from_raw(vcpu)), &*range) };
+    // SAFETY: The vCPU is loaded.
+    match B::pre_fault(&unsafe { LoadedVcpu::assume(&vcpu) }, Gpa(range.gpa)) {
+        Ok(bytes) => bytes.min(range.size) as c_long,
+        Err(e) => e.to_errno() as c_long,
+    }
+}
+
+/// # Safety
+///
 /// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
 /// `range` must be valid for reads.
 #[doc(hidden)]
@@ -711,10 +734,29 @@ pub unsafe fn unmap_gfn_range<B: MmuOps + LinkedBackend>(
     B::unmap_range(&mut mmu, gfn_range(range), range.may_block)
 }
 
+/// Calls `f` with the token of the `mmu_lock`, which is taken for reading if the core has not done
+/// that.
+///
 /// # Safety
 ///
-/// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
-/// `range` must be valid for reads.
+/// This thread must hold the lock for writing, unless `range` says that it does not hold it at all.
+unsafe fn with_mmu_locked<B: Backend, R>(
+    vm: &Vm<B>,
+    range: &bindings::kvm_gfn_range,
+    f: impl FnOnce(&MmuLocked<'_, B>) -> R,
+) -> R {
+    if range.lockless {
+        f(&vm.mmu_read_lock())
+    } else {
+        // SAFETY: The requirement.
+        f(&*unsafe { MmuWriteGuard::assume(vm) })
+    }
+}
+
+/// # Safety
+///
+/// [`init_vm`] must have succeeded for `kvm`. `range` must be valid for reads. This thread must
+/// hold the `mmu_lock` for writing, unless `range` says that it does not hold it at all.
 #[doc(hidden)]
 pub unsafe fn age_gfn<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
@@ -722,14 +764,14 @@ pub unsafe fn age_gfn<B: MmuOps + LinkedBackend>(
 ) -> bool {
     // SAFETY: Both are valid.
     let (vm, range) = unsafe { (Vm::<B>::from_raw(kvm), &*range) };
-    // SAFETY: The core holds the lock for writing.
-    B::age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
+    // SAFETY: The requirement.
+    unsafe { with_mmu_locked(vm, range, |mmu| B::age_range(mmu, gfn_range(range))) }
 }
 
 /// # Safety
 ///
-/// [`init_vm`] must have succeeded for `kvm`. This thread must hold its `mmu_lock` for writing.
-/// `range` must be valid for reads.
+/// [`init_vm`] must have succeeded for `kvm`. `range` must be valid for reads. This thread must
+/// hold the `mmu_lock` for writing, unless `range` says that it does not hold it at all.
 #[doc(hidden)]
 pub unsafe fn test_age_gfn<B: MmuOps + LinkedBackend>(
     kvm: *mut bindings::kvm,
@@ -737,8 +779,8 @@ pub unsafe fn test_age_gfn<B: MmuOps + LinkedBackend>(
 ) -> bool {
     // SAFETY: Both are valid.
     let (vm, range) = unsafe { (Vm::<B>::from_raw(kvm), &*range) };
-    // SAFETY: The core holds the lock for writing.
-    B::test_age_range(&unsafe { MmuWriteGuard::assume(vm) }, gfn_range(range))
+    // SAFETY: The requirement.
+    unsafe { with_mmu_locked(vm, range, |mmu| B::test_age_range(mmu, gfn_range(range))) }
 }
 
 /// # Safety
@@ -760,7 +802,7 @@ pub unsafe fn log_dirty_masked<B: MmuOps + LinkedBackend>(
     if let Some(slot) = slot {
         let base = Gfn(slot.gfns().start.0.wrapping_add(gfn_offset));
         // SAFETY: The core holds the lock for writing.
-        B::log_dirty_masked(&unsafe { MmuWriteGuard::assume(vm) }, base, mask as u64);
+        B::log_dirty_masked(&mut unsafe { MmuWriteGuard::assume(vm) }, base, mask as u64);
     }
 }
 

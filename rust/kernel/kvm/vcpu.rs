@@ -495,6 +495,18 @@ impl<'a, B: Backend> core::ops::Deref for LoadedVcpu<'a, B> {
     }
 }
 
+impl<'a, B: Backend> LoadedVcpu<'a, B> {
+    /// Stands for the vCPU that the core has loaded around a call to the backend.
+    ///
+    /// # Safety
+    ///
+    /// This thread must have loaded the vCPU, and keep it so for `'a`.
+    #[inline]
+    pub(super) unsafe fn assume(locked: &'a LockedVcpu<'a, B>) -> Self {
+        Self { locked }
+    }
+}
+
 impl<B: VcpuOps> LoadedVcpu<'_, B> {
     /// Enters an SRCU read-side section of the VM.
     #[inline]

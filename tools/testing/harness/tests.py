@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from workspace import build, kvm_ioctls, module, packages, pins, process
 from workspace.errors import Failure
-from workspace.settings import BUILD, LOGIC, LOGS, REPOSITORY
+from workspace.settings import BUILD, LOGIC, LOGS, MODELS, REPOSITORY
 from workspace.steps import lock, say
 from workspace.workspace import (prepared, prepared_kvm_ioctls, prepared_stock,
                                  prepared_watched)
@@ -22,7 +22,8 @@ from . import selftest_runs
 TESTS = REPOSITORY / "tools/testing/tests"
 CARGO_SUMMARY = re.compile(
     r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
-CARGO_FAILED = re.compile(r"^test (\S+) \.\.\. FAILED$", re.M)
+CARGO_FAILED = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. FAILED$",
+                          re.M)
 # What a test says before the next one does.
 CARGO_PANIC = re.compile(r"^---- (\S+) stdout ----\n(?:(?!---- ).*\n)*?"
                          r"thread .* panicked at .*:\n(.*)$", re.M)
@@ -129,21 +130,26 @@ def logic_alone(settings):
 
 
 def logic(tally):
-    """Run the crate that tests the backend's logic on this machine."""
-    log = LOGS / "logic.log"
-    target = BUILD / "logic"
+    """Run the crates that test the backend's logic on this machine."""
     with lock(BUILD / "logic.lock", "logic"):
-        say("logic", "cargo test")
-        start = time.monotonic()
-        process.new_log(log)
-        status = process.run(
-            [shutil.which("cargo"), "test", "--offline", "--no-fail-fast",
-             "--target-dir", target], log, "logic: cargo test", check=False,
-            cwd=LOGIC)
-        text = log.read_text(encoding="utf-8", errors="replace")
+        # It needs no other crates.
+        _cargo_test("logic", LOGIC, "--offline", tally)
+        _cargo_test("models", MODELS, "--locked", tally)
+
+
+def _cargo_test(name, source, option, tally):
+    log = LOGS / f"{name}.log"
+    say(name, "cargo test")
+    start = time.monotonic()
+    process.new_log(log)
+    status = process.run(
+        [shutil.which("cargo"), "test", option, "--no-fail-fast",
+         "--target-dir", BUILD / name], log, f"{name}: cargo test", check=False,
+        cwd=source)
+    text = log.read_text(encoding="utf-8", errors="replace")
     passed, failed, ignored = count_logic(text, status)
-    say("logic", f"{passed} passed, {failed} failed, {ignored} ignored, "
-                 f"{time.monotonic() - start:.1f} s")
+    say(name, f"{passed} passed, {failed} failed, {ignored} ignored, "
+              f"{time.monotonic() - start:.1f} s")
     if ignored:
         print("    skipped: tests that their source marks as ignored")
     if failed:
@@ -152,7 +158,7 @@ def logic(tally):
     tally.failed += failed
     tally.skipped += ignored
     if failed:
-        tally.failures += logic_failures(text, status)
+        tally.failures += logic_failures(name, text, status)
 
 
 def count_logic(text, status):
@@ -166,7 +172,7 @@ def count_logic(text, status):
     return passed, failed or int(status != 0 or not passed), ignored
 
 
-def logic_failures(text, status):
+def logic_failures(crate, text, status):
     """A line for each test that failed, by the output of `cargo test`."""
     panics = dict(CARGO_PANIC.findall(text))
     lines = [f"{name}: {panics.get(name, 'it did not panic')}"
@@ -176,7 +182,7 @@ def logic_failures(text, status):
         lines = [error.group() if error
                  else f"cargo test exited with status {status}" if status
                  else "no test has passed"]
-    return [f"logic: {line}" for line in lines]
+    return [f"{crate}: {line}" for line in lines]
 
 
 def arguments(expression, *options):

@@ -36,6 +36,7 @@ RARE = (
     "get-reg-list",
     "guest_print_test",
     "kvm_create_max_vcpus",
+    "riscv/mmu_neighbours_test",
     selftest_runs.INTERFACE,
 )
 # These have each pair of features in all four ways. FULL=1 takes all sets where

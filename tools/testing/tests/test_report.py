@@ -82,12 +82,14 @@ def test_a_reason_is_short():
      "thread 'b::c' (7) panicked at tests/b.rs:1:2:\nleft is not right\n"
      "  left: 1\n\n---- d stdout ----\nError: 3\n",
      ["logic: b::c: left is not right", "logic: d: it did not panic"]),
+    ("test a - should panic ... FAILED\n\nfailures:\n",
+     ["logic: a: it did not panic"]),
     ("   Compiling x\nerror[E0425]: cannot find value `y`\n  --> a.rs\n",
      ["logic: error[E0425]: cannot find value `y`"]),
     ("", ["logic: cargo test exited with status 101"]),
-), ids=("tests", "compiler", "nothing"))
+), ids=("tests", "panic", "compiler", "nothing"))
 def test_failures_of_the_logic_are_named(said, shown):
-    assert harness_tests.logic_failures(said, 101) == shown
+    assert harness_tests.logic_failures("logic", said, 101) == shown
 
 
 RESULT = "test result: ok. {} passed; {} failed; {} ignored; 0 measured\n"
@@ -106,4 +108,4 @@ def test_results_of_the_logic_are_counted(said, status, counted):
 
 
 def test_logic_that_tests_nothing_is_named():
-    assert harness_tests.logic_failures("", 0) == ["logic: no test has passed"]
+    assert harness_tests.logic_failures("models", "", 0) == ["models: no test has passed"]

@@ -109,7 +109,9 @@ class TestTables:
     def test_the_kernels_makefile_lists_our_selftests(self):
         entries = insertions.read()[f"{selftests.SUITE}/Makefile.kvm"]
         text = "".join(entry["text"] for entry in entries)
-        assert tuple(selftests.LISTED.findall(text)) == selftests.ours()
+        listed = selftests.LISTED.findall(text)
+        # Upstream's for other architectures are no files of ours.
+        assert tuple(name for name in listed if "/" in name) == selftests.ours()
 
 
 class TestDocs:

@@ -132,6 +132,10 @@ static inline bool kvm_arch_pmi_in_guest(struct kvm_vcpu *vcpu)
 static inline void kvm_arch_vcpu_blocking(struct kvm_vcpu *vcpu) {}
 static inline void kvm_arch_vcpu_unblocking(struct kvm_vcpu *vcpu) {}
 
+/* params.c */
+extern bool kvm_riscv_eager_page_split;
+extern unsigned int kvm_riscv_fault_around;
+
 /* switch_to.S */
 int __kvm_riscv_rust_switch_to(struct kvm_vcpu_arch *arch);
 long __kvm_riscv_rust_nacl_switch_to(struct kvm_vcpu_arch *arch);

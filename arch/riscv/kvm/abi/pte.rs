@@ -50,7 +50,7 @@ impl Mode {
     /// Returns the width of a guest physical address, in bits.
     #[inline]
     pub const fn gpa_bits(self) -> u32 {
-        self.root_level().shift() + INDEX_BITS + ROOT_PAGES.trailing_zeros()
+        self.root_level().order() + INDEX_BITS + ROOT_PAGES.trailing_zeros()
     }
 
     /// Returns the narrowest scheme for addresses of so many bits, or [`None`] if there is none.
@@ -119,15 +119,16 @@ impl Level {
         }
     }
 
+    /// Returns log2 of the number of bytes that an entry of this level translates.
     #[inline]
-    const fn shift(self) -> u32 {
+    pub const fn order(self) -> u32 {
         PAGE_SHIFT + self.0 as u32 * INDEX_BITS
     }
 
     /// Returns the number of bytes that an entry of this level translates.
     #[inline]
     pub const fn size(self) -> u64 {
-        1 << self.shift()
+        1 << self.order()
     }
 
     /// Returns the number of pages of 4K that an entry of this level translates.
@@ -153,7 +154,7 @@ impl Level {
     /// of two.
     #[inline]
     pub const fn index(self, gpa: u64, entries: usize) -> usize {
-        (gpa >> self.shift()) as usize & (entries - 1)
+        (gpa >> self.order()) as usize & (entries - 1)
     }
 }
 

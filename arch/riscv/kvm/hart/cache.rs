@@ -14,7 +14,7 @@ use kernel::{
 /// memory what was there before the host has cleared or filled the page: data of others. Guests get
 /// Svpbmt only where this works ([`features::svpbmt`]).
 ///
-/// May sleep.
+/// May sleep if the block is larger than 2M.
 pub(crate) fn write_back(block: &KernelBlock<'_>) {
     let line = features::svpbmt_line();
 

@@ -19,22 +19,33 @@ pub enum Fence {
     Asid(u64),
 }
 
-/// Addresses from `start` on, `size` bytes; not beyond the end of the address space.
+/// Addresses from `start` on, `size` bytes; not beyond the end of the address space. They are
+/// translated by leaves of at least `1 << order` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: u64,
     size: u64,
+    order: u32,
 }
 
 impl Span {
-    const PAGE: u64 = 1 << 12;
+    /// log2 of the size of a page.
+    const PAGE: u32 = 12;
 
-    /// More pages than this are fenced by fencing all of them: it is cheaper.
-    pub const MAX_PAGES: u64 = 512;
+    /// More leaves than this are fenced by fencing all of them: it is cheaper, because many harts
+    /// do that for each of them anyway.
+    pub const MAX_LEAVES: u64 = 64;
 
-    /// Returns the span, cut off at the end of the address space.
+    /// Returns the span of pages, cut off at the end of the address space.
     #[inline]
     pub const fn new(start: u64, size: u64) -> Self {
+        Self::of_leaves(start, size, Self::PAGE)
+    }
+
+    /// Returns the span of leaves of at least `1 << order` bytes, cut off at the end of the address
+    /// space. One fence is enough for each leaf. `order` is from 12 to 63.
+    #[inline]
+    pub const fn of_leaves(start: u64, size: u64, order: u32) -> Self {
         // How many bytes there are from `start` on, as far as 64 bits can tell: not for 0.
         let room = if start == 0 {
             u64::MAX
@@ -42,7 +53,7 @@ impl Span {
             start.wrapping_neg()
         };
         let size = if size > room { room } else { size };
-        Self { start, size }
+        Self { start, size, order }
     }
 
     /// Returns the first address.
@@ -57,19 +68,26 @@ impl Span {
         self.size
     }
 
-    /// Returns the first address of each page, or [`None`] if they are too many to be worth it.
+    /// Returns log2 of the size of the smallest leaves.
     #[inline]
-    pub fn pages(self) -> Option<impl Iterator<Item = u64>> {
-        let first = self.start / Self::PAGE;
+    pub const fn order(self) -> u32 {
+        self.order
+    }
+
+    /// Returns an address in each leaf, or [`None`] if they are too many to be worth it.
+    #[inline]
+    pub fn leaves(self) -> Option<impl Iterator<Item = u64>> {
+        let order = self.order;
+        let first = self.start >> order;
         let last = match self.size {
             0 => first,
-            size => (self.start + (size - 1)) / Self::PAGE,
+            size => (self.start + (size - 1)) >> order,
         };
-        if last - first >= Self::MAX_PAGES {
+        if last - first >= Self::MAX_LEAVES {
             return None;
         }
         let count = if self.size == 0 { 0 } else { last - first + 1 };
-        Some((0..count).map(move |i| (first + i) * Self::PAGE))
+        Some((0..count).map(move |i| (first + i) << order))
     }
 }
 

@@ -20,24 +20,30 @@ use crate::{
             Fence,
             Span, //
         },
-        gstage::{
+        gstage, remote_fence,
+        table::{
             self,
-            Flush, //
+            replace_table,
+            Mapped, //
         },
-        remote_fence,
-        table, //
     },
     Riscv, //
 };
+use core::cell::Cell;
 use kernel::{
+    bindings,
+    current,
     kvm::{
         signal_hwpoison,
         stats::vcpu_counter,
         ActiveMemslot,
+        Backing,
         ExitReason,
         FaultedPage,
         Gfn,
+        Gpa,
         LoadedVcpu,
+        MemoryCache,
         Memslot,
         MmuLocked,
         MmuSeq,
@@ -69,86 +75,352 @@ pub(crate) fn memslot<'a>(
 ///
 /// # Errors
 ///
-/// [`EINTR`] if a signal came first, [`EFAULT`] if user space has no memory there, [`ENOMEM`].
+/// [`EINTR`] if a signal came first, which is the exit reason then; [`EFAULT`] if user space has no
+/// memory there, and `EHWPOISON` if that of a `guest_memfd` is broken, and the exit reason is a
+/// memory fault then; [`ENOMEM`].
+#[inline(always)]
 pub(crate) fn map(
     vcpu: &LoadedVcpu<'_, Riscv>,
     slot: &ActiveMemslot<'_>,
     fault: &GuestPageFault,
 ) -> Result {
+    let result = map_frame(vcpu, slot, fault.gpa.gfn(), fault.writes(), fault.fetches());
+    match result {
+        Err(e) if e == EINTR => {
+            vcpu.run_area().set_exit_reason(ExitReason::Intr);
+            vcpu.count(vcpu_counter!(signal_exits));
+            Err(EINTR)
+        }
+        // The signal tells where user space has the memory mapped, if it has.
+        Err(e) if e == hwpoison() && !slot.has_guest_memfd() => {
+            signal_hwpoison(vcpu.vm(), slot.hva(fault.gpa.gfn()));
+            Ok(())
+        }
+        Err(e) if e == EFAULT || e == hwpoison() => {
+            vcpu.run_area()
+                .exit_memory_fault(fault.gpa.gfn().gpa(), PAGE_SIZE);
+            Err(e)
+        }
+        other => other,
+    }
+}
+
+/// Returns the error of memory that is broken. The kernel crate of 7.2 has no name for it.
+#[cold]
+fn hwpoison() -> Error {
+    Error::from_errno(-(bindings::EHWPOISON as i32))
+}
+
+/// Maps the memory at `gpa` as if the guest had read it. Returns how many bytes from `gpa` on the
+/// leaf maps.
+///
+/// # Errors
+///
+/// [`ENOENT`] if there is no memory for the guest, [`EAGAIN`] if user space is about to replace it,
+/// [`EINTR`] if a signal came first, [`EFAULT`] if user space has no memory there, `EHWPOISON` if
+/// the memory is broken, [`ENOMEM`].
+pub(crate) fn pre_fault(vcpu: &LoadedVcpu<'_, Riscv>, gpa: Gpa) -> Result<u64> {
+    let srcu = vcpu.srcu_read_lock();
+    let (vm, gfn) = (vcpu.vm(), gpa.gfn());
+    let slot = srcu.memslot(gfn).ok_or(ENOENT)?;
+    if slot.is_invalid() {
+        return Err(EAGAIN);
+    }
+    loop {
+        if let Some(level) = gstage::leaf_level(&vm.mmu_read_lock(), gfn) {
+            return Ok(level.size() - gpa.0 % level.size());
+        }
+        map_frame(vcpu, &slot, gfn, false, false)?;
+        // The host may change the frame again and again.
+        if current!().signal_pending() {
+            return Err(EINTR);
+        }
+    }
+}
+
+/// Maps a frame of `slot` for a read, a write, or a fetch.
+///
+/// # Errors
+///
+/// As for [`pre_fault`].
+fn map_frame(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    slot: &ActiveMemslot<'_>,
+    gfn: Gfn,
+    write: bool,
+    fetch: bool,
+) -> Result {
     if slot.is_invalid() {
         return Ok(());
     }
-    let (gfn, write, fetch) = (fault.gpa.gfn(), fault.writes(), fault.fetches());
     let vm = vcpu.vm();
     let logged = slot.logs_dirty_pages() && !slot.is_read_only();
 
-    if (write && logged && make_writable(vcpu, slot, gfn)) || (fetch && make_executable(vcpu, gfn))
-    {
-        fence_page(vcpu, gfn);
+    let more_rights = if write && logged {
+        make_writable(vcpu, slot, gfn)
+    } else if fetch {
+        make_executable(vcpu, gfn)
+    } else {
+        None
+    };
+    if let Some(mapped) = more_rights {
+        fence_mapped(vcpu, gfn, &mapped);
         return Ok(());
     }
 
     let mut cache = vcpu.local().cache.try_borrow_mut().map_err(|_| EBUSY)?;
     cache.top_up(vm, vm.backend().gstage.max_new_tables())?;
-    let page = match slot.fault_in(gfn, write) {
-        Ok(page) => page,
-        Err(PageFault::HwPoison) => {
-            signal_hwpoison(vm, slot.hva(gfn));
+    let wanted = Wanted {
+        gfn,
+        write,
+        fetch: Fetch::Traps,
+        logged,
+    };
+    // A page may have come to the host without an invalidation, after the fence for instructions.
+    if !fetch {
+        let lookups = &vcpu.local().host_lookups;
+        if lookups.are_worth_it() && map_mapped(vcpu, slot, &wanted, &mut cache, map_neighbours)? {
+            lookups.has_found();
             return Ok(());
         }
-        Err(PageFault::Signal) => {
-            vcpu.run_area().set_exit_reason(ExitReason::Intr);
-            vcpu.count(vcpu_counter!(signal_exits));
-            return Err(EINTR);
+        lookups.has_missed();
+        if write && map_touched(vcpu, slot, &wanted, &mut cache)? {
+            return Ok(());
         }
+    }
+    let page = match slot.fault_in(gfn, write) {
+        Ok(page) => page,
+        Err(PageFault::HwPoison) => return Err(hwpoison()),
+        Err(PageFault::Signal) => return Err(EINTR),
         Err(PageFault::NoAccess) => return Err(EFAULT),
+        Err(PageFault::NoMemory) => return Err(ENOMEM),
     };
-
-    // While pages are logged, a page becomes writable only when the guest has been seen to write
-    // it, and pages are mapped one by one.
-    let rights = Rights {
-        write: match (page.writable(), write || !logged) {
-            (true, true) => Write::Allowed,
-            (true, false) => Write::Logged,
-            (false, _) => Write::Denied,
-        },
+    let wanted = Wanted {
         fetch: if fetch {
             fence_instructions(vm);
             Fetch::Allowed
         } else {
             Fetch::Traps
         },
+        ..wanted
     };
-    let max_frames = if logged { 1 } else { u64::MAX };
+    let max_frames = wanted.max_frames();
     let max_frames = if features::svpbmt() {
         write_back(vcpu, &page, max_frames)
     } else {
         max_frames
     };
+    let rights = wanted.rights(page.writable());
 
-    let mut mmu = vm.mmu_write_lock();
-    let flush = match gstage::map(&mut mmu, &mut cache, &page, max_frames, rights) {
-        Ok(flush) => flush,
-        Err(EAGAIN) => return Ok(()),
-        Err(e) => return Err(e),
+    let mmu = vm.mmu_read_lock();
+    let mapped = {
+        let Some(backing) = mmu.backing(&page, max_frames) else {
+            return Ok(());
+        };
+        gstage::map(&backing, &mut cache, rights)?
     };
+    match mapped {
+        Mapped::Table => {
+            drop(mmu);
+            let mut mmu = vm.mmu_write_lock();
+            if replace_table(&mut mmu, &page, max_frames, rights) {
+                page.release_mapped(&mmu);
+            }
+            drop(mmu);
+            table::free_many_retired(vm);
+            // With tables replaced, nothing is logged.
+            return Ok(());
+        }
+        Mapped::NoPage => return Ok(()),
+        Mapped::New | Mapped::Changed | Mapped::Same | Mapped::Moved => {}
+    }
     if rights.write == Write::Allowed {
         vm.mark_page_dirty(slot, gfn);
     }
     page.release_mapped(&mmu);
     drop(mmu);
+    fence_mapped(vcpu, gfn, &mapped);
+    Ok(())
+}
 
-    match flush {
-        Flush::None => {}
-        Flush::Local => fence_page(vcpu, gfn),
-        Flush::Remote => {
-            // The largest leaf there is, so that the fence covers the leaf that was split.
-            let level = Level::GIGAPAGE;
-            let start = level.first(gfn.0);
-            vm.flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
+/// How often in a row a vCPU has faulted on pages that the host's page table did not have.
+///
+/// A guest that touches memory for the first time does so page after page, and to look for them is
+/// in vain. So after some misses, only each fourth fault looks.
+pub(crate) struct HostLookups(Cell<u8>);
+
+impl HostLookups {
+    /// As many misses in a row may be chance, and then one fault of as many looks.
+    const FEW: u8 = 4;
+
+    /// Returns the state of a vCPU that has never run.
+    pub(crate) fn new() -> Self {
+        Self(Cell::new(0))
+    }
+
+    #[inline]
+    fn are_worth_it(&self) -> bool {
+        self.0.get() <= Self::FEW
+    }
+
+    #[inline]
+    fn has_found(&self) {
+        self.0.set(0);
+    }
+
+    #[inline]
+    fn has_missed(&self) {
+        let misses = self.0.get().wrapping_add(1);
+        self.0.set(if misses < 2 * Self::FEW {
+            misses
+        } else {
+            Self::FEW
+        });
+    }
+}
+
+/// What a fault asks for.
+struct Wanted {
+    gfn: Gfn,
+    /// Whether the guest has written.
+    write: bool,
+    fetch: Fetch,
+    /// Whether writes to the slot are logged.
+    logged: bool,
+}
+
+impl Wanted {
+    /// Returns the number of frames that may be mapped by one leaf.
+    ///
+    /// While writes are logged, pages are mapped one by one.
+    #[inline(always)]
+    fn max_frames(&self) -> u64 {
+        if self.logged {
+            1
+        } else {
+            u64::MAX
         }
     }
-    Ok(())
+
+    /// Returns the rights of the leaf, for memory that the host lets be written or not.
+    ///
+    /// While writes are logged, a page becomes writable only when the guest has been seen to write
+    /// it.
+    #[inline(always)]
+    fn rights(&self, writable: bool) -> Rights {
+        Rights {
+            write: match (writable, self.write || !self.logged) {
+                (true, true) => Write::Allowed,
+                (true, false) => Write::Logged,
+                (false, _) => Write::Denied,
+            },
+            fetch: self.fetch,
+        }
+    }
+}
+
+/// Maps the frame as the host's own page tables have it, if they do, and calls `then` if a page is
+/// newly mapped. Returns whether that is all.
+///
+/// Most faults are on memory that the host has: it has been used by user space, was restored or
+/// preallocated, or was unmapped for a reason that has passed.
+#[inline(always)]
+fn map_mapped(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    slot: &ActiveMemslot<'_>,
+    wanted: &Wanted,
+    cache: &mut MemoryCache,
+    then: impl FnOnce(&MmuLocked<'_, Riscv>, &ActiveMemslot<'_>, &Wanted),
+) -> Result<bool> {
+    let (vm, gfn) = (vcpu.vm(), wanted.gfn);
+    let mmu = vm.mmu_read_lock();
+    let mapped = {
+        let Some(backing) = mmu.mapped(slot, gfn, wanted.max_frames()) else {
+            return Ok(false);
+        };
+        if wanted.write && !backing.writable() {
+            return Ok(false);
+        }
+        if features::svpbmt() {
+            // A block is written back without the lock.
+            if backing.frames() > 1 {
+                return Ok(false);
+            }
+            write_back_page(&backing);
+        }
+        let rights = wanted.rights(backing.writable());
+        let mapped = gstage::map(&backing, cache, rights)?;
+        match mapped {
+            Mapped::New if backing.frames() == 1 => then(&mmu, slot, wanted),
+            Mapped::New | Mapped::Changed | Mapped::Same | Mapped::Moved => {}
+            Mapped::Table => return Ok(false),
+            // The guest faults again, and the cache is filled.
+            Mapped::NoPage => return Ok(true),
+        }
+        if rights.write == Write::Allowed {
+            vm.mark_page_dirty(slot, gfn);
+        }
+        mapped
+    };
+    drop(mmu);
+    fence_mapped(vcpu, gfn, &mapped);
+    Ok(true)
+}
+
+/// Maps the frame after the host has brought it in, if that is [simple](ActiveMemslot::touch).
+/// Returns whether that is all.
+///
+/// Only stores are worth it: what the host brings in for a load, where nothing was, is the page of
+/// zeroes, which [`map_mapped`] does not take. Neighbours would be looked for in vain, as a rule:
+/// where the host has not had the page, it has not had the next one either.
+#[inline(never)]
+fn map_touched(
+    vcpu: &LoadedVcpu<'_, Riscv>,
+    slot: &ActiveMemslot<'_>,
+    wanted: &Wanted,
+    cache: &mut MemoryCache,
+) -> Result<bool> {
+    Ok(slot.touch(wanted.gfn) && map_mapped(vcpu, slot, wanted, cache, |_, _, _| ())?)
+}
+
+/// Maps neighbours of the page that the guest has faulted on.
+#[inline]
+fn map_neighbours(mmu: &MmuLocked<'_, Riscv>, slot: &ActiveMemslot<'_>, wanted: &Wanted) {
+    let wanted = Wanted {
+        write: false,
+        ..*wanted
+    };
+    gstage::map_neighbours(mmu, slot, wanted.gfn, |backing| {
+        if features::svpbmt() {
+            write_back_page(backing);
+        }
+        wanted.rights(backing.writable())
+    });
+}
+
+/// Fences what mapping the page at `gfn` has changed.
+#[inline(always)]
+fn fence_mapped(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn, mapped: &Mapped) {
+    match mapped {
+        Mapped::New | Mapped::Table | Mapped::NoPage => {}
+        Mapped::Changed => fence_page(vcpu, gfn),
+        Mapped::Same => fence_spurious(vcpu, gfn),
+        Mapped::Moved => {
+            // The largest leaf that there can be.
+            let level = Level::GIGAPAGE;
+            let start = level.first(gfn.0);
+            vcpu.vm()
+                .flush_remote_tlbs(&(Gfn(start)..Gfn(start + level.pages())));
+        }
+    }
+}
+
+/// Writes a page back to memory that the host has mapped.
+#[inline(never)]
+fn write_back_page(backing: &Backing<'_, Riscv>) {
+    if let Some(page) = backing.kernel_page() {
+        cache::write_back(&page);
+    }
 }
 
 /// Writes a page back to memory, with its neighbours in a block of at most `max_frames` frames.
@@ -165,34 +437,36 @@ fn write_back(vcpu: &LoadedVcpu<'_, Riscv>, page: &FaultedPage<'_>, max_frames: 
     block.frames()
 }
 
-/// Makes a page writable that is mapped, but write-protected for the log. Returns `false` if there
+/// Makes a page writable that is mapped, but write-protected for the log. Returns [`None`] if there
 /// is no such page.
 ///
 /// Most faults are of this kind while user space logs, so it takes the lock for reading only.
-fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> bool {
+fn make_writable(vcpu: &LoadedVcpu<'_, Riscv>, slot: &Memslot<'_>, gfn: Gfn) -> Option<Mapped> {
     let vm = vcpu.vm();
     let seq = MmuSeq::read(vm);
     let mmu = vm.mmu_read_lock();
-    let done = !mmu.must_retry(seq, gfn) && gstage::make_page_writable(&mmu, gfn);
-    if done {
-        vm.mark_page_dirty(slot, gfn);
+    if mmu.must_retry(seq, gfn) {
+        return None;
     }
-    done
+    let mapped = gstage::make_page_writable(&mmu, gfn)?;
+    vm.mark_page_dirty(slot, gfn);
+    Some(mapped)
 }
 
-/// Lets the guest fetch from a page that is mapped for data. Returns `false` if there is no such
+/// Lets the guest fetch from a page that is mapped for data. Returns [`None`] if there is no such
 /// page.
 #[cold]
-fn make_executable(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) -> bool {
+fn make_executable(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) -> Option<Mapped> {
     let vm = vcpu.vm();
     let seq = MmuSeq::read(vm);
     // The fence is for what is mapped now, and comes before the right to fetch from it.
-    let Some(seen) = gstage::leaf(&vm.mmu_read_lock(), gfn) else {
-        return false;
-    };
+    let seen = gstage::leaf(&vm.mmu_read_lock(), gfn)?;
     fence_instructions(vm);
     let mmu = vm.mmu_read_lock();
-    !mmu.must_retry(seq, gfn) && gstage::make_executable(&mmu, gfn, seen)
+    if mmu.must_retry(seq, gfn) {
+        return None;
+    }
+    gstage::make_executable(&mmu, gfn, seen)
 }
 
 /// Makes all vCPUs execute FENCE.I before they run the guest any further.
@@ -204,6 +478,19 @@ fn make_executable(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) -> bool {
 #[cold]
 fn fence_instructions(vm: &Vm<Riscv>) {
     remote_fence::fence_i(vm, vm.vcpus());
+}
+
+/// Drops what made the guest fault on a page that is mapped as it should be.
+///
+/// That is an older entry of the page, as a rule. If the guest then faults on the same page again,
+/// it is a pointer to a table that is gone, which a fence of one address need not drop.
+#[cold]
+fn fence_spurious(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn) {
+    if vcpu.local().spurious.replace(Some(gfn)) == Some(gfn) {
+        remote_fence::queue(vcpu, Fence::AllGpas);
+    } else {
+        fence_page(vcpu, gfn);
+    }
 }
 
 /// Drops what the vCPU's hart has cached of a page, before the vCPU enters the guest again.
@@ -224,7 +511,7 @@ pub(crate) fn map_guest_file(vcpu: &LoadedVcpu<'_, Riscv>, gfn: Gfn, file: &Gues
     let vm = vcpu.vm();
     let mut cache = vcpu.local().cache.try_borrow_mut().map_err(|_| EBUSY)?;
     cache.top_up(vm, vm.backend().gstage.max_new_tables())?;
-    match table::map_guest_file(&mut vm.mmu_write_lock(), &mut cache, gfn, file) {
+    match table::map_guest_file(&vm.mmu_write_lock(), &mut cache, gfn, file) {
         Ok(()) | Err(EFAULT | EEXIST) => {}
         Err(e) => return Err(e),
     }

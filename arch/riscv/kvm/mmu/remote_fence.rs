@@ -7,10 +7,15 @@
 //! that, or, in the functions named `try_`, finds that there is nobody to wait for.
 
 use crate::{
-    mmu::fence_queue::Fence,
+    abi::pte::Level,
+    mmu::fence_queue::{
+        Fence,
+        Span, //
+    },
     Riscv, //
 };
 use kernel::kvm::{
+    GfnRange,
     Request,
     Vcpu,
     Vm, //
@@ -42,6 +47,14 @@ pub(crate) fn fence<'a>(
 /// Asks all vCPUs of a VM for a fence, and waits as [`fence`] does.
 pub(crate) fn fence_all(vm: &Vm<Riscv>, wanted: Fence) {
     fence(vm, vm.vcpus(), wanted);
+}
+
+/// Makes all vCPUs fence frames, and waits as [`fence`] does. No leaf that maps them, or has mapped
+/// them since the last such fence, is of a level below `level`.
+pub(crate) fn fence_gfns(vm: &Vm<Riscv>, gfns: GfnRange, level: Level) {
+    let (start, end) = (gfns.start.gpa().0, gfns.end.gpa().0);
+    let span = Span::of_leaves(start, end.saturating_sub(start), level.order());
+    fence_all(vm, Fence::Gpa(span));
 }
 
 /// Asks vCPUs for a FENCE.I, and waits until none of them is in the guest without having executed

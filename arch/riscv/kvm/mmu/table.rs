@@ -33,6 +33,11 @@ use crate::{
         smp, //
     },
     mmu::{
+        entry::{
+            self,
+            Updated,
+            Word, //
+        },
         fence_queue::Fence,
         remote_fence,
         vmid::{
@@ -44,23 +49,23 @@ use crate::{
 };
 use core::cell::Cell;
 use kernel::{
-    access_once::{
-        release_barrier,
-        AccessOnce, //
-    },
+    access_once::AccessOnce,
     alloc::AllocError,
+    bindings,
     interrupt::LocalInterruptDisabled,
     kvm::{
         Backing,
         FaultedPage,
         Gfn,
+        GfnRange,
         LoadedVcpu,
         MemoryCache,
         MmuLocked,
         MmuWriteGuard,
         PageTablePage,
         PreemptOff,
-        UnusedVm, //
+        UnusedVm,
+        Vm, //
     },
     num::Bounded,
     prelude::*,
@@ -83,7 +88,8 @@ pub(crate) type TablePage = PageTablePage<1>;
 ///
 /// In each table of the tree, an entry that is neither empty nor a leaf holds the address that
 /// [`PageTablePage::into_phys`] has returned for a table which that entry owns. Entries at level 0
-/// are empty or leaves. The shape of the tree changes only under the MMU lock, held for writing.
+/// are empty or leaves. Tables are added under the MMU lock, and removed under the lock held for
+/// writing.
 ///
 /// A leaf maps host memory that backs the frames of the entry, with at most the rights that the
 /// host has granted; the MMU notifier removes it before the host takes the memory. Or it maps the
@@ -241,11 +247,14 @@ impl Drop for Tree {
             });
         }
         // SAFETY: No hart has the root any more.
-        unsafe { self.retired.free() };
+        unsafe { Chain(self.retired.head.read_once()).free() };
+        let Some(below) = self.mode().root_level().below() else {
+            return;
+        };
         // SAFETY: Nothing is stored.
         for entry in unsafe { self.root.entries() } {
             // SAFETY: Nobody uses the tree any more, and this entry is freed with it.
-            unsafe { free_below(Pte::from_raw(entry.read_once())) };
+            unsafe { free_below(Pte::from_raw(entry.read_once()), below) };
         }
     }
 }
@@ -255,78 +264,136 @@ impl Drop for Tree {
 /// A vCPU that is outside of the guest executes the fence that it has been asked for before it uses
 /// the guest's translation again. Until then, its hart may have the root in `hgatp`, and a pointer
 /// to the table in its cache, and may walk the table speculatively, which even sets accessed bits
-/// there. So all harts execute a fence before tables are freed, for many tables at a time.
+/// there. So all harts execute a fence before tables are freed ([`free_many_retired`]).
 ///
-/// Only a holder of the MMU lock for writing uses this, or the owner of the tree.
+/// Only a holder of the MMU lock for writing changes this, or the owner of the tree.
 ///
 /// # Invariants
 ///
-/// The first `len` of the entries are those that led to the tables, and own them.
+/// `head` begins a [`Chain`] of `len` tables.
 struct Retired {
-    entries: [Atomic<u64>; Self::MAX],
+    head: Atomic<u64>,
     len: Atomic<usize>,
 }
 
+/// A list of tables that are in no tree: the first entry of each has the physical address of the
+/// next one, or 0. To a hart, that is an entry without a translation, because a table is aligned.
+///
+/// # Invariants
+///
+/// The list owns its tables. The entries of a table own nothing.
+struct Chain(u64);
+
 impl Retired {
-    /// How many tables wait at most.
-    const MAX: usize = 32;
+    /// Fewer than this may wait.
+    const MANY: usize = 32;
 
     fn new() -> Self {
+        // INVARIANT: There are none.
         Self {
-            entries: [const { Atomic::new(0) }; Self::MAX],
+            head: Atomic::new(0),
             len: Atomic::new(0),
         }
     }
 
-    /// Takes over what `pte` leads to, which has been removed from the tree of the VM. If that
-    /// makes too many, all harts execute a fence, and what has been removed is freed.
-    fn add(mmu: &mut MmuWriteGuard<'_, Riscv>, pte: Pte) {
-        let retired = &mmu.vm().backend().gstage.retired;
-        let len = retired.len.read_once();
-        // In bounds: there are fewer than `MAX` after each call.
-        retired.entries[len].write_once(pte.into_raw());
-        retired.len.write_once(len + 1);
-        if len + 1 == Self::MAX {
-            smp::on_each(|_| fence::hfence_gvma_all());
-            // SAFETY: The tables were out of the tree before the fence, so no hart finds them.
-            unsafe { retired.free() };
+    /// Takes over the table that `pte` leads to, with all tables below it, if it leads to one.
+    /// `level` is that of the table's entries.
+    ///
+    /// The recursion is at most four levels deep, as the tree is.
+    ///
+    /// # Safety
+    ///
+    /// The entry must have been removed from the tree of the VM whose lock is held.
+    unsafe fn add(mmu: &mut MmuWriteGuard<'_, Riscv>, pte: Pte, level: Level) {
+        if pte.is_empty() || pte.is_leaf() {
+            return;
         }
+        // SAFETY: By the invariants of `Tree`, the entry has owned the table; `self` does now. A
+        // leaf is not stored.
+        let entries = unsafe { TablePage::entries_at(pte.phys()) };
+        if let Some(below) = level.below() {
+            for entry in entries {
+                // SAFETY: The whole table has been removed.
+                unsafe { Self::add(mmu, Pte::from_raw(entry.read_once()), below) };
+            }
+        }
+        let retired = &mmu.vm().backend().gstage.retired;
+        // INVARIANT: The entries of the table own nothing any more.
+        entries[0].write_once(retired.head.read_once());
+        retired.head.write_once(pte.phys());
+        retired.len.write_once(retired.len.read_once() + 1);
     }
 
-    /// Frees the tables.
+    /// Takes the tables out.
+    fn take(mmu: &mut MmuWriteGuard<'_, Riscv>) -> Chain {
+        let retired = &mmu.vm().backend().gstage.retired;
+        let chain = Chain(retired.head.read_once());
+        // INVARIANT: `chain` has them.
+        retired.head.write_once(0);
+        retired.len.write_once(0);
+        chain
+    }
+}
+
+impl Chain {
+    /// Frees the tables. May sleep.
     ///
     /// # Safety
     ///
     /// No hart may walk them any more.
-    unsafe fn free(&self) {
-        for entry in self.entries.iter().take(self.len.read_once()) {
-            // SAFETY: The entry has been removed from the tree; the rest is the requirement.
-            unsafe { free_below(Pte::from_raw(entry.read_once())) };
+    unsafe fn free(self) {
+        let mut phys = self.0;
+        while phys != 0 {
+            // SAFETY: By the invariants, the list owns the table; the rest is the requirement.
+            let table = unsafe { TablePage::from_phys(phys) };
+            // SAFETY: Nothing is stored.
+            phys = unsafe { table.entries() }[0].read_once();
+            drop(table);
+            // SAFETY: Called where sleeping is allowed.
+            unsafe { bindings::cond_resched() };
         }
-        // INVARIANT: What the entries led to is gone.
-        self.len.write_once(0);
     }
 }
 
-/// Frees the table that an entry leads to, with all tables below it.
+/// Frees the tables that have been removed from the tree of a VM, if they are many, after all harts
+/// have executed a fence. Takes the MMU lock for a moment, and may sleep.
+pub(super) fn free_many_retired(vm: &Vm<Riscv>) {
+    if vm.backend().gstage.retired.len.read_once() < Retired::MANY {
+        return;
+    }
+    let chain = Retired::take(&mut vm.mmu_write_lock());
+    if chain.0 != 0 {
+        smp::on_each(|_| fence::hfence_gvma_all());
+        // SAFETY: The tables were out of the tree before the fence, so no hart finds them.
+        unsafe { chain.free() };
+    }
+}
+
+/// Frees the table that an entry leads to, with all tables below it, and lets other threads run
+/// after each 1G of them. `level` is that of the table's entries.
 ///
 /// The recursion is at most four levels deep, as the tree is.
 ///
 /// # Safety
 ///
-/// The entry must have been removed from the tree, or the whole tree must be about to be freed, and
-/// no hart may walk the table any more.
-unsafe fn free_below(pte: Pte) {
+/// The whole tree must be about to be freed, and no hart may walk the table any more.
+unsafe fn free_below(pte: Pte, level: Level) {
     if pte.is_empty() || pte.is_leaf() {
         return;
     }
     // SAFETY: By the invariants of `Tree`, the entry owns the table; the rest is the requirement.
     let table = unsafe { TablePage::from_phys(pte.phys()) };
+    // Most tables are of the lowest level, and lead to none.
+    let Some(below) = level.below() else {
+        return;
+    };
     // SAFETY: Nothing is stored.
     for entry in unsafe { table.entries() } {
         // SAFETY: The table is about to be freed.
-        unsafe { free_below(Pte::from_raw(entry.read_once())) };
+        unsafe { free_below(Pte::from_raw(entry.read_once()), below) };
     }
+    // SAFETY: A tree is dropped where sleeping is allowed.
+    unsafe { bindings::cond_resched() };
 }
 
 /// An entry of a table, on the way to the translation of one frame. It is borrowed with the guard
@@ -348,14 +415,37 @@ pub(crate) enum Node<'a> {
     Table(Entry<'a>),
 }
 
+/// The contents of an entry, with a table as a whole.
+enum Below<'a> {
+    Empty,
+    Leaf(Pte),
+    Table(&'a [Atomic<u64>], Level),
+}
+
 impl<'a> Entry<'a> {
     /// Returns the entry of the root table for `gfn`, in the tree of the VM whose lock is held.
     #[inline]
-    pub(crate) fn root(mmu: &'a impl MmuLocked<Riscv>, gfn: Gfn) -> Self {
+    pub(crate) fn root(mmu: &'a MmuLocked<'_, Riscv>, gfn: Gfn) -> Self {
         let tree = &mmu.vm().backend().gstage;
         // SAFETY: An `Entry` keeps the invariants of `Tree`.
         let entries = unsafe { tree.root.entries() };
         Self::of_table(entries, tree.mode().root_level(), gfn)
+    }
+
+    /// Returns the lowest entry that translates `gfn`, which is a leaf or empty, and the table that
+    /// it is in, if that is one of the lowest level.
+    #[inline]
+    pub(crate) fn lowest(mmu: &'a MmuLocked<'_, Riscv>, gfn: Gfn) -> (Self, Option<PageTable<'a>>) {
+        let mut entry = Self::root(mmu, gfn);
+        let mut table = None;
+        while let Below::Table(entries, level) = entry.read_below() {
+            entry = Self::of_table(entries, level, gfn);
+            if level == Level::PAGE {
+                let first = Gfn(Level::MEGAPAGE.first(gfn.0));
+                table = Some(PageTable { entries, first });
+            }
+        }
+        (entry, table)
     }
 
     #[inline]
@@ -375,109 +465,156 @@ impl<'a> Entry<'a> {
         self.level
     }
 
+    /// Returns the frames that the entry translates.
+    #[inline]
+    pub(crate) fn gfns(&self) -> GfnRange {
+        let first = self.level.first(self.gfn.0);
+        Gfn(first)..Gfn(first + self.level.pages())
+    }
+
+    /// Returns the leaf, if the entry is one.
+    #[inline]
+    pub(crate) fn leaf(&self) -> Option<Pte> {
+        let pte = Pte::from_raw(self.pte.read_once());
+        pte.is_leaf().then_some(pte)
+    }
+
     /// Reads the entry.
     #[inline(always)]
     pub(crate) fn read(&self) -> Node<'a> {
+        match self.read_below() {
+            Below::Empty => Node::Empty,
+            Below::Leaf(pte) => Node::Leaf(pte),
+            Below::Table(entries, level) => Node::Table(Self::of_table(entries, level, self.gfn)),
+        }
+    }
+
+    /// Reads the entry, as that of no frame in particular.
+    #[inline(always)]
+    fn read_below(&self) -> Below<'a> {
         let pte = Pte::from_raw(self.pte.read_once());
         match (pte.is_empty(), pte.is_leaf(), self.level.below()) {
-            (true, _, _) => Node::Empty,
-            (false, true, _) => Node::Leaf(pte),
+            (true, _, _) => Below::Empty,
+            (false, true, _) => Below::Leaf(pte),
             (false, false, Some(below)) => {
                 // SAFETY: By the invariants of `Tree`, the entry owns this table. The table stays
-                // for as long as the lock is held, which `'a` is part of. An `Entry` keeps the
-                // invariants.
+                // for as long as the lock is held, which `'a` is part of. Whoever gets the entries
+                // keeps the invariants.
                 let entries = unsafe { TablePage::entries_at(pte.phys()) };
-                Node::Table(Self::of_table(entries, below, self.gfn))
+                Below::Table(entries, below)
             }
             // By the invariants, there is no such entry.
-            (false, false, None) => Node::Empty,
+            (false, false, None) => Below::Empty,
         }
     }
 
-    /// Removes the leaf, if there is one. The caller fences what the leaf has mapped.
+    /// Removes the leaf. The caller fences what it has mapped.
     #[inline]
-    pub(crate) fn remove_leaf(&self) {
-        if let Node::Leaf(_) = self.read() {
-            self.pte.write_once(Pte::EMPTY.into_raw());
-        }
+    pub(crate) fn remove_leaf(&self) -> Updated {
+        entry::update(self.pte, |_| Some(Pte::EMPTY))
     }
 
-    /// Makes the leaf read-only. Returns whether it was writable.
+    /// Makes the leaf read-only, if it is writable.
     #[inline]
-    pub(crate) fn write_protect(&self) -> bool {
-        self.update_leaf(|pte| pte.is_writable().then(|| pte.write_protected()))
+    pub(crate) fn write_protect(&self) -> Updated {
+        entry::update(self.pte, |pte| {
+            pte.is_writable().then(|| pte.write_protected())
+        })
     }
 
-    /// Makes the leaf writable again. Returns `false` if there is none, or if the host does not let
-    /// the page be written.
+    /// Clears the accessed bit of the leaf, if it is set.
     #[inline]
-    pub(crate) fn make_writable(&self) -> bool {
-        self.update_leaf(Pte::made_writable)
+    pub(crate) fn age(&self) -> Updated {
+        entry::update(self.pte, |pte| pte.is_young().then(|| pte.aged()))
     }
 
-    /// Lets the guest fetch instructions through the leaf, if it still maps what `seen` maps.
+    /// Sets `found` if the leaf has been accessed since [`age`](Self::age), and changes nothing.
     #[inline]
-    pub(crate) fn make_executable(&self, seen: Pte) -> bool {
-        self.update_leaf(|pte| (pte.pfn() == seen.pfn()).then(|| pte.made_executable()))
-    }
-
-    /// Clears the accessed bit of the leaf. Returns whether it was set.
-    #[inline]
-    pub(crate) fn age(&self) -> bool {
-        self.update_leaf(|pte| pte.is_young().then(|| pte.aged()))
-    }
-
-    /// Replaces the leaf by what `f` returns for it. Returns `false` if the entry is not a leaf, or
-    /// if `f` returns [`None`].
-    ///
-    /// `f` is called again if the hart, or a holder of the lock for reading, sets a bit meanwhile.
-    #[inline]
-    fn update_leaf(&self, f: impl Fn(Pte) -> Option<Pte>) -> bool {
-        let mut old = self.pte.read_once();
-        loop {
-            let leaf = Pte::from_raw(old);
-            if !leaf.is_leaf() {
-                return false;
+    pub(crate) fn look_for_young(&self, found: &Cell<bool>) -> Updated {
+        entry::update(self.pte, |pte| {
+            if pte.is_young() {
+                found.set(true);
             }
-            let Some(new) = f(leaf) else {
-                return false;
-            };
-            match self.pte.cmpxchg(old, new.into_raw(), Release) {
-                Ok(_) => return true,
-                Err(now) => old = now,
-            }
+            None
+        })
+    }
+
+    /// Makes the leaf writable again. Returns [`None`] if there is none, or if the host does not
+    /// let the page be written.
+    #[inline]
+    pub(crate) fn make_writable(&self) -> Option<Mapped> {
+        self.add_rights(Pte::made_writable)
+    }
+
+    /// Lets the guest fetch instructions through the leaf. Returns [`None`] if it does not map what
+    /// `seen` maps.
+    #[inline]
+    pub(crate) fn make_executable(&self, seen: Pte) -> Option<Mapped> {
+        self.add_rights(|pte| (pte.pfn() == seen.pfn()).then(|| pte.made_executable()))
+    }
+
+    /// Replaces the leaf by what `f` returns for it, which has more rights. Returns whether that
+    /// has changed it, or [`None`] if it is not replaced.
+    #[inline]
+    fn add_rights(&self, f: impl Fn(Pte) -> Option<Pte>) -> Option<Mapped> {
+        let leaf = self.leaf()?;
+        if f(leaf)? == leaf {
+            return Some(Mapped::Same);
         }
+        (entry::update(self.pte, f) == Updated::Changed).then_some(Mapped::Changed)
     }
 
     /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns.
-    /// Returns the entry of that table, or [`None`], having done nothing, if there is no level
-    /// below.
     ///
-    /// The lock of the tree must be held for writing, as it is where this is called.
+    /// If somebody else changes the entry meanwhile, this does nothing, and frees the page.
     #[inline]
-    fn link(&self, page: TablePage) -> Option<Entry<'a>> {
-        let below = self.level.below()?;
-        match self.read() {
-            Node::Empty => {}
-            Node::Leaf(old) => {
-                // SAFETY: The parts map what the leaf has mapped.
-                let entries = unsafe { page.entries() };
-                for (i, entry) in entries.iter().enumerate() {
-                    entry.write_once(old.part(i, below).into_raw());
-                }
+    fn link(&self, page: TablePage) {
+        let Some(below) = self.level.below() else {
+            return;
+        };
+        let is_linked = entry::link(self.pte, Pte::table(page.phys()), |leaf| {
+            // SAFETY: The parts map what the leaf maps.
+            let entries = unsafe { page.entries() };
+            for (i, entry) in entries.iter().enumerate() {
+                entry.write_once(leaf.part(i, below).into_raw());
             }
-            Node::Table(_) => return None,
-        }
-        let phys = page.into_phys();
-        // The entries of the table are visible before the table. INVARIANT: The entry owns the
-        // table from now on.
-        release_barrier();
-        self.pte.write_once(Pte::table(phys).into_raw());
-        match self.read() {
-            Node::Table(below) => Some(below),
-            _ => None,
+        });
+        if is_linked {
+            // INVARIANT: The entry owns the table from now on.
+            page.into_phys();
         }
     }
+}
+
+impl Word for Atomic<u64> {
+    #[inline]
+    fn read(&self) -> u64 {
+        self.read_once()
+    }
+
+    #[inline]
+    fn compare_exchange(&self, old: u64, new: u64) -> Result<(), u64> {
+        // Release: the contents of a page or a table are visible before the entry that leads there.
+        self.cmpxchg(old, new, Release).map(|_| ())
+    }
+}
+
+/// What came of an attempt to [map](crate::mmu::gstage::map) a page.
+#[must_use]
+pub(crate) enum Mapped {
+    /// It is mapped, where nothing was mapped before. No fence is needed.
+    New,
+    /// It is mapped. The hart that faulted has to fence it, because it may have cached the entry as
+    /// it was before.
+    Changed,
+    /// It was mapped already, with these rights. The hart that faulted has cached something else.
+    Same,
+    /// It is mapped, where another frame was before. All harts have to fence that.
+    Moved,
+    /// It is not mapped: there is a table where a leaf would fit, which [`replace_table`] replaces.
+    Table,
+    /// It is not mapped, because the cache is empty.
+    NoPage,
 }
 
 /// A walk to the entry that is to map a frame, which the host backs.
@@ -551,49 +688,160 @@ impl<'m> MapWalk<'m> {
         }
     }
 
-    /// Writes a leaf to an empty entry. Returns `false` if the leaf does not fit.
+    /// Writes a leaf to an empty entry. Returns `false` if the entry is not empty any more, or if
+    /// the leaf does not fit.
     #[inline(always)]
-    pub(crate) fn map(self, rights: Rights) -> bool {
-        let (Some(leaf), Node::Empty) = (self.leaf(rights), self.entry.read()) else {
-            return false;
-        };
-        // The contents of the page are visible before the leaf that maps it. While the lock is held
-        // for writing, nobody else changes an empty entry.
-        release_barrier();
-        self.entry.pte.write_once(leaf.into_raw());
-        true
+    pub(crate) fn map(&self, rights: Rights) -> bool {
+        self.leaf(rights)
+            .is_some_and(|leaf| entry::exchange(self.entry.pte, Pte::EMPTY, leaf))
     }
 
     /// Replaces the leaf `old` by one with `rights`, or by the union of both if they map the same
-    /// memory. Returns whether they do.
+    /// memory. Returns [`None`] if the entry is not `old` any more, or if the leaf does not fit.
     #[inline]
-    pub(crate) fn remap(self, old: Pte, rights: Rights) -> bool {
-        let Some(leaf) = self.leaf(rights) else {
-            return false;
+    pub(crate) fn remap(&self, old: Pte, rights: Rights) -> Option<Mapped> {
+        let leaf = self.leaf(rights)?;
+        let (new, mapped) = if old.maps_same(leaf) {
+            // Keep what is allowed already: another vCPU may have faulted for more than this one.
+            (old.union(leaf), Mapped::Changed)
+        } else {
+            // The host has moved the page. Its notifier should have come first, but nothing here
+            // depends on that.
+            (leaf, Mapped::Moved)
         };
-        if !old.maps_same(leaf) {
-            // The former frame must not stay, whatever bit of its entry a hart sets in between.
-            self.entry.pte.xchg(leaf.into_raw(), Release);
-            return false;
+        if new == old {
+            return Some(Mapped::Same);
         }
-        // Keep what is allowed already: another vCPU may have faulted for more than this one.
-        let new = old.union(leaf);
-        if new != old {
-            // If a hart sets a bit in between, the guest faults once more.
-            let _ = self
-                .entry
-                .pte
-                .cmpxchg(old.into_raw(), new.into_raw(), Release);
-        }
-        true
+        entry::exchange(self.entry.pte, old, new).then_some(mapped)
     }
 
-    /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns, and
-    /// goes down to it. Returns [`None`], having done nothing, if there is no level below.
+    /// Replaces an empty entry, or a leaf by its parts, by a table that the entry then owns, unless
+    /// somebody else changes the entry meanwhile.
     #[inline]
-    pub(crate) fn link(&mut self, page: TablePage) -> Option<()> {
-        self.entry = self.entry.link(page)?;
-        Some(())
+    pub(crate) fn link(&self, page: TablePage) {
+        self.entry.link(page);
+    }
+}
+
+/// A table of the lowest level, whose entries are those of neighbours.
+pub(crate) struct PageTable<'m> {
+    entries: &'m [Atomic<u64>],
+    first: Gfn,
+}
+
+impl<'m> PageTable<'m> {
+    /// Returns the table that translates `gfn`, or [`None`] if there is none.
+    #[inline]
+    pub(crate) fn around(mmu: &'m MmuLocked<'_, Riscv>, gfn: Gfn) -> Option<Self> {
+        Entry::lowest(mmu, gfn).1
+    }
+
+    /// Returns the first frame that the table translates.
+    #[inline]
+    pub(crate) fn first(&self) -> Gfn {
+        self.first
+    }
+
+    /// Returns the entry for `gfn`, or [`None`] if another table translates that.
+    #[inline]
+    pub(crate) fn entry(&self, gfn: Gfn) -> Option<Entry<'m>> {
+        (Level::MEGAPAGE.first(gfn.0) == self.first.0)
+            .then(|| Entry::of_table(self.entries, Level::PAGE, gfn))
+    }
+
+    /// Returns whether the entry at `index`, below the number of entries, has a leaf.
+    #[inline]
+    pub(crate) fn is_mapped(&self, index: usize) -> bool {
+        self.entries
+            .get(index)
+            .is_some_and(|pte| Pte::from_raw(pte.read_once()).is_leaf())
+    }
+
+    /// Maps a page, if this table translates it, and its entry is empty.
+    #[inline]
+    pub(crate) fn map(&self, backing: &Backing<'_, Riscv>, rights: Rights) {
+        if let Some(entry) = self.entry(backing.gfn()) {
+            let walk = MapWalk {
+                entry,
+                backing,
+                max_level: Level::PAGE,
+            };
+            let _ = walk.map(rights);
+        }
+    }
+}
+
+/// The lowest entries that translate a range of frames, in order. They are leaves, or empty.
+///
+/// The first and the last may translate frames beyond the range. Others may change entries that
+/// have not been reached.
+pub(crate) struct Entries<'m> {
+    mmu: &'m MmuLocked<'m, Riscv>,
+    left: GfnRange,
+    table: Option<PageTable<'m>>,
+}
+
+impl<'m> Entries<'m> {
+    /// Returns the entries for `gfns`, as far as the scheme translates them.
+    #[inline]
+    pub(crate) fn of(mmu: &'m MmuLocked<'_, Riscv>, gfns: GfnRange) -> Self {
+        let end = gfns.end.min(mmu.vm().backend().gstage.end());
+        Self {
+            mmu,
+            left: gfns.start..end,
+            table: None,
+        }
+    }
+
+    /// Returns the table that the last entry was in, if it was one of the lowest level.
+    #[inline]
+    pub(crate) fn into_table(self) -> Option<PageTable<'m>> {
+        self.table
+    }
+
+    /// Returns the first frame beyond those of the entries that have been returned.
+    #[inline]
+    pub(crate) fn reached(&self) -> Gfn {
+        self.left.start
+    }
+
+    /// Does `update` to all of them, as [`entry::update_all`] does. Returns whether that has
+    /// changed any.
+    #[inline]
+    pub(crate) fn update(&mut self, update: impl Fn(&Entry<'m>) -> Updated) -> bool {
+        let frames = self.left.start.0..self.left.end.0;
+        entry::update_all(
+            frames,
+            |frame| {
+                let entry = self.at(Gfn(frame));
+                (entry, self.reached().0)
+            },
+            update,
+        )
+    }
+
+    /// Returns the lowest entry that translates `gfn`, and goes on behind it.
+    #[inline]
+    fn at(&mut self, gfn: Gfn) -> Entry<'m> {
+        let (entry, reached) = match self.table.as_ref().and_then(|table| table.entry(gfn)) {
+            Some(entry) => (entry, Gfn(gfn.0 + 1)),
+            None => {
+                let (entry, table) = Entry::lowest(self.mmu, gfn);
+                self.table = table;
+                (entry, entry.gfns().end)
+            }
+        };
+        self.left.start = reached;
+        entry
+    }
+}
+
+impl<'m> Iterator for Entries<'m> {
+    type Item = Entry<'m>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'m>> {
+        (self.left.start < self.left.end).then(|| self.at(self.left.start))
     }
 }
 
@@ -613,7 +861,7 @@ pub(crate) fn replace_table(
     max_frames: u64,
     rights: Rights,
 ) -> bool {
-    let old = {
+    let (old, level) = {
         let Some(backing) = mmu.backing(page, max_frames) else {
             return false;
         };
@@ -625,11 +873,100 @@ pub(crate) fn replace_table(
         };
         // Release: the contents of the page are visible before the leaf that maps it. Nobody else
         // changes an entry that leads to a table while the lock is held for writing.
-        Pte::from_raw(walk.entry.pte.xchg(leaf.into_raw(), Release))
+        let old = Pte::from_raw(walk.entry.pte.xchg(leaf.into_raw(), Release));
+        (old, walk.entry.level)
     };
     remote_fence::fence_all(mmu.vm(), Fence::AllGpas);
-    Retired::add(mmu, old);
+    if let Some(below) = level.below() {
+        // SAFETY: The entry has just been replaced.
+        unsafe { Retired::add(mmu, old, below) };
+    }
     true
+}
+
+/// Removes the tables without a translation that are there for `gfns`, as far as their entries are
+/// at most of level `highest`, and [retires](Retired) them. Returns whether there were any: then
+/// the caller makes all vCPUs fence all addresses before it releases the lock, as for
+/// [`replace_table`].
+pub(super) fn prune(mmu: &mut MmuWriteGuard<'_, Riscv>, gfns: &GfnRange, highest: Level) -> bool {
+    let tree = &mmu.vm().backend().gstage;
+    let level = tree.mode().root_level();
+    // SAFETY: `prune_table()` stores no leaf.
+    let root = unsafe { tree.root.entries() };
+    let gfns = gfns.start..gfns.end.min(tree.end());
+    prune_table(mmu, root, level, &gfns, highest)
+}
+
+/// Removes the tables without a translation below the entries for `gfns` of a table, whose entries
+/// are of `level`. Returns whether there were any.
+///
+/// The recursion is at most four levels deep, as the tree is.
+fn prune_table(
+    mmu: &mut MmuWriteGuard<'_, Riscv>,
+    entries: &[Atomic<u64>],
+    level: Level,
+    gfns: &GfnRange,
+    highest: Level,
+) -> bool {
+    let Some(below) = level.below() else {
+        return false;
+    };
+    let mut removed = false;
+    let mut start = gfns.start;
+    while start < gfns.end {
+        let next = Gfn(level.first(start.0) + level.pages()).min(gfns.end);
+        let entry = &entries[level.index(start.gpa().0, entries.len())];
+        let pte = Pte::from_raw(entry.read_once());
+        if !pte.is_empty() && !pte.is_leaf() {
+            // SAFETY: By the invariants of `Tree`, the entry owns this table, and the lock keeps
+            // it. No leaf is stored.
+            let table = unsafe { TablePage::entries_at(pte.phys()) };
+            removed |= prune_table(mmu, table, below, &(start..next), highest);
+            let is_empty = |pte: &Atomic<u64>| Pte::from_raw(pte.read_once()).is_empty();
+            if below <= highest && table.iter().all(is_empty) {
+                entry.write_once(Pte::EMPTY.into_raw());
+                // SAFETY: The entry has just been removed.
+                unsafe { Retired::add(mmu, pte, below) };
+                removed = true;
+            }
+        }
+        start = next;
+    }
+    removed
+}
+
+/// What came of an attempt to [split] a leaf.
+#[must_use]
+pub(super) enum Split {
+    /// A leaf has been replaced by its parts, or somebody else has changed it: look again.
+    Done,
+    /// There is no page for a table in the cache.
+    NoPage,
+    /// There is no leaf that could be split: an entry of this level is a page, or empty.
+    Nothing(Level),
+}
+
+/// Replaces the leaf that maps `gfn` by a table of its parts, of the next smaller size, if the leaf
+/// is larger than a page.
+///
+/// The translation stays the same, so a hart may go on with what it has cached of the leaf, until
+/// the caller changes one of the parts, or wants each to be seen.
+pub(super) fn split(mmu: &MmuLocked<'_, Riscv>, cache: &mut MemoryCache, gfn: Gfn) -> Split {
+    let mut entry = Entry::root(mmu, gfn);
+    loop {
+        match entry.read() {
+            Node::Table(below) => entry = below,
+            Node::Leaf(_) if entry.level != Level::PAGE => break,
+            Node::Leaf(_) | Node::Empty => return Split::Nothing(entry.level),
+        }
+    }
+    match cache.take(mmu) {
+        Some(page) => {
+            entry.link(page);
+            Split::Done
+        }
+        None => Split::NoPage,
+    }
 }
 
 /// Maps the page of a guest interrupt file at `gfn`, in place of another such page.
@@ -642,7 +979,7 @@ pub(crate) fn replace_table(
 /// [`EFAULT`] if the translation scheme does not reach the frame, [`EEXIST`] if it is in a large
 /// page of memory, [`ENOMEM`] if the cache is empty.
 pub(super) fn map_guest_file(
-    mmu: &mut MmuWriteGuard<'_, Riscv>,
+    mmu: &MmuLocked<'_, Riscv>,
     cache: &mut MemoryCache,
     gfn: Gfn,
     file: &GuestFile,
@@ -656,10 +993,8 @@ pub(super) fn map_guest_file(
             Node::Table(below) => entry = below,
             _ if entry.level == Level::PAGE => break,
             Node::Leaf(_) => return Err(EEXIST),
-            Node::Empty => {
-                let page = cache.take(mmu).ok_or(ENOMEM)?;
-                entry = entry.link(page).ok_or(EFAULT)?;
-            }
+            // The next round goes down to the table.
+            Node::Empty => entry.link(cache.take(mmu).ok_or(ENOMEM)?),
         }
     }
     let rights = Rights {

@@ -9,12 +9,9 @@
 //! there last.
 
 use crate::{
-    abi::{
-        nacl::{
-            Hfence,
-            PageRange, //
-        },
-        pte::PAGE_SHIFT, //
+    abi::nacl::{
+        Hfence,
+        PageRange, //
     },
     hart::{
         fence,
@@ -140,16 +137,16 @@ pub(crate) fn execute(hart: Prepared<'_>, fence: Fence) {
         Fence::AllGpas => fence::hfence_gvma_vmid(vmid.raw()),
         Fence::AllGvas => fence::hfence_vvma_all(),
         Fence::Asid(asid) => fence::hfence_vvma_asid(asid),
-        Fence::Gpa(span) => match span.pages() {
-            Some(pages) => fence::hfence_gvma_vmid_gpas(vmid.raw(), pages),
+        Fence::Gpa(span) => match span.leaves() {
+            Some(leaves) => fence::hfence_gvma_vmid_gpas(vmid.raw(), leaves),
             None => fence::hfence_gvma_vmid(vmid.raw()),
         },
-        Fence::Gva(span) => match span.pages() {
-            Some(pages) => fence::hfence_vvma_gvas(pages),
+        Fence::Gva(span) => match span.leaves() {
+            Some(leaves) => fence::hfence_vvma_gvas(leaves),
             None => fence::hfence_vvma_all(),
         },
-        Fence::GvaOfAsid(span, asid) => match span.pages() {
-            Some(pages) => fence::hfence_vvma_asid_gvas(asid, pages),
+        Fence::GvaOfAsid(span, asid) => match span.leaves() {
+            Some(leaves) => fence::hfence_vvma_asid_gvas(asid, leaves),
             None => fence::hfence_vvma_asid(asid),
         },
     }
@@ -165,10 +162,10 @@ fn queue(preempt: &PreemptOff, fence: impl FnOnce() -> Option<Hfence>) -> bool {
 
 /// Returns the entry of the queue in shared memory for a fence.
 fn to_nacl(vmid: Vmid, fence: Fence) -> Option<Hfence> {
-    let pages = |span: Span| PageRange::new(span.start(), span.size(), PAGE_SHIFT).ok();
+    let pages = |span: Span| PageRange::new(span.start(), span.size(), span.order()).ok();
     let vmid = vmid.raw() as u16;
     // The guest decides how many pages there are, and the SBI may fence them one by one.
-    let is_worth_it = |span: Span| span.pages().is_some();
+    let is_worth_it = |span: Span| span.leaves().is_some();
     Some(match fence {
         Fence::Gpa(span) if !is_worth_it(span) => Hfence::GvmaVmidAll(vmid),
         Fence::Gva(span) if !is_worth_it(span) => Hfence::VvmaAll(vmid),

@@ -117,7 +117,8 @@ pub(crate) fn handle(vcpu: &LoadedVcpu<'_, Riscv>, trap: &Trap) -> Result<Next> 
         }
     };
     if let Err(e) = next {
-        if e != EINTR {
+        // What a signal has ended, and what user space is told in full, is no news for the log.
+        if e != EINTR && !vcpu.run_area().is_exit_reason(ExitReason::MemoryFault) {
             report(vcpu, trap, e);
         }
     }

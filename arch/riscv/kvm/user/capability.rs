@@ -24,6 +24,8 @@ pub(crate) fn check_extension(vm: Option<&Vm<Riscv>>, capability: u32) -> i32 {
         | bindings::KVM_CAP_READONLY_MEM
         | bindings::KVM_CAP_MP_STATE
         | bindings::KVM_CAP_IMMEDIATE_EXIT
+        | bindings::KVM_CAP_PRE_FAULT_MEMORY
+        | bindings::KVM_CAP_MEMORY_FAULT_INFO
         | bindings::KVM_CAP_SET_GUEST_DEBUG => 1,
         bindings::KVM_CAP_IRQCHIP => i32::from(features::ssaia()),
         bindings::KVM_CAP_NR_VCPUS => {

@@ -37,5 +37,7 @@ pub mod aia {
 /// The guest's memory.
 #[path = "../../../../arch/riscv/kvm/mmu"]
 pub mod mmu {
+    pub mod entry;
+    pub mod fault_around;
     pub mod fence_queue;
 }

@@ -57,7 +57,7 @@ fn clear_empties() {
 }
 
 fn pages(start: u64, size: u64) -> Option<Vec<u64>> {
-    Span::new(start, size).pages().map(Iterator::collect)
+    Span::new(start, size).leaves().map(Iterator::collect)
 }
 
 #[test]
@@ -70,11 +70,25 @@ fn a_span_covers_every_page_that_it_touches() {
 
 #[test]
 fn a_large_span_is_not_worth_it() {
-    let max = Span::MAX_PAGES << 12;
-    assert_eq!(pages(0, max).map(|pages| pages.len()), Some(512));
+    let max = Span::MAX_LEAVES << 12;
+    assert_eq!(pages(0, max).map(|pages| pages.len()), Some(64));
     assert_eq!(pages(0, max + 1), None);
     assert_eq!(pages(0, u64::MAX), None);
     assert_eq!(pages(1, u64::MAX), None);
+}
+
+#[test]
+fn a_large_leaf_takes_one_fence() {
+    let leaves = |start, size| {
+        Span::of_leaves(start, size, 21)
+            .leaves()
+            .map(Iterator::collect::<Vec<_>>)
+    };
+    assert_eq!(leaves(0x20_0000, 0x20_0000), Some(vec![0x20_0000]));
+    assert_eq!(leaves(0x3f_f000, 0x2000), Some(vec![0x20_0000, 0x40_0000]));
+    assert_eq!(leaves(0, 64 << 21).map(|leaves| leaves.len()), Some(64));
+    assert_eq!(leaves(0, 65 << 21), None);
+    assert_eq!(Span::of_leaves(0, 1, 30).order(), 30);
 }
 
 #[test]

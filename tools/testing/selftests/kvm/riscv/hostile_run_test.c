@@ -188,6 +188,12 @@ static void guest_read_missing(void)
 	GUEST_DONE();
 }
 
+static void guest_write_missing(void)
+{
+	WRITE_ONCE(((u64 *)MISSING_GVA)[1], MISSING_VALUE);
+	guest_read_missing();
+}
+
 /* Waits until a thread waits for a page of `memory`. */
 static void wait_for_userfault(int fd, void *memory)
 {
@@ -204,7 +210,7 @@ static void wait_for_userfault(int fd, void *memory)
  * A fault that waits for user space to supply the page ends by a signal, so that
  * user space can stop the vCPU. Then the guest faults again, and goes on.
  */
-TEST_F(hostile, userfault_and_signal)
+static void check_userfault(FIXTURE_DATA(hostile) *self, void *guest)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
@@ -214,11 +220,8 @@ TEST_F(hostile, userfault_and_signal)
 	u64 *memory, *page;
 	int fd, round;
 
-	if (!is_rust_backend())
-		SKIP(return, "the C backend waits for the page whatever signal comes");
 	fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		SKIP(return, "userfaultfd: %s", strerror(errno));
+	TEST_ASSERT(fd >= 0, "userfaultfd: %s", strerror(errno));
 	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
 	memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(memory != MAP_FAILED, "mmap: %s", strerror(errno));
@@ -230,12 +233,12 @@ TEST_F(hostile, userfault_and_signal)
 	vm_set_user_memory_region(self->vm, FREE_SLOT, 0, FREE_GPA, PAGE, memory);
 	virt_pg_map(self->vm, MISSING_GVA, FREE_GPA);
 
-	vcpu_arch_set_entry_point(vcpu, guest_read_missing);
+	vcpu_arch_set_entry_point(vcpu, guest);
 	for (round = 1; round <= 5; round++) {
 		vcpu_thread_start(&thread, vcpu);
 		wait_for_userfault(fd, memory);
 		vcpu_thread_stop(&thread);
-		TEST_ASSERT(!thread.done, "the guest has read a page that is not there");
+		TEST_ASSERT(!thread.done, "the guest has got a page that is not there");
 		TEST_ASSERT_EQ(vcpu->run->exit_reason, KVM_EXIT_INTR);
 		TEST_ASSERT_EQ(vcpu_get_stat(vcpu, signal_exits), round);
 	}
@@ -247,9 +250,25 @@ TEST_F(hostile, userfault_and_signal)
 	copy.src = (u64)page;
 	TEST_ASSERT(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
 	vcpu_thread_join(&thread);
+	TEST_ASSERT_EQ(memory[1], guest == guest_write_missing ? MISSING_VALUE : 0);
 	vm_set_user_memory_region(self->vm, FREE_SLOT, 0, FREE_GPA, 0, NULL);
 	munmap(memory, 2 * PAGE);
 	close(fd);
+}
+
+TEST_F(hostile, userfault_and_signal)
+{
+	if (!is_rust_backend())
+		SKIP(return, "the C backend waits for the page whatever signal comes");
+	check_userfault(self, guest_read_missing);
+}
+
+/* Like a load, a store waits for user space, and for signals. */
+TEST_F(hostile, userfault_of_store_and_signal)
+{
+	if (!is_rust_backend())
+		SKIP(return, "the C backend waits for the page whatever signal comes");
+	check_userfault(self, guest_write_missing);
 }
 
 TEST_HARNESS_MAIN

@@ -143,6 +143,137 @@ TEST_F(mmu, dirty_log_of_huge_pages)
 }
 
 /* A huge page that is split for the log is still the same memory. */
+#define EAGER_SPLIT	"/sys/module/kvm/parameters/eager_page_split"
+#define BLOCKS		16
+
+/* Maps the slot by large pages. */
+static void write_blocks(FIXTURE_DATA(mmu) *self)
+{
+	u64 block;
+
+	for (block = 0; block < BLOCKS; block++)
+		guest_write(self, BASE + block * HUGE, block);
+}
+
+static void log_blocks(FIXTURE_DATA(mmu) *self)
+{
+	add_slot(self, VM_MEM_SRC_ANONYMOUS_THP, BLOCKS * HUGE / PAGE, 0);
+	memset(self->memory, 0, BLOCKS * HUGE);
+	make_huge(self->memory, BLOCKS * HUGE);
+	start_obeying(self->vcpu);
+	write_blocks(self);
+}
+
+static void split_as_told(FIXTURE_DATA(mmu) *self)
+{
+	u64 before;
+
+	log_blocks(self);
+	before = page_tables();
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	TEST_ASSERT_EQ(page_tables() - before, BLOCKS);
+	write_blocks(self);
+	TEST_ASSERT_EQ(page_tables() - before, BLOCKS);
+
+	/* Large again, and not split: by the first write to each. */
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	write_blocks(self);
+	write_file(EAGER_SPLIT, "N");
+	before = page_tables();
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	TEST_ASSERT_EQ(page_tables(), before);
+	guest_write(self, BASE, 1);
+	guest_write(self, BASE + HUGE, 1);
+	TEST_ASSERT_EQ(page_tables() - before, 2);
+	write_file(EAGER_SPLIT, "Y");
+}
+
+TEST_F(mmu, split_when_the_log_starts)
+{
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend does not count its page tables");
+	split_as_told(self);
+}
+
+/* With a log that starts full, the pages that are cleared. */
+TEST_F(mmu, split_when_cleared)
+{
+	u64 before;
+
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend does not count its page tables");
+	vm_enable_cap(self->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		      KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	log_blocks(self);
+	before = page_tables();
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	TEST_ASSERT_EQ(page_tables(), before);
+	kvm_vm_clear_dirty_log(self->vm, SLOT, bitmap, 0, 64);
+	TEST_ASSERT_EQ(page_tables(), before);
+	bitmap[0] = 1;
+	kvm_vm_clear_dirty_log(self->vm, SLOT, bitmap, HUGE / PAGE, 64);
+	TEST_ASSERT_EQ(page_tables() - before, 1);
+	guest_write(self, BASE + HUGE, 1);
+	TEST_ASSERT_EQ(page_tables() - before, 1);
+}
+
+static void guest_spin(void)
+{
+	while (!READ_ONCE(guest_stop))
+		cpu_relax();
+	GUEST_DONE();
+}
+
+/* How many large pages that are logged are written without an exit of a vCPU that spins. */
+static u64 quiet_splits(FIXTURE_DATA(mmu) *self, struct kvm_vcpu *spinner)
+{
+	u64 block, exits, quiet = 0;
+
+	vm_mem_region_set_flags(self->vm, SLOT, 0);
+	write_blocks(self);
+	vm_mem_region_set_flags(self->vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES);
+	for (block = 0; block < BLOCKS; block++) {
+		exits = vcpu_get_stat(spinner, exits);
+		guest_write(self, BASE + block * HUGE, block);
+		quiet += vcpu_get_stat(spinner, exits) == exits;
+	}
+	return quiet;
+}
+
+/*
+ * The log has protected the large page. Its parts translate to the same, so that no other
+ * vCPU has to know of them.
+ */
+TEST_F(mmu, split_interrupts_nobody)
+{
+	struct vcpu_thread thread;
+	struct kvm_vcpu *spinner;
+	u64 quiet = 0;
+	int round;
+
+	if (!thp_configured())
+		SKIP(return, "the kernel has no transparent huge pages");
+	if (!is_rust_backend())
+		SKIP(return, "the C backend makes all vCPUs fence each huge page that it splits");
+	spinner = vm_vcpu_add(self->vm, 1, guest_spin);
+	vcpu_init_vector_tables(spinner);
+	log_blocks(self);
+	write_file(EAGER_SPLIT, "N");
+	vcpu_thread_start(&thread, spinner);
+	TEST_ASSERT(vcpu_has_exited(spinner), "the other vCPU does not run");
+	/* Ticks of the host are exits as well, but not one for each page. */
+	for (round = 0; round < 10; round++)
+		quiet += quiet_splits(self, spinner);
+	write_file(EAGER_SPLIT, "Y");
+	stop_guest(self->vm);
+	vcpu_thread_join(&thread);
+	TEST_ASSERT(quiet, "each page that was split made another vCPU exit");
+}
+
 TEST_F(mmu, parts_of_a_huge_page)
 {
 	u64 page;

@@ -119,6 +119,14 @@ static inline u64 guest_call(FIXTURE_DATA(mmu) *self, u64 address)
 	return take_result(self);
 }
 
+/* How many page tables all VMs have. */
+static inline u64 page_tables(void)
+{
+	/* Each CPU counts for itself, until it is asked. */
+	write_file("/proc/sys/vm/stat_refresh", "1");
+	return read_number("/proc/vmstat", "nr_sec_page_table_pages %lu");
+}
+
 /* Writes all small pages of a huge one, which takes few exits if it is one. */
 static inline void write_in_large(FIXTURE_DATA(mmu) *self, const char *what)
 {
