@@ -89,6 +89,37 @@ def live(source, target, passes: int) -> Moved:
                  _stale_pages(source, target))
 
 
+def postcopy(source, target):
+    """Move a guest that has its memory still to come: a page arrives when the guest
+    faults on it, by userfaultfd, or at leisure. follow() has to come after it.
+    """
+    for vm in (source, target):
+        vm.qmp.execute("migrate-set-capabilities", {"capabilities": [
+            {"capability": "postcopy-ram", "state": True}]})
+    _pause(source)
+    _set(source, SLOW, NEVER)
+    source.qmp.execute("migrate-set-parameters",
+                       {"max-postcopy-bandwidth": SLOW})
+    target.qmp.execute("migrate-incoming", {"uri": SOCKET})
+    source.qmp.execute("migrate", {"uri": SOCKET})
+    _await_status(source, "active")
+    source.qmp.execute("migrate-start-postcopy")
+    _await_status(source, "postcopy-active")
+    target.take_over(source.hand_over())
+    resume(target)
+
+
+def follow(source, target):
+    """Send the rest of a guest that runs already, if any. Return how often it has
+    waited for a page.
+    """
+    source.qmp.execute("migrate-set-parameters",
+                       {"max-postcopy-bandwidth": FAST})
+    status = _await_status(source, "completed")
+    _await_status(target, "completed")
+    return status["ram"]["postcopy-requests"]
+
+
 def resume(target):
     """Let a guest run that has arrived."""
     target.qmp.execute("cont")

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """Guests whose memory the host swaps out, or has in huge pages."""
 
-import re
 import time
 
 import pytest
 
 from harness import huge_pages, load
+from harness.guest_memory import MEMORY, cgroup, counted, mapped
 from harness.vm import Vm
 
 pytestmark = [pytest.mark.cpus("rv64"), pytest.mark.rust_sample]
 
-CGROUP = "/sys/fs/cgroup/guest"
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB"
-# The guest's memory, in KiB and in pages of 2 MiB.
-MEMORY = 256 << 10
+# The guest's memory in pages of 2 MiB.
 HUGE_PAGES = MEMORY >> 11
 # What the host is told to take away, from QEMU's anonymous memory alone.
 RECLAIMED = "32M swappiness=max"
@@ -23,49 +21,41 @@ RECLAIMED = "32M swappiness=max"
 # list of what was used of late is the longer one, it finds nothing to take.
 RECLAIMS = 20
 RECLAIM_INTERVAL = 0.5
+# Whether the kernel has generations of pages (MGLRU) or two lists of them, each of
+# which it asks guests about in its own way.
+GENERATIONS = "/sys/kernel/mm/lru_gen/enabled"
+LRU = {"lists": "n", "generations": "y"}
 BACKED = ("-object memory-backend-file,id=ram,size=256M,mem-path=/tmp/huge "
           "-machine memory-backend=ram")
 PREALLOCATED = ("-object memory-backend-ram,id=ram,size=256M,prealloc=on "
                 "-machine memory-backend=ram")
 
 
-def mapped(vm, field):
-    """A field, in KiB, of what the host maps for the guest's memory."""
-    found = vm.host.check(
-        f"awk '$1 == \"Size:\" {{ memory = $2 == {MEMORY} }} "
-        f"memory && $1 == \"{field}:\" {{ print $2 }}' /proc/{vm.pid}/smaps")
-    if len(found.split()) != 1:
-        raise vm.failure(f"QEMU has no one map of {MEMORY} KiB with {field}")
-    return int(found)
-
-
 def swapped(host):
     """How many pages the host has swapped out, and back in, so far."""
-    text = host.check("cat /proc/vmstat")
-    return [int(re.search(rf"^{name} (\d+)", text, re.M).group(1))
-            for name in ("pswpout", "pswpin")]
+    return counted(host, "pswpout"), counted(host, "pswpin")
 
 
-def reclaim(host):
+def reclaim(host, path):
     """Take memory away from guests. The host may find less than it is told to.
     """
-    host.run(f"echo {RECLAIMED} >{CGROUP}/memory.reclaim")
+    host.run(f"echo {RECLAIMED} >{path}/memory.reclaim")
 
 
-def swap_out(host, vm):
+def swap_out(host, vm, path):
     """Take memory away from a guest that works; and when it does not for a
     moment, since what it uses all the time, the host lets it have.
     """
-    reclaim(host)
+    reclaim(host, path)
     vm.qmp.execute("stop")
     for _ in range(RECLAIMS):
-        reclaim(host)
+        reclaim(host, path)
         if mapped(vm, "Swap"):
             break
         time.sleep(RECLAIM_INTERVAL)
     else:
         host.run(f"grep -E '^(anon|active|inactive|pgscan|pgsteal|pgdeact|thp)'"
-                 f" {CGROUP}/memory.stat")
+                 f" {path}/memory.stat")
         raise vm.failure(f"Nothing was swapped out by {RECLAIMS} attempts")
     vm.qmp.execute("cont")
 
@@ -74,21 +64,27 @@ def swap_out(host, vm):
 def swappable(host, slot):
     """A group of processes whose memory the host can swap out."""
     host.check("mkswap /dev/vdc && swapon /dev/vdc")
-    host.check("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
-    host.check("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
-    host.check(f"mkdir {CGROUP}")
-    yield CGROUP
-    slot.undo(f"rmdir {CGROUP} && umount /sys/fs/cgroup && swapoff /dev/vdc")
+    with cgroup(slot) as path:
+        yield path
+    slot.undo("swapoff /dev/vdc")
 
 
-def test_swap(host, report, swappable):
+@pytest.fixture(params=LRU.values(), ids=LRU)
+def lru(request, host, slot):
+    """How the host knows which pages are in use."""
+    host.check(f"echo {request.param} >{GENERATIONS}")
+    yield
+    slot.undo(f"echo n >{GENERATIONS}")
+
+
+def test_swap(host, report, lru, swappable):
     """A guest finds all as it was that was swapped out under it."""
     with Vm(host, cgroup=swappable) as vm:
         load.start(vm)
         load.advance(vm)
         for _ in range(10 if report.settings.full else 1):
             out, back = swapped(host)
-            swap_out(host, vm)
+            swap_out(host, vm, swappable)
             load.advance(vm)
             now_out, now_back = swapped(host)
             assert now_out > out and now_back > back

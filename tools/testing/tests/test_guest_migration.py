@@ -21,6 +21,8 @@ pytestmark = pytest.mark.rust_sample
 STOPPED = 3
 # A guest whose whole memory can be compared.
 SMALL = "-m 64M"
+# Pages that a guest that does something cannot do without, at least.
+FETCHED = 50
 # How QEMU asks KVM for what is dirty.
 LOGS = {"bitmap": "kvm", "ring": "kvm,dirty-ring-size=4096"}
 
@@ -97,6 +99,22 @@ def test_live(host, report, vcpus, accel):
         source.quit()
         migration.resume(target)
         load.advance(target, 2)
+        load.finish(target)
+
+
+@pytest.mark.cpus("rv64")
+def test_postcopy(host, vcpus):
+    """A guest goes on in another QEMU before its memory is there."""
+    both = {"vcpus": vcpus, "options": SMALL}
+    with Vm(host, **both) as source, \
+            Vm(host, slot=1, incoming=True, **both) as target:
+        load.start(source)
+        load.advance(source)
+        migration.postcopy(source, target)
+        load.advance(target, 2)
+        assert migration.follow(source, target) >= FETCHED
+        source.quit()
+        load.advance(target)
         load.finish(target)
 
 
