@@ -24,11 +24,14 @@ HOST_QEMU = "10.0"
 GUEST_QEMU = {"10.0": "trixie", "11.1": "forky"}
 GUEST_ARCHITECTURE = "riscv64"
 GUEST_PACKAGES = ("qemu-system-riscv", "busybox-static", "u-boot-qemu",
-                  "qemu-efi-riscv64", "dash", "dpkg", "kmod")
+                  "qemu-efi-riscv64", "dash", "dpkg", "kmod", "tar")
 
 # What manages guests in a host, besides QEMU itself.
 LIBVIRT_PACKAGES = ("libvirt-clients", "libvirt-daemon",
                     "libvirt-daemon-driver-qemu", "qemu-system-riscv")
+
+# What looks at a host and at a guest from outside of KVM.
+TOOLS_PACKAGES = ("linux-perf", "trace-cmd")
 
 BINDGEN_VERSION = "0.72.1"
 CARGO_MUTANTS_VERSION = "27.1.0"

@@ -55,8 +55,9 @@ class Artifacts:
     stock: "Artifacts | None" = None
     # The package of the module for that kernel, and what it is installed on.
     package: Package | None = None
-    # A disk with libvirt.
+    # A disk with libvirt, and one with perf and trace-cmd.
     libvirt: Path | None = None
+    tools: Path | None = None
     # The unit tests of that crate.
     kvm_ioctls: Path | None = None
     # That with SBI nested acceleration; QEMU has its own.
@@ -159,7 +160,7 @@ def _own(settings, workspace, make):
 
 
 def prepared(settings, backends, programs=None, with_firmware=False,
-             extra_packages=()):
+             extra_packages=(), with_tools=False):
     """Everything that is needed to run the given backends, up to date.
 
     `programs` are the kernel's own selftests to build; with them come the
@@ -180,6 +181,10 @@ def prepared(settings, backends, programs=None, with_firmware=False,
             else None
         artifacts = _take(directory, disk, built, modules, built_programs,
                           bios)
+        if with_tools:
+            artifacts.tools = _link(debian_root.prepare(
+                settings.cache, settings.guest_qemu, pins.TOOLS_PACKAGES,
+                LOGS / "tools.log"), directory)
         if built_programs:
             artifacts.upstream_programs = selftests.listed(workspace.tree())
         return artifacts

@@ -3,9 +3,9 @@
 
 import contextlib
 
-# Where the host has the root with libvirt, and the disk that it is on.
-ROOT = "/tmp/debian"
-DISK = "/dev/vdd"
+from . import debian_disk
+from .debian_disk import ROOT
+
 NAME = "guest"
 START_TIMEOUT = 120
 # The guest's console, as QEMU names a pair of pipes, and what it has said.
@@ -42,18 +42,10 @@ DOMAIN = f"""\
 """
 
 
-def options(disk):
-    """For the host's QEMU: the disk, to which nothing is written."""
-    return ("-drive", f"file={disk},format=raw,if=none,id=debian,snapshot=on",
-            "-device", "virtio-blk-device,drive=debian")
-
-
 @contextlib.contextmanager
 def running(host):
     """libvirtd, with a guest that is defined and does not run."""
-    host.check(f"mkdir {ROOT} && mount -t ext4 {DISK} {ROOT}")
-    for place in ("dev", "payload", "proc", "sys"):
-        host.check(f"mount --rbind /{place} {ROOT}/{place}")
+    debian_disk.mount(host)
     for place in ("run", "tmp"):
         host.check(f"mount -t tmpfs tmpfs {ROOT}/{place}")
     for name, number in USERS.items():

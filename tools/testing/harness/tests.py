@@ -62,7 +62,8 @@ def run(settings):
                   programs=selftest_runs.read().programs,
                   with_firmware=True,
                   extra_packages=pins.MODULE_PACKAGES
-                  if module.STOCK in later else ()) as artifacts:
+                  if module.STOCK in later else (),
+                  with_tools=_is_wanted(ours, "perf")) as artifacts:
         if not settings.tests:
             logic(tally)
         _in_hosts(settings, artifacts, later, tally)

@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from harness import (backend, guest, kernel_vectors, libvirt, selftest,
-                     selftest_runs, slots)
+from harness import (backend, debian_disk, guest, kernel_vectors, libvirt,
+                     selftest, selftest_runs, slots)
 from harness import verdicts as judges
 from harness.exceptions import DIFFERS, SKIPS
 from harness.host import Host, Machine
@@ -158,9 +158,9 @@ def packaged(host, report):
 
 def loaded(host):
     """The backend that modprobe loads, and unloads again."""
-    began = len(host.kernel_text())
+    began = len(host.whole_log())
     host.check(f"{MODPROBE} kvm")
-    found = backend.loaded(host.kernel_text()[began:])
+    found = backend.loaded(host.whole_log()[began:])
     host.check("test -e /dev/kvm")
     host.check(f"{MODPROBE} -r kvm")
     host.check("test ! -e /dev/kvm")
@@ -211,7 +211,7 @@ def test_stock_libvirt(report):
     with Host("test-libvirt", slots.stock_files(report.artifacts, "rust"),
               Machine(report.settings.machine, slots.STOCK_CPU,
                       memory=slots.STOCK_MEMORY, scratch=slots.SCRATCH,
-                      options=libvirt.options(disk)),
+                      options=debian_disk.options(disk)),
               report.settings.timeout_factor) as host:
         host.load_kvm()
         guest.require_backend(host, "rust")
