@@ -42,6 +42,8 @@ class Mutant:
     killed_by: tuple = ()
     # The host on which it is noticed.
     cpu: str = "rv64"
+    # A name of harness/slots.py.
+    machine: str = ""
     nacl: str = ""
     parameters: str = ""
     # Why nothing can notice it, or nothing does.
@@ -50,7 +52,7 @@ class Mutant:
     @property
     def place(self):
         """The host, as a name."""
-        return "-".join(filter(None, (self.cpu, self.nacl,
+        return "-".join(filter(None, (self.cpu, self.machine, self.nacl,
                                       self.parameters)))
 
     def mutate(self, text: str) -> str:

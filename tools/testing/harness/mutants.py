@@ -79,7 +79,8 @@ def run(settings):
     status = 0
     if chosen:
         with prepared(settings, ["rust"], _upstream(chosen),
-                      with_firmware=True) as artifacts:
+                      with_firmware=True,
+                      with_tools=TEST.strip() in _killers(chosen)) as artifacts:
             with lock(DIRECTORY / "lock", "mutants"):
                 status = _Runner(settings, artifacts).run(chosen)
     if settings.one in ("", LOGIC):
@@ -89,10 +90,15 @@ def run(settings):
     return status
 
 
+def _killers(chosen):
+    """What notices these mutants: names of programs, and of kinds of killers."""
+    return {killer.split()[0] for mutant in chosen
+            for killer in mutant.killed_by}
+
+
 def _upstream(chosen):
     """The kernel's own programs among the killers."""
-    names = {killer.split()[0] for mutant in chosen
-             for killer in mutant.killed_by}
+    names = _killers(chosen)
     if TEST.strip() in names:
         return selftest_runs.read().programs
     return tuple(name for name in selftest_runs.read().programs
@@ -227,11 +233,12 @@ class _Runner:
     def _host(self, mutant, built):
         # The libraries that a host stands on may just have been installed.
         from .host import Files, Host, Machine
+        from .slots import machine_of
 
         return Host(f"mutant-{mutant.name}",
                     Files.of(self._artifacts, built),
-                    Machine(self._settings.machine, mutant.cpu, HARTS,
-                            nacl=mutant.nacl),
+                    Machine(machine_of(mutant.machine, self._settings),
+                            mutant.cpu, HARTS, nacl=mutant.nacl),
                     self._settings.timeout_factor)
 
     def _try(self, host, killer, seconds):

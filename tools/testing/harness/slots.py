@@ -30,6 +30,11 @@ MACHINES = {
 }
 
 
+def machine_of(name, settings):
+    """The machine with that name here, or that of MACHINE= for none."""
+    return MACHINES[name] if name else settings.machine
+
+
 @dataclass
 class Slot:
     """A host, booted when first asked for and again after a failure."""
@@ -66,7 +71,7 @@ class Slot:
 
     @property
     def _machine(self):
-        return MACHINES.get(self.machine, self.report.settings.machine)
+        return machine_of(self.machine, self.report.settings)
 
     @property
     def is_stock(self):
