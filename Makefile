@@ -27,7 +27,7 @@ bench:
 	@$(PYTHON) -m bench
 
 budget:
-	@$(PYTHON) -m bench.budget
+	@$(PYTHON) -m bench.budget $(CASES)
 
 help:
 	@echo 'A RISC-V KVM backend for Linux, written in Rust. Targets:'
@@ -80,5 +80,7 @@ help:
 	@echo "                     TESTS='rust-rv64 and mmio_test'"
 	@echo "  ONE=NAME           mutants: only those, as in ONE='mmio-*'; ONE=logic: those of the"
 	@echo '                     logic that needs no kernel'
+	@echo '  CASES=NAMES        budget: those of tools/testing/bench/exit_cost/cases.c, as in'
+	@echo "                     CASES='msi irqfd'"
 	@echo '  BUILD=1            series: compile after each patch; 6 minutes or more'
 	@echo '  FULL=1             test: all iterations of what is long; takes two hours'

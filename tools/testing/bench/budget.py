@@ -35,9 +35,14 @@ ENOUGH = 50
 KERNEL = 1 << 63
 SECTIONS = (".text", ".noinstr.text")
 SWITCH = "__kvm_riscv_rust_switch_to"
+SWITCH_OF_C = "__kvm_riscv_switch_to"
 # Where a case begins anew, each time: most enter the guest, and others are calls of
 # user space. The first that is executed counts.
-BEGINNINGS = (f"kvm:{SWITCH}", "kvm:kvm_vm_ioctl", "kvm:irqfd_wakeup")
+BEGINNINGS = (f"kvm:{SWITCH}", f"kvm:{SWITCH_OF_C}", "kvm:kvm_vm_ioctl",
+              "kvm:irqfd_wakeup")
+BACKENDS = ("c", "rust")
+# How the kernel takes a lock that threads may share, such as mmu_lock.
+LOCKS = {"for writing": "_raw_write_lock", "for reading": "_raw_read_lock"}
 # The program counter in a line of QEMU's log.
 PC = re.compile(r"^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/", re.M)
 SYMBOL = re.compile(r"^([0-9a-f]{16}) .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
@@ -146,6 +151,25 @@ def spent(code, runs):
             {name: count / len(runs) for name, count in functions.items()})
 
 
+def locked(code, runs):
+    """{how: how often locks are taken so} in 1,000 exits."""
+    places = dict(zip(code.names, code.addresses))
+    return {how: 1000 * sum(run.count(places[function]) for run in runs) /
+            len(runs) for how, function in LOCKS.items()}
+
+
+def table_of_locks(found):
+    """`found` is {(case, backend): what locked() returns}."""
+    title = "locks in 1,000 exits"
+    width = max(len(title), *(len(case) for case, _ in found))
+    head = "  ".join((f"{title:<{width}}", "backend", *LOCKS))
+    lines = [head, "-" * len(head)]
+    lines += ["  ".join((f"{case:<{width}}", f"{backend:<7}",
+                         *(f"{counts[how]:>{len(how)}.0f}" for how in LOCKS)))
+              for (case, backend), counts in found.items()]
+    return "\n".join(lines)
+
+
 def table(case, groups):
     rows = [(group, f"{count:.1f}", str(LEAST.get(group, "")))
             for group, count in groups.items() if count]
@@ -158,7 +182,8 @@ def table(case, groups):
     return "\n".join(lines)
 
 
-def measure(settings, cases):
+def measure(settings, cases, backend="rust"):
+    """Yield each case, the code of the host, and what was executed in its exits."""
     from harness import port
     from harness.host import Files, Host
     from harness.qmp import Qmp
@@ -166,10 +191,10 @@ def measure(settings, cases):
     from .measure import compile_programs, counting_machine
 
     workspace = Workspace(settings)
-    with prepared(settings, ["rust"],
+    with prepared(settings, [backend],
                   extra_packages=pins.BENCH_PACKAGES) as artifacts, \
             tempfile.TemporaryDirectory(prefix="budget-") as directory:
-        built = artifacts.backends["rust"]
+        built = artifacts.backends[backend]
         programs = compile_programs(Path(__file__).parent, RESULTS)
         socket, log = (Path(directory) / name for name in ("qmp", "log"))
         host = Host("budget",
@@ -189,41 +214,56 @@ def measure(settings, cases):
             sections = {
                 name: int(host.check(f"cat /sys/module/kvm/sections/{name}"), 16)
                 for name in SECTIONS}
-            objects = workspace.builder("rust").objects
+            objects = workspace.builder(backend).objects
             code = Code.of(objects / "vmlinux", built.module, sections,
                            workspace.toolchain().llvm)
             places = dict(zip(code.names, code.addresses))
-            entries = [places[name] for name in BEGINNINGS if name in places]
             for case in cases:
-                say("budget", case)
-                yield case, *spent(code, most_frequent(
-                    executed(host, qmp, log, case, entries)))
+                say("budget", f"{backend}: {case}")
+                yield case, code, executed(windows(host, qmp, log, case), places)
 
 
-def executed(host, qmp, log, case, entries):
-    """What was executed while a case's loop ran, exit by exit."""
-    def monitor(command):
-        qmp.execute("human-monitor-command", {"command-line": command})
-
-    loop = host.check(f"(while /payload/exit_cost {case}; do :; done) "
-                      ">/dev/null 2>&1 & echo $!").strip()
+def executed(seen, places):
+    """What was executed, exit by exit."""
+    entries = [places[name] for name in BEGINNINGS if name in places]
     runs = []
-    for _ in range(ATTEMPTS):
-        log.write_text("", encoding="utf-8")
-        monitor("one-insn-per-tb on")
-        monitor("log exec,nochain")
-        time.sleep(LOGGED)
-        monitor("log none")
-        monitor("one-insn-per-tb off")
-        text = log.read_text(encoding="utf-8", errors="replace")
-        pcs = [int(pc, 16) for pc in PC.findall(text)]
+    for pcs in seen:
         runs += next((found for entry in entries
                       if (found := exits(pcs, entry))), [])
         if len(runs) >= ENOUGH:
             break
-        time.sleep(LOGGED)
-    host.check(f"kill {loop}; killall exit_cost; true")
-    return runs
+    return most_frequent(runs)
+
+
+def windows(host, qmp, log, case):
+    """Run a case's loop, and yield what is executed in it for a moment, each time
+    that more is asked for, up to a bound.
+    """
+    from .measure import TIMEOUT, left_out
+
+    def monitor(command):
+        qmp.execute("human-monitor-command", {"command-line": command})
+
+    for lacking in left_out(
+            host.check(f"/payload/exit_cost {case}", TIMEOUT)):
+        raise Failure(f"{case} cannot be measured: {lacking.reason}.",
+                      "Choose a host that has it by CPU= or MACHINE=, or leave "
+                      "the case out.")
+    loop = host.check(f"(while /payload/exit_cost {case}; do :; done) "
+                      ">/dev/null 2>&1 & echo $!").strip()
+    try:
+        for _ in range(ATTEMPTS):
+            log.write_text("", encoding="utf-8")
+            monitor("one-insn-per-tb on")
+            monitor("log exec,nochain")
+            time.sleep(LOGGED)
+            monitor("log none")
+            monitor("one-insn-per-tb off")
+            text = log.read_text(encoding="utf-8", errors="replace")
+            yield [int(pc, 16) for pc in PC.findall(text)]
+            time.sleep(LOGGED)
+    finally:
+        host.check(f"kill {loop}; killall exit_cost; true")
 
 
 def main():
@@ -234,13 +274,27 @@ def main():
                         help="of exit_cost; some, if none is given")
     parser.add_argument("--functions", action="store_true",
                         help="also the instructions of each function")
+    parser.add_argument("--locks", action="store_true",
+                        help="instead, how often locks are taken, under both "
+                             "backends")
     arguments = parser.parse_args()
     command.run(lambda: show(Settings.from_environment(), arguments))
 
 
+def locks(settings, cases):
+    found = {(case, backend): locked(code, runs) for backend in BACKENDS
+             for case, code, runs in measure(settings, cases, backend)}
+    return {(case, backend): found[case, backend]
+            for case in cases for backend in BACKENDS}
+
+
 def show(settings, arguments):
+    if arguments.locks:
+        print(f"\n{table_of_locks(locks(settings, arguments.case))}")
+        return
     found = {}
-    for case, groups, functions in measure(settings, arguments.case):
+    for case, code, runs in measure(settings, arguments.case):
+        groups, functions = spent(code, runs)
         found[case] = groups
         print(f"\n{table(case, groups)}\n")
         if arguments.functions:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bench import budget, measure, report, traps
+from bench import budget, measure, report, traps, upstream
 from workspace.errors import Failure
 
 PRINTED = """\
@@ -119,3 +119,39 @@ def test_exits_that_were_interrupted_do_not_count():
 def test_a_log_without_exits_is_a_failure():
     with pytest.raises(Failure, match="no exit"):
         budget.most_frequent(budget.exits([1, 2, 3], ENTRY))
+
+
+
+def test_locks_are_counted():
+    names = ["kvm:fault", *budget.LOCKS.values(), "next"]
+    code = budget.Code([ENTRY, ENTRY + 8, ENTRY + 16, ENTRY + 24], names, {})
+    runs = [[ENTRY, ENTRY + 8, ENTRY + 12, ENTRY + 16], [ENTRY, ENTRY + 8]]
+    found = budget.locked(code, runs)
+    assert found == {"for writing": 1000, "for reading": 500}
+    rows = budget.table_of_locks({("fault_4k", "c"): found}).splitlines()
+    assert rows[0].split()[-4:] == ["for", "writing", "for", "reading"]
+    assert rows[2].split() == ["fault_4k", "c", "1000", "500"]
+    assert len(rows[2]) == len(rows[0])
+
+
+def test_figures_of_upstream_are_found():
+    printed = ("Populate memory time: 0.012345678s\n"
+               "Iteration 1 dirty memory time: 1.000000000s\n"
+               "Populating memory             : 0.500000000s\n"
+               "Test iterations: 2\nOverall demand paging rate:\t3.5 pgs/sec\n"
+               "Get dirty log over 2 iterations took 0.1s. (Avg 0.05s/iteration)\n")
+    found = upstream.figures(printed)
+    assert found == {"Populate memory": 12345.678,
+                     "Iteration 1 dirty memory": 1000000.0,
+                     "Populating memory": 500000.0}
+    half = {name: count / 2 for name, count in found.items()}
+    rows = upstream.pairs({"c": {"run": found}, "rust": {"run": half}})
+    assert all(row.ratio == 0.5 for row in rows)
+    assert upstream.table(rows).count(" 0.50") == 3
+
+
+def test_exits_are_found_in_windows():
+    places = {f"kvm:{budget.SWITCH}": ENTRY}
+    run = [ENTRY, ENTRY + 8]
+    seen = iter([[1], [1, *run, *run, ENTRY], [2, *run, ENTRY]])
+    assert budget.executed(seen, places) == [run, run, run]

@@ -6,6 +6,7 @@
 #include "guest.h"
 #include "memory.h"
 #include "other_vcpu.h"
+#include "pmu.h"
 #include "seed.h"
 #include "sleeper.h"
 
@@ -15,6 +16,8 @@
  * runs see none.
  */
 #define EXITS		500
+/* Of what takes long, as does what comes ahead of it. */
+#define FEW_RUNS	5
 #define WAKEUPS		100
 
 /* No more fences than the queue of a vCPU holds under either backend. */
@@ -23,6 +26,16 @@
 /* Less than the ring holds: KVM_COALESCED_MMIO_MAX. */
 #define COALESCED	150
 #define COALESCED_LAPS	6
+
+/*
+ * Each of this many pages once, none of them beside the one before: the number of
+ * the page is multiplied by an odd one, in as many bits as there are pages.
+ */
+#define MIXED_PAGES	512
+#define MIXED_BEGIN							\
+	"li s1, " STR(DATA_GPA) "; mv t1, s1; li s2, 197 * 4096"
+#define MIXED_NEXT							\
+	"sub s1, s1, t1; add s1, s1, s2; li t0, 511 * 4096; and s1, s1, t0; add s1, s1, t1"
 
 #define EXT_BASE	"li a7, 0x10; li a6, 0"
 #define EXT_TIME	"li a7, 0x54494d45; li a6, 0"
@@ -118,11 +131,28 @@
 	     (.counter = STAT_csr_exit_user, .begin = begin_seed),	\
 	     "li s2, " STR(SEED), "", "csrrw t0, 0x015, zero",		\
 	     "xor t0, t0, s2; or s3, s3, t0")				\
-	/* The first touch of a page that the host has ready. */	\
+	/* The first touch of a page that the host has ready; the next is left out. */ \
 	CASE(fault_4k, "4K G-stage fault",				\
 	     (.exits = DATA_PAGES, .before = unmap_data),		\
+	     "li s1, " STR(DATA_GPA) "; li s2, 8192", "",		\
+	     "ld t0, 0(s1)", "add s1, s1, s2")				\
+	/* Page after page: a backend may map the next ones with each. */ \
+	CASE(touch_private, "Touch of private pages that the host has, in order", \
+	     (.exits = DATA_PAGES, .at_most = true, .before = unmap_data), \
 	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
 	     "ld t0, 0(s1)", "add s1, s1, s2")				\
+	CASE(touch_shared, "Touch of shared pages that the host has, in order", \
+	     (.exits = DATA_PAGES, .at_most = true,			\
+	      .begin = begin_shared, .before = unmap_data),		\
+	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
+	     "ld t0, 0(s1)", "add s1, s1, s2")				\
+	CASE(mix_private, "Touch of private pages that the host has, out of order", \
+	     (.exits = MIXED_PAGES, .at_most = true, .before = unmap_data), \
+	     MIXED_BEGIN, "", "ld t0, 0(s1)", MIXED_NEXT)		\
+	CASE(mix_shared, "Touch of shared pages that the host has, out of order", \
+	     (.exits = MIXED_PAGES, .at_most = true,			\
+	      .begin = begin_shared, .before = unmap_data),		\
+	     MIXED_BEGIN, "", "ld t0, 0(s1)", MIXED_NEXT)		\
 	/* The host has no page there yet, either. */			\
 	CASE(first_touch, "First touch of a page of memory",		\
 	     (.exits = DATA_PAGES, .before = drop_data),		\
@@ -134,6 +164,51 @@
 	      .after = check_dirty_log),				\
 	     "li s1, " STR(DATA_GPA) "; li s2, 4096", "",		\
 	     "sd zero, 0(s1)", "add s1, s1, s2")			\
+	/* All pages that were written, by one ioctl. */		\
+	CASE(clear_log, "KVM_CLEAR_DIRTY_LOG, for each page",		\
+	     (.exits = DATA_PAGES, .vcpus = 0, .begin = begin_clearing,	\
+	      .before = write_logged, .from_outside = clear_log,	\
+	      .after = check_cleared),					\
+	     "", "", "nop", "")						\
+	/* A whole slot, each of whose pages is mapped and was written. */ \
+	CASE(log_start, "Start of the dirty log, for each page",	\
+	     (.exits = LARGE_PAGES, .vcpus = 0, .runs = FEW_RUNS,	\
+	      .begin = begin_large, .before = map_large,		\
+	      .from_outside = start_log, .after = check_log_started),	\
+	     "li s1, " STR(LARGE_GPA) "; li s2, 4096", "",		\
+	     "sd zero, 0(s1)", "add s1, s1, s2")			\
+	CASE(log_end, "End of the dirty log, for each page",		\
+	     (.exits = LARGE_PAGES, .vcpus = 0, .runs = FEW_RUNS,	\
+	      .begin = begin_large, .before = map_large_logged,		\
+	      .from_outside = end_log), "", "", "nop", "")		\
+	CASE(unmap, "Unmapping for the host, by mprotect(), for each page", \
+	     (.exits = LARGE_PAGES, .vcpus = 0, .runs = FEW_RUNS,	\
+	      .begin = begin_large, .before = map_large,		\
+	      .from_outside = take_right_to_write,			\
+	      .after = check_unmapped), "", "", "nop", "")		\
+	/* The vCPU's record of steal time is written if it has waited. */ \
+	CASE(steal_switch, "2 vCPUs by turns, with steal time",	\
+	     (.exits = EXITS / 2, .vcpus = 2,				\
+	      .counter = STAT_ecall_exit_stat, .begin = begin_steal_time), \
+	     EXT_USER, "", "ecall", NO_ERROR)				\
+	CASE(read_counter, "Read of instret, which counts",		\
+	     (.counter = STAT_csr_exit_kernel, .begin = begin_counter),	\
+	     "", "", "csrr t0, instret", "")				\
+	CASE(read_firmware, "Read of a counter of the firmware",	\
+	     (.begin = begin_firmware_counter),				\
+	     EXT_PMU "li a6, 5", "mv a0, s1", "ecall", NO_ERROR)	\
+	CASE(toggle_counter, "Start and stop of a counter",		\
+	     (.joined = 2, .begin = begin_stopped_counter),		\
+	     EXT_PMU, "", PMU_START "li a2, 0; ecall; " PMU_STOP "li a2, 0; ecall", \
+	     "")							\
+	CASE(toggle_snapshot, "Start and stop of a counter, by a snapshot", \
+	     (.joined = 2, .begin = begin_snapshot),			\
+	     EXT_PMU, "", PMU_START "li a2, 2; ecall; " PMU_STOP "li a2, 2; ecall", \
+	     "")							\
+	CASE(pmu_switch, "2 vCPUs by turns, with counters that count",	\
+	     (.exits = EXITS / 2, .vcpus = 2,				\
+	      .counter = STAT_ecall_exit_stat, .begin = begin_counter),	\
+	     EXT_USER, "", "ecall", NO_ERROR)				\
 	CASE(msi, "KVM_SIGNAL_MSI to a vCPU that does not run",		\
 	     (.vcpus = 0, .set_up = set_up_aia,			\
 	      .from_outside = signal_msis, .after = take_msi_of_other), \
@@ -184,6 +259,7 @@ CASES(CASE_LOOPS)
 		.loop = name_##_loop,					\
 		.base = name_##_base,					\
 		.exits = EXITS,						\
+		.joined = 1,						\
 		.laps = 1,						\
 		.vcpus = 1,						\
 		.counter = STAT_exits,					\

@@ -3,6 +3,8 @@
 #ifndef EXIT_COST_CASES_H
 #define EXIT_COST_CASES_H
 
+#include <stdbool.h>
+
 #include "stats.h"
 
 /*
@@ -16,6 +18,12 @@ struct exit_case {
 	const char *base;
 	/* Exits in one lap of the loop, on each vCPU. */
 	unsigned int exits;
+	/* Whether the backend may do with fewer. The cost is for each all the same. */
+	bool at_most;
+	/* Exits that are measured as one. */
+	unsigned int joined;
+	/* How often it is measured, if not as often as others. */
+	unsigned int runs;
 	/* Laps that are timed together. */
 	unsigned int laps;
 	/* vCPUs that run the loop, by turns. */

@@ -135,9 +135,9 @@ static struct measurement shortest(const struct exit_case *c,
 				   const char *loop, unsigned int exits)
 {
 	struct measurement best = { .ticks = UINT64_MAX };
-	uint64_t expected = (exits + 1UL) * c->laps * c->vcpus;
-	int runs = nacl_sbi_is_there() ? RUNS_COUNTED : RUNS;
-	int i;
+	uint64_t expected = (exits * c->joined + 1UL) * c->laps * c->vcpus;
+	unsigned int runs = nacl_sbi_is_there() ? RUNS_COUNTED : c->runs ?: RUNS;
+	unsigned int i;
 
 	for (i = 0; i < runs; i++) {
 		struct measurement m = run_laps(c, loop, exits);
@@ -149,8 +149,9 @@ static struct measurement shortest(const struct exit_case *c,
 	 * Traps that are emulated make runs long. One interrupt among hundreds of
 	 * exits is nothing to their counts, and time is not measured there.
 	 */
-	if (best.counted[STAT_exits] != expected && !nacl_sbi_is_there())
-		errx(1, "%s: %lu exits, not %lu, in the shortest of %d runs",
+	if (best.counted[STAT_exits] != expected && !nacl_sbi_is_there() &&
+	    !(c->at_most && best.counted[STAT_exits] < expected))
+		errx(1, "%s: %lu exits, not %lu, in the shortest of %u runs",
 		     c->name, best.counted[STAT_exits], expected, runs);
 	return best;
 }

@@ -14,7 +14,11 @@
 /* Guest physical layout. These are plain numbers: the assembler reads them. */
 #define CODE_GPA		0x80000000
 #define DATA_GPA		0x80200000
+/* How many a loop touches; the slot has twice as many, for loops that leave some out. */
 #define DATA_PAGES		500
+/* A slot for what is done to a whole slot. */
+#define LARGE_GPA		0x90000000
+#define LARGE_PAGES		16384
 #define MMIO_GPA		0x10000000
 #define IOEVENTFD_GPA		0x10001000
 #define COALESCED_GPA		0x10002000

@@ -11,15 +11,16 @@
 #include "vm.h"
 
 #define CODE_BYTES	(2 * PAGE_SIZE)
-#define DATA_BYTES	(DATA_PAGES * PAGE_SIZE)
+#define SLOT_PAGES	(2 * DATA_PAGES)
+#define DATA_BYTES	(SLOT_PAGES * PAGE_SIZE)
 #define LONG_BITS	64
 
-enum { CODE_SLOT, DATA_SLOT };
+enum { CODE_SLOT, DATA_SLOT, LARGE_SLOT };
 
 int kvm_fd, vm_fd;
 struct vcpu vcpus[NR_VCPUS];
 
-static void *data;
+static void *data, *large;
 
 int must_ioctl(int fd, unsigned long request, const void *arg,
 	       const char *what)
@@ -31,11 +32,11 @@ int must_ioctl(int fd, unsigned long request, const void *arg,
 	return ret;
 }
 
-static void *host_pages(size_t bytes)
+static void *host_pages(size_t bytes, int sharing)
 {
 	/* Populated: the fault that is measured is the G-stage's alone. */
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		       sharing | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		err(1, "mmap of %zu bytes of guest memory", bytes);
@@ -72,31 +73,93 @@ void replace_data_slot(void)
 	set_data_slot_flags(0);
 }
 
+void share_data_pages(void)
+{
+	set_slot(DATA_SLOT, 0, DATA_GPA, data, 0);
+	data = host_pages(DATA_BYTES, MAP_SHARED);
+	set_data_slot_flags(0);
+}
+
 void drop_data_pages(void)
 {
 	if (madvise(data, DATA_BYTES, MADV_DONTNEED))
 		err(1, "madvise(MADV_DONTNEED)");
 }
 
-unsigned int take_dirty_pages(void)
+static unsigned int take_dirty(unsigned int slot, uint64_t *bitmap, unsigned int words)
 {
-	uint64_t bitmap[DATA_PAGES / LONG_BITS + 1] = { 0 };
 	struct kvm_dirty_log log = {
-		.slot = DATA_SLOT,
+		.slot = slot,
 		.dirty_bitmap = bitmap,
 	};
 	unsigned int i, pages = 0;
 
 	must_ioctl(vm_fd, KVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG");
-	for (i = 0; i < sizeof(bitmap) / sizeof(bitmap[0]); i++)
+	for (i = 0; i < words; i++)
 		pages += __builtin_popcountll(bitmap[i]);
 	return pages;
+}
+
+unsigned int take_dirty_pages(void)
+{
+	uint64_t bitmap[SLOT_PAGES / LONG_BITS + 1] = { 0 };
+
+	return take_dirty(DATA_SLOT, bitmap, sizeof(bitmap) / sizeof(bitmap[0]));
+}
+
+void add_large_slot(void)
+{
+	large = host_pages(LARGE_PAGES * PAGE_SIZE, MAP_PRIVATE);
+	set_large_slot_flags(0);
+}
+
+void set_large_slot_flags(uint32_t flags)
+{
+	set_slot(LARGE_SLOT, flags, LARGE_GPA, large, LARGE_PAGES * PAGE_SIZE);
+}
+
+void protect_large_slot(int prot)
+{
+	if (mprotect(large, LARGE_PAGES * PAGE_SIZE, prot))
+		err(1, "mprotect");
+}
+
+unsigned int take_dirty_large_pages(void)
+{
+	uint64_t bitmap[LARGE_PAGES / LONG_BITS] = { 0 };
+
+	return take_dirty(LARGE_SLOT, bitmap, sizeof(bitmap) / sizeof(bitmap[0]));
+}
+
+void clear_dirty_pages(unsigned int pages)
+{
+	uint64_t bitmap[SLOT_PAGES / LONG_BITS + 1] = { 0 };
+	struct kvm_clear_dirty_log log = {
+		.slot = DATA_SLOT,
+		.num_pages = (pages + LONG_BITS - 1) / LONG_BITS * LONG_BITS,
+		.dirty_bitmap = bitmap,
+	};
+	unsigned int i;
+
+	for (i = 0; i < pages; i++)
+		bitmap[i / LONG_BITS] |= 1UL << i % LONG_BITS;
+	must_ioctl(vm_fd, KVM_CLEAR_DIRTY_LOG, &log, "KVM_CLEAR_DIRTY_LOG");
+}
+
+void protect_by_hand(void)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE },
+	};
+
+	must_ioctl(vm_fd, KVM_ENABLE_CAP, &cap, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
 }
 
 static void load_guest(void)
 {
 	size_t bytes = __stop_guest_code - __start_guest_code;
-	void *code = host_pages(CODE_BYTES);
+	void *code = host_pages(CODE_BYTES, MAP_PRIVATE);
 
 	if (bytes > CODE_BYTES)
 		errx(1, "the guest's loops take %zu bytes, CODE_BYTES is %lu",
@@ -104,7 +167,7 @@ static void load_guest(void)
 	memcpy(code, __start_guest_code, bytes);
 	set_slot(CODE_SLOT, 0, CODE_GPA, code, CODE_BYTES);
 
-	data = host_pages(DATA_BYTES);
+	data = host_pages(DATA_BYTES, MAP_PRIVATE);
 	set_data_slot_flags(0);
 }
 

@@ -34,11 +34,24 @@ const char *create_vm(const char *(*set_up)(void));
 
 /* Makes the slot of data pages anew: none of them is in the G-stage table. */
 void replace_data_slot(void);
+/* From then on they are shared memory. */
+void share_data_pages(void);
 void drop_data_pages(void);
 /* Changes the flags of the slot of data pages. */
 void set_data_slot_flags(uint32_t flags);
 /* The pages that were written since the last call; protects them. */
 unsigned int take_dirty_pages(void);
+/* From then on, that neither forgets nor protects them, but this does. */
+void protect_by_hand(void);
+void clear_dirty_pages(unsigned int pages);
+
+/* A slot of LARGE_PAGES, which the host has. */
+void add_large_slot(void);
+void set_large_slot_flags(uint32_t flags);
+/* What the host lets it be used for, by PROT_*. */
+void protect_large_slot(int prot);
+/* The pages of it that are in the log. */
+unsigned int take_dirty_large_pages(void);
 
 /* ONE_REG. To get one fails, with errno set, if the vCPU has no such. */
 int get_reg(struct vcpu *vcpu, uint64_t id, uint64_t *value);
