@@ -90,16 +90,30 @@ TEST_F(aia_device, create_after_run)
 	kvm_vm_free(vm);
 }
 
+static void *ask_mp_state(void *vcpu)
+{
+	struct kvm_mp_state state;
+
+	vcpu_mp_state_get(vcpu, &state);
+	return NULL;
+}
+
 TEST_F(aia_device, create_while_running)
 {
 	struct vcpu_thread thread;
+	pthread_t asker;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_forever);
 
 	vcpu_thread_start(&thread, vcpu);
 	usleep(100000);
 	EXPECT_ERRNO(EBUSY, __kvm_create_device(vm, KVM_DEV_TYPE_RISCV_AIA));
+	/* The thread still has the vCPU to itself: others wait for it. */
+	asker = thread_start(ask_mp_state, vcpu);
+	usleep(100000);
+	TEST_ASSERT_EQ(pthread_tryjoin_np(asker, NULL), EBUSY);
 	vcpu_thread_stop(&thread);
+	pthread_join(asker, NULL);
 	kvm_vm_free(vm);
 }
 

@@ -68,6 +68,7 @@ static bool may_send(int to, u32 id)
 	/* Pairs with that of guest_receive(). */
 	smp_mb();
 	WRITE_ONCE(sent[to][id], sent[to][id] + 1);
+	/* The number is there before the message. Pairs with that of guest_receive(). */
 	smp_mb();
 	return true;
 }
@@ -82,8 +83,11 @@ static void guest_exchange(void)
 		imsic_enable(i);
 	imsic_start();
 	csr_write(CSR_SIE, IE_EIE);
+	/* The host selects registers as well, to move what the file holds. */
+	csr_write(CSR_SISELECT, EITHRESHOLD);
 	local_irq_enable();
 	while (!READ_ONCE(guest_stop)) {
+		GUEST_ASSERT_EQ(csr_read(CSR_SISELECT), EITHRESHOLD);
 		for (to = 0; to < NR_VCPUS; to++) {
 			for (i = 0; i < NR_IDS; i++)
 				if (may_send(to, ID(me, i)))
@@ -193,8 +197,10 @@ static bool user_may_send(struct kvm_vm *vm, int to, u32 id)
 
 	if (READ_ONCE(*have) != *want)
 		return false;
+	/* Both pair with that of guest_receive(): see may_send(). */
 	smp_mb();
 	WRITE_ONCE(*want, *want + 1);
+	/* As above. */
 	smp_mb();
 	return true;
 }

@@ -353,4 +353,64 @@ TEST_F(aia_state, goes_on_elsewhere)
 	self->aia = fresh;
 }
 
+static void guest_pends(void)
+{
+	csr_write(CSR_SIE, IE_EIE);
+	imsic_enable(9);
+	imsic_write(EITHRESHOLD, 20);
+	imsic_write(EIDELIVERY, 1);
+	imsic_send(0, 9);
+	GUEST_WAIT_FOR(csr_read(CSR_SIP) & IE_EIE);
+	GUEST_SYNC(0);
+	GUEST_WAIT_FOR(csr_read(CSR_SIP) & IE_EIE);
+	GUEST_ASSERT_EQ(imsic_claim(), 9);
+	GUEST_WAIT_FOR(!(csr_read(CSR_SIP) & IE_EIE));
+	GUEST_DONE();
+}
+
+/* The external interrupt is that of the file, in whatever order both are restored. */
+TEST_F(aia_state, sip_comes_later)
+{
+	struct kvm_vcpu *vcpu = self->aia.vcpu[0];
+
+	if (variant->mode == KVM_DEV_RISCV_AIA_MODE_EMUL && !is_rust_backend())
+		SKIP(return, "the C backend takes the file's interrupt away");
+	vcpu_arch_set_entry_point(vcpu, guest_pends);
+	run_to_sync(vcpu);
+	vcpu_set_reg(vcpu, RISCV_GENERAL_CSR_REG(sip), 0);
+	run_until_done(vcpu);
+}
+
+static void guest_after_reset(void)
+{
+	GUEST_ASSERT_EQ(csr_read(CSR_SISELECT), 0);
+	GUEST_ASSERT_EQ(imsic_read(EIDELIVERY), 0);
+	GUEST_ASSERT_EQ(imsic_read(EITHRESHOLD), 0);
+	GUEST_ASSERT_EQ(imsic_read(EIP(0)), 0);
+	GUEST_ASSERT_EQ(imsic_read(EIE(0)), 0);
+	GUEST_ASSERT(!(csr_read(CSR_SIP) & IE_EIE));
+	/* It works as before. */
+	imsic_enable(9);
+	imsic_start();
+	imsic_send(0, 9);
+	GUEST_WAIT_FOR(csr_read(CSR_SIP) & IE_EIE);
+	GUEST_ASSERT_EQ(imsic_claim(), 9);
+	GUEST_DONE();
+}
+
+TEST_F(aia_state, reset)
+{
+	struct kvm_mp_state init = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_vcpu *vcpu = self->aia.vcpu[0];
+	u64 kept[NR_KEPT];
+
+	vm_enable_cap(self->aia.vm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
+	keep_regs(vcpu, kept);
+	vcpu_arch_set_entry_point(vcpu, guest_pends);
+	run_to_sync(vcpu);
+	vcpu_mp_state_set(vcpu, &init);
+	restore_regs(vcpu, kept);
+	run_guest(vcpu, guest_after_reset);
+}
+
 TEST_HARNESS_MAIN

@@ -526,6 +526,43 @@ TEST_F(aplic, detached_forwards)
 	EXPECT_MESSAGES(0, 0);
 }
 
+/* Those of even numbers to one vCPU, those of odd numbers to the other. */
+#define EXPECT_ALL(all)							\
+do {									\
+	EXPECT_MESSAGES(0, (all) & 0x5555555555555555);			\
+	EXPECT_MESSAGES(1, (all) & 0xaaaaaaaaaaaaaaaa);			\
+} while (0)
+
+/* Of many sources that one write makes due, each message is sent. */
+TEST_F(aplic, many_at_once)
+{
+	const u64 all = GENMASK(60, 1);
+	u32 source;
+
+	for (source = 1; source <= 60; source++)
+		prepare(self, source, SM_DETACHED, TARGET(source % 2, source));
+	WRITE(APLIC_SETIP(0), -1);
+	WRITE(APLIC_SETIP(1), -1);
+	EXPECT_ALL(0);
+	WRITE(APLIC_DOMAINCFG, DOMAINCFG_IE);
+	EXPECT_ALL(all);
+
+	WRITE(APLIC_SETIP(1), -1);
+	EXPECT_ALL(all & GENMASK(63, 32));
+	WRITE(APLIC_SETIP(0), -1);
+	EXPECT_ALL(all & GENMASK(31, 0));
+
+	for (source = 1; source <= 60; source++)
+		WRITE(APLIC_CLRIENUM, source);
+	WRITE(APLIC_SETIP(0), -1);
+	WRITE(APLIC_SETIP(1), -1);
+	EXPECT_ALL(0);
+	WRITE(APLIC_SETIE(0), -1);
+	EXPECT_ALL(all & GENMASK(31, 0));
+	WRITE(APLIC_SETIE(1), -1);
+	EXPECT_ALL(all & GENMASK(63, 32));
+}
+
 TEST_F(aplic, target)
 {
 	u32 i;

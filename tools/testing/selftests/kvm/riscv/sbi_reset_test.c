@@ -80,20 +80,20 @@ TEST_F(sbi, system_reset_bad_reason)
 extern const u32 resumed[], resumed_end[];
 
 asm(".pushsection .rodata\n"
-    ".option push\n"
-    ".option norvc\n"
-    ".balign 4\n"
-    "resumed:\n"
-    "	csrr	a2, satp\n"
-    "	csrr	a3, sie\n"
-    "	csrr	a4, sstatus\n"
-    "	csrr	a5, sip\n"
-    "	li	a7, " __stringify(RESUMED_EID) "\n"
-    "	ecall\n"
-    "	j	.\n"
-    "resumed_end:\n"
-    ".option pop\n"
-    ".popsection\n");
+	".option push\n"
+	".option norvc\n"
+	".balign 4\n"
+	"resumed:\n"
+	"	csrr	a2, satp\n"
+	"	csrr	a3, sie\n"
+	"	csrr	a4, sstatus\n"
+	"	csrr	a5, sip\n"
+	"	li	a7, " __stringify(RESUMED_EID) "\n"
+	"	ecall\n"
+	"	j	.\n"
+	"resumed_end:\n"
+	".option pop\n"
+	".popsection\n");
 
 static void guest_suspend(void)
 {
