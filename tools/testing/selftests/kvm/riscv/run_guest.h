@@ -175,6 +175,14 @@ static inline pthread_t thread_start(void *(*run)(void *), void *arg)
 	return thread;
 }
 
+/* Takes CPU time from others until it is told to stop. */
+static inline void *hog(void *stop)
+{
+	while (!READ_ONCE(*(bool *)stop))
+		;
+	return NULL;
+}
+
 /* A vCPU that runs beside the test, until it is done or told to stop. */
 struct vcpu_thread {
 	struct kvm_vcpu *vcpu;
