@@ -11,6 +11,12 @@ SKIP_STATUS = 4
 # Said by a program that then ends as if it had tested something.
 UNSUPPORTED = re.compile(r"^.*, skipping test$", re.M)
 ASSERTION = re.compile(r"^==== Test Assertion Failure ====$", re.M)
+# Where it stands, and, after the process and its stack, what it has to say.
+ASSERTION_TEXT = re.compile(
+    r"^==== Test Assertion Failure ====\n"
+    r"[ \t]+(?P<place>\S+:\d+): .*\n"
+    r"(?:[ \t]+(?:pid=|\d+[ \t]+0x|\(stack trace).*\n)*"
+    r"(?:[ \t]+(?P<said>.+))?", re.M)
 # A program in kselftest's format announces its cases, and has a line for each.
 PLAN = re.compile(r"^1\.\.(\d+)$", re.M)
 CASE = re.compile(r"^(ok|not ok) \d+ (.+?)(?: # (\w+) ?(.*))?$", re.M)
@@ -65,7 +71,7 @@ def _case(result, directive, reason):
 def _judge_whole(status, output, cases, ours):
     # With some errnos, upstream's assertions end a program like a skip.
     if ASSERTION.search(output):
-        return FAIL, "an assertion failed"
+        return FAIL, f"an assertion failed{_where(output)}"
     failed = [name for name, case in cases if case.what == FAIL]
     if failed:
         return FAIL, f"of its cases, {', '.join(failed)} failed"
@@ -82,6 +88,15 @@ def _judge_whole(status, output, cases, ours):
     if cases and all(case.what == SKIP for _, case in cases):
         return SKIP, "all of its cases were skipped"
     return PASS, ""
+
+
+def _where(output):
+    """Where the first assertion failed and what it said, as far as it is known."""
+    found = ASSERTION_TEXT.search(output)
+    if not found:
+        return ""
+    said = found["said"]
+    return f" at {found['place']}" + (f": {said.strip()}" if said else "")
 
 
 def _incomplete(output, cases):

@@ -6,7 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from harness import interface, selftest, selftest_runs, verdicts
-from harness.exceptions import DIFFERS, SKIPS, Differs, Skip, complaints
+from harness.exceptions import (
+    DIFFERS,
+    SKIPS,
+    Differs,
+    Skip,
+    complaints,
+    read,
+)
 from workspace.errors import Failure
 
 
@@ -77,6 +84,22 @@ class TestVerdicts:
     ))
     def test_programs(self, status, output, what):
         assert verdicts.judge(status, output).what == what
+
+    @pytest.mark.parametrize("rest, where", (
+        ("", ""),
+        ("  riscv/a_test.c:7: a > b\n  pid=1 tid=1 errno=0 - Success\n"
+         "     1\t0x0000000000012345: ?? ??:0\n"
+         "     2\t0x0000000000012346: ?? ??:0\n"
+         "  1 ns, not 2 ns\n  and more\nnot ok 1 a.b\n",
+         " at riscv/a_test.c:7: 1 ns, not 2 ns"),
+        ("  a_test.c:7: a\n  pid=1 tid=1 errno=4 - Interrupted system call\n"
+         "  (stack trace empty)\n  said\n", " at a_test.c:7: said"),
+        ("  a_test.c:7: a\n  pid=1 tid=1 errno=0 - Success\nnot ok 1 a.b\n",
+         " at a_test.c:7"),
+    ))
+    def test_an_assertion_says_where_and_why(self, rest, where):
+        assert verdicts.judge(0, self.ASSERTION + rest).reason == \
+            f"an assertion failed{where}"
 
     @pytest.mark.parametrize("status, output, what", (
         (0, "", "fail"),
@@ -273,8 +296,16 @@ class TestSkips:
                           (Skip("p", ""),))
 
     def test_the_table_can_be_read(self):
-        assert DIFFERS and SKIPS
+        assert SKIPS
         assert all(entry.why for entry in (*DIFFERS, *SKIPS))
+
+    def test_a_table_has_both_kinds(self, tmp_path):
+        table = tmp_path / "some.toml"
+        table.write_text('[[differs]]\nprogram = "p"\nparts = ["p.a"]\n'
+                         'why = "of C"\n'
+                         '[[skip]]\nprogram = "q"\nwhy = "of the hart"\n')
+        assert read(table) == ((Differs("p", "of C", ("p.a",)),),
+                               (Skip("q", "of the hart"),))
 
 
 class TestOnceMore:
